@@ -1,0 +1,1 @@
+"""Pure formats and rules of the mesh: no IO, no clock, no randomness."""

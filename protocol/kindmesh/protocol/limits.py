@@ -1,0 +1,54 @@
+"""Sizes, depths and times that every side keeps; one table, so that a reader finds every bound in one place.
+
+Bytes unless the name says otherwise. A bound is checked before the bytes are decoded. Nothing here is configurable:
+two devices must agree on them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WIRE_VERSION: Final = 1
+WIRE_VERSIONS: Final = (1,)
+"""Versions that this build speaks; from version 2 on also the previous one."""
+
+HEADER_MAX: Final = 512
+BODY_MAX: Final = 1_048_576
+"""One message body. Larger things are artifacts."""
+FRAME_MAX: Final = BODY_MAX + 4096
+"""One transport frame: a body and what a relay wraps around it."""
+FRAMES_MAX: Final = 8
+DEPTH_MAX: Final = 32
+"""Nesting of free-form values (job arguments, results, `ext`)."""
+ARGUMENTS_MAX: Final = 262_144
+RESULT_MAX: Final = 786_432
+MANIFEST_MAX: Final = 65_536
+CERTIFICATE_MAX: Final = 4_096
+PERMIT_MAX: Final = 2_048
+ROSTER_MAX: Final = 786_432
+NAME_MAX: Final = 64
+"""Characters in a device's or a person's name."""
+TEXT_MAX: Final = 4_096
+
+CLOCK_SKEW_MS: Final = 120_000
+"""Blueprint section 5."""
+TTL_MAX_MS: Final = 7 * 24 * 3_600_000
+TTL_DEFAULT_MS: Final = 60_000
+PERMIT_TTL_MS: Final = 120_000
+CERTIFICATE_LIFETIME_MS: Final = 30 * 24 * 3_600_000
+ROSTER_STALE_MS: Final = 24 * 3_600_000
+"""A revocation list older than this allows only {read, notify}."""
+
+REPLAY_WINDOW_BITS: Final = 1024
+HEARTBEAT_MS: Final = 1_000
+SUSPECT_MS: Final = 3_000
+
+ARTIFACT_CHUNK: Final = 262_144
+ARTIFACT_MAX: Final = 8 * 1024**3
+
+PAIR_WINDOW_DEFAULT_MS: Final = 300_000
+PAIR_WINDOW_MAX_MS: Final = 900_000
+PAIR_FAILURES_MAX: Final = 5
+PAIR_SECRET: Final = 16
+
+__all__ = [name for name in list(globals()) if name.isupper()]

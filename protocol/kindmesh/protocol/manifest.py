@@ -1,0 +1,299 @@
+"""What a capability can do, as static data.
+
+A manifest lists operations with typed inputs and outputs (expressible as JSON Schema), their set of effects, the
+classes of data they touch, limits, and whether doing one twice is the same as doing it once. It is read without
+importing the capability's code, signed by the node that offers it (an *advert*), and is what Medulla judges by.
+Rules: an operation's name is `capability.operation`; `check_input` accepts exactly what the schema says, fills
+defaults, and names the field that is wrong; only read-only operations may be `session_call`.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from typing import Any, Final, Literal
+
+import msgspec
+
+from kindmesh.protocol.errors import InvalidInput, Malformed
+from kindmesh.protocol.extensions import Ext, check_extensions
+
+NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class Effect(enum.IntFlag):
+    """What an operation does to the world; blueprint section 2. A set, as bits."""
+
+    READ = 1
+    SENSE = 2
+    WRITE = 4
+    NOTIFY = 8
+    ACTUATE = 16
+    MOVE = 32
+    SPEND = 64
+    EXECUTE = 128
+
+
+HARMLESS: Final = Effect.READ | Effect.NOTIFY
+"""All that is allowed when Medulla is not isolated, or a revocation list is stale."""
+
+EFFECT_WORDS: Final[dict[Effect, str]] = {
+    Effect.READ: "reads what it is given",
+    Effect.SENSE: "captures or reads private data",
+    Effect.WRITE: "changes stored data",
+    Effect.NOTIFY: "makes a sound or shows a message",
+    Effect.ACTUATE: "switches something in the home",
+    Effect.MOVE: "moves a machine",
+    Effect.SPEND: "spends money",
+    Effect.EXECUTE: "runs a program",
+}
+
+
+def effect_names(effects: int) -> list[str]:
+    """`["read", "notify"]` for READ|NOTIFY, in the order of the bits."""
+    return [effect.name.lower() for effect in Effect if effects & effect and effect.name]
+
+
+def parse_effects(names: list[str]) -> Effect:
+    """Undo `effect_names`.
+
+    Raises:
+        InvalidInput: a word that is no effect.
+    """
+    effects = Effect(0)
+    for name in names:
+        try:
+            effects |= Effect[name.upper()]
+        except KeyError as error:
+            known = ", ".join(effect_names(255))
+            raise InvalidInput(f"{name!r} is no effect", field="effects", hint=f"One of: {known}.") from error
+    return effects
+
+
+FieldType = Literal["text", "integer", "number", "boolean", "artifact", "bytes", "list", "object"]
+
+
+class Field(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
+    """One named input or output.
+
+    `minimum`/`maximum` bound numbers (inclusive) and the length of lists; `max_length` bounds text (characters) and
+    bytes; `default` is the canonical MessagePack of the value used when the field is absent (empty: none).
+    """
+
+    name: str
+    type: FieldType
+    title: str = ""
+    required: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int = 4096
+    choices: tuple[str, ...] = ()
+    default: bytes = b""
+    items: FieldType = "text"
+
+
+class Limits(msgspec.Struct, array_like=True, frozen=True):
+    """Bounds the node enforces: time per call, calls at once, bytes in and out."""
+
+    timeout_ms: int = 30_000
+    max_concurrent: int = 4
+    max_input_bytes: int = 65_536
+    max_output_bytes: int = 262_144
+
+
+class Operation(msgspec.Struct, array_like=True, frozen=True):
+    """One callable; see the module's rules. `effects` is a bit set of `Effect`."""
+
+    name: str
+    title: str
+    input: tuple[Field, ...]
+    output: tuple[Field, ...]
+    effects: int
+    idempotent: bool
+    data_classes: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    session_call: bool = False
+    ext: Ext = {}
+
+
+class Manifest(msgspec.Struct, array_like=True, frozen=True):
+    """A capability: `requires` names the extra (`pip install 'kindmesh[extra]'`) its code needs, or is empty."""
+
+    capability: str
+    version: str
+    title: str
+    operations: tuple[Operation, ...]
+    requires: str = ""
+    ext: Ext = {}
+
+    def operation(self, name: str) -> Operation | None:
+        """The operation with that full name, or None."""
+        return next((op for op in self.operations if op.name == name), None)
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Refuse a manifest that breaks the rules.
+
+    Raises:
+        Malformed: which operation or field, and why.
+        UnknownCritical: a critical extension we do not know.
+    """
+    check_extensions(manifest.ext)
+    if not NAME_PATTERN.fullmatch(manifest.capability):
+        raise Malformed("a capability's name is lower case letters, digits and _", field="capability")
+    seen: set[str] = set()
+    for operation in manifest.operations:
+        check_extensions(operation.ext)
+        head, _, tail = operation.name.partition(".")
+        if head != manifest.capability or not NAME_PATTERN.fullmatch(tail) or operation.name in seen:
+            raise Malformed(f"{operation.name[:80]!r} is not a new operation of {manifest.capability}", field="name")
+        seen.add(operation.name)
+        if not 0 < operation.effects < 256:
+            raise Malformed(f"{operation.name} declares no known effect", field="effects")
+        if operation.session_call and operation.effects != Effect.READ:
+            raise Malformed(f"{operation.name} is a session call but does more than read", field="session_call")
+        for fields in (operation.input, operation.output):
+            names = [item.name for item in fields]
+            if len(set(names)) != len(names) or not all(NAME_PATTERN.fullmatch(name) for name in names):
+                raise Malformed(f"{operation.name} has a bad or doubled field name", field="input")
+
+
+_JSON_TYPES: Final[dict[str, dict[str, Any]]] = {
+    "text": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "bytes": {"type": "string", "contentEncoding": "base64"},
+    "list": {"type": "array"},
+    "object": {"type": "object"},
+    "artifact": {
+        "type": "object",
+        "properties": {
+            "artifact": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "size_bytes": {"type": "integer", "minimum": 0},
+            "media_type": {"type": "string"},
+        },
+        "required": ["artifact"],
+    },
+}
+
+
+def to_json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
+    """The fields as a JSON Schema (2020-12) object that allows nothing else."""
+    properties: dict[str, Any] = {}
+    for field in fields:
+        schema = dict(_JSON_TYPES[field.type])
+        if field.title:
+            schema["title"] = field.title
+        if field.type in ("integer", "number"):
+            schema |= {"minimum": field.minimum} if field.minimum is not None else {}
+            schema |= {"maximum": field.maximum} if field.maximum is not None else {}
+        elif field.type == "list":
+            schema["items"] = _JSON_TYPES[field.items]
+            schema |= {"minItems": int(field.minimum)} if field.minimum is not None else {}
+            schema |= {"maxItems": int(field.maximum)} if field.maximum is not None else {}
+        elif field.type == "text":
+            schema["maxLength"] = field.max_length
+        if field.choices:
+            schema["enum"] = list(field.choices)
+        if field.default:
+            schema["default"] = msgspec.msgpack.decode(field.default)
+        properties[field.name] = schema
+    required = [field.name for field in fields if field.required]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+_PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "text": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "bytes": (bytes,),
+    "list": (list,), "object": (dict,), "artifact": (dict,),
+}
+_TYPE_WORDS: Final[dict[str, str]] = {
+    "text": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+    "bytes": "bytes", "list": "a list", "object": "an object", "artifact": "a file (an artifact)",
+}
+_ARTIFACT_ID: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def check_fields(fields: tuple[Field, ...], values: Any) -> dict[str, Any]:
+    """`values` (a dict) checked against `fields`; absent optional fields with a default are filled in.
+
+    Raises:
+        InvalidInput: names the first field that is wrong, says what it should be.
+    """
+    if not isinstance(values, dict):
+        raise InvalidInput("the arguments are not a set of named values", hint="Write key=value.")
+    known = {field.name: field for field in fields}
+    for name in values:
+        if name not in known:
+            hint = f"It takes: {', '.join(known) or 'nothing'}."
+            raise InvalidInput(f"there is no value called {str(name)[:40]!r}", field=str(name)[:40], hint=hint)
+    checked: dict[str, Any] = {}
+    for field in fields:
+        if field.name not in values:
+            if field.required:
+                title = f" ({field.title})" if field.title else ""
+                raise InvalidInput(f"{field.name}{title} is missing", field=field.name,
+                                   hint=f"Add {field.name}=... ({_TYPE_WORDS[field.type]}).")
+            if field.default:
+                checked[field.name] = msgspec.msgpack.decode(field.default)
+            continue
+        checked[field.name] = _check_value(field, values[field.name])
+    return checked
+
+
+def _wrong(field: Field, message: str, hint: str = "") -> InvalidInput:
+    return InvalidInput(f"{field.name} {message}", field=field.name, hint=hint)
+
+
+def _check_value(field: Field, value: Any) -> Any:
+    _check_type(field, field.type, value)
+    if field.type in ("integer", "number"):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _wrong(field, "is not a finite number")
+        if field.minimum is not None and value < field.minimum:
+            raise _wrong(field, f"is below {field.minimum:g}")
+        if field.maximum is not None and value > field.maximum:
+            raise _wrong(field, f"is above {field.maximum:g}")
+    elif field.type in ("text", "bytes"):
+        if len(value) > field.max_length:
+            raise _wrong(field, f"is longer than {field.max_length}", "Send it in parts.")
+        if field.choices and value not in field.choices:
+            raise _wrong(field, f"is not one of {', '.join(field.choices)}")
+    elif field.type == "list":
+        if field.minimum is not None and len(value) < field.minimum:
+            raise _wrong(field, f"has fewer than {field.minimum:g} items")
+        if field.maximum is not None and len(value) > field.maximum:
+            raise _wrong(field, f"has more than {field.maximum:g} items")
+        for item in value:
+            _check_type(field, field.items, item)
+    return value
+
+
+def _check_type(field: Field, wanted: str, value: Any) -> None:
+    fits = isinstance(value, _PYTHON_TYPES[wanted])
+    if isinstance(value, bool) and wanted != "boolean":
+        fits = False
+    if not fits:
+        raise _wrong(field, f"should be {_TYPE_WORDS[wanted]}", f"Got {type(value).__name__}.")
+    if wanted == "artifact" and not _ARTIFACT_ID.fullmatch(str(value.get("artifact", ""))):
+        raise _wrong(field, "does not name a file", "An artifact is 64 hexadecimal characters.")
+
+
+def artifacts_in(fields: tuple[Field, ...], values: dict[str, Any]) -> list[str]:
+    """Ids (64 hex characters) of the artifacts that `values` refer to, each once, in field order."""
+    found: list[str] = []
+    for field in fields:
+        value = values.get(field.name)
+        if value is None:
+            continue
+        parts = value if field.type == "list" and field.items == "artifact" else [value]
+        if field.type == "artifact" or field.items == "artifact":
+            found += [part["artifact"] for part in parts if part["artifact"] not in found]
+    return found
+
+
+__all__ = [
+    "EFFECT_WORDS", "HARMLESS", "Effect", "Field", "FieldType", "Limits", "Manifest", "Operation", "artifacts_in",
+    "check_fields", "check_manifest", "effect_names", "parse_effects", "to_json_schema",
+]
