@@ -1,0 +1,285 @@
+"""Who belongs to the mesh: certificates, the chain from the mesh root, the roster and the revocation list.
+
+    mesh root (sealed into the recovery kit, not on any disk)
+      |-- certifies the owner (person)            signs grants, approvals and the policy
+      |-- certifies Medulla's issuer              signs certificates, roster and revocation list, on the owner's grant only
+      `-- certifies Medulla's permit key          signs permits
+
+`MeshBundle` holds the root's public key and these three certificates; a device stores it at pairing and pins the mesh
+id (hash of the root key, carried by the QR). `Membership` is what a device believes: the bundle, the members and the
+revocations, merged so that revocation wins and versions never fall. Times are UTC milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import (
+    BadSignature,
+    CertificateExpired,
+    CertificateRefused,
+    Revoked,
+    UnknownMember,
+)
+from kindmesh.protocol.ids import key_id, short_id
+from kindmesh.protocol.limits import CERTIFICATE_MAX, CLOCK_SKEW_MS, ROSTER_STALE_MS
+from kindmesh.protocol.signed import Signed, open_signed, sign_struct
+
+CERTIFICATE_DOMAIN: Final = b"kindmesh-cert-v1\0"
+ROSTER_DOMAIN: Final = b"kindmesh-roster-v1\0"
+REVOCATION_DOMAIN: Final = b"kindmesh-revoke-v1\0"
+
+Kind = Literal["device", "person", "issuer", "medulla", "skin"]
+Role = Literal["coordinator", "node", "owner", "caregiver", "resident", "guest", "bridge"]
+
+
+class Certificate(msgspec.Struct, array_like=True, frozen=True):
+    """A member's key and what it may do.
+
+    `subject` is `key_id(ed_pub)`; `curve_pub` (32 bytes) is the CURVE key of a device, empty for a person;
+    `capabilities` are the capability names a device may offer (`*` for all it has, as the owner granted);
+    `effects` (bit set) bounds what may be permitted there.
+    """
+
+    mesh: bytes
+    subject: bytes
+    kind: Kind
+    name: str
+    ed_pub: bytes
+    curve_pub: bytes
+    roles: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    effects: int
+    not_before_ms: int
+    expires_ms: int
+    serial: int
+
+    def allows_capability(self, capability: str) -> bool:
+        """Whether the owner granted this capability to this device."""
+        return "*" in self.capabilities or capability in self.capabilities
+
+
+class Roster(msgspec.Struct, array_like=True, frozen=True):
+    """All certificates that are valid now, signed by the issuer; `version` only rises."""
+
+    mesh: bytes
+    version: int
+    issued_ms: int
+    members: tuple[Signed, ...]
+
+
+class RevocationList(msgspec.Struct, array_like=True, frozen=True):
+    """Ids that are no members any more (`subjects`) and single certificates (`serials`); `version` only rises."""
+
+    mesh: bytes
+    version: int
+    issued_ms: int
+    subjects: tuple[bytes, ...] = ()
+    serials: tuple[int, ...] = ()
+
+
+class MeshBundle(msgspec.Struct, array_like=True, frozen=True):
+    """The trust anchor of a mesh, as a device stores it; see the module."""
+
+    root_pub: bytes
+    owner: Signed
+    issuer: Signed
+    medulla: Signed
+
+    @property
+    def mesh(self) -> bytes:
+        """The mesh id, 20 bytes."""
+        return key_id(self.root_pub)
+
+
+def sign_certificate(certificate: Certificate, key: SigningKey) -> Signed:
+    """Signed by the root (owner, issuer, medulla) or by the issuer (everybody else)."""
+    return sign_struct(certificate, CERTIFICATE_DOMAIN, key)
+
+
+def open_certificate(signed: Signed, issuer_pub: bytes, mesh: bytes) -> Certificate:
+    """The certificate, checked against its issuer; not against time or revocation.
+
+    Raises:
+        CertificateRefused: another issuer or mesh, or a subject that is not the key's id.
+    """
+    try:
+        certificate = open_signed(signed, Certificate, CERTIFICATE_DOMAIN, issuer_pub, limit=CERTIFICATE_MAX)
+    except BadSignature as error:
+        raise CertificateRefused("the certificate was not issued by this mesh") from error
+    if certificate.mesh != mesh:
+        raise CertificateRefused("the certificate belongs to another mesh")
+    if certificate.subject != key_id(certificate.ed_pub):
+        raise CertificateRefused("the certificate's subject is not its key")
+    if len(certificate.curve_pub) not in (0, 32):
+        raise CertificateRefused("the certificate's CURVE key is damaged")
+    return certificate
+
+
+class Anchors(msgspec.Struct, frozen=True):
+    """The bundle, opened: keys that decide."""
+
+    mesh: bytes
+    owner: Certificate
+    issuer: Certificate
+    medulla: Certificate
+
+
+def open_bundle(bundle: MeshBundle, mesh: bytes) -> Anchors:
+    """Check a bundle against a mesh id that is already trusted (from the QR, or from this device's disk).
+
+    Raises:
+        CertificateRefused: the root is another one, or a certificate is not for its purpose.
+    """
+    if bundle.mesh != mesh:
+        raise CertificateRefused("the mesh root is not the one this device was paired with")
+    owner = open_certificate(bundle.owner, bundle.root_pub, mesh)
+    issuer = open_certificate(bundle.issuer, bundle.root_pub, mesh)
+    medulla = open_certificate(bundle.medulla, bundle.root_pub, mesh)
+    kinds = (owner.kind, issuer.kind, medulla.kind)
+    if kinds != ("person", "issuer", "medulla") or "owner" not in owner.roles:
+        raise CertificateRefused("a certificate of the mesh root serves another purpose")
+    return Anchors(mesh, owner, issuer, medulla)
+
+
+def check_validity(certificate: Certificate, now_ms: int) -> None:
+    """Refuse a certificate outside its time, with the clock-skew tolerance.
+
+    Raises:
+        CertificateExpired: past its end, or not valid yet.
+    """
+    if now_ms > certificate.expires_ms + CLOCK_SKEW_MS:
+        raise CertificateExpired(f"the certificate of {certificate.name} has ended")
+    if now_ms < certificate.not_before_ms - CLOCK_SKEW_MS:
+        raise CertificateExpired(f"the certificate of {certificate.name} is not valid yet",
+                                 hint="Is this device's clock right?")
+
+
+class Membership:
+    """What one device believes about who belongs to the mesh. Mutable, but only through checked merges.
+
+    Merging is commutative and idempotent: the higher version wins for the roster; revoked ids and serials only grow.
+    """
+
+    def __init__(self, anchors: Anchors) -> None:
+        self.anchors = anchors
+        self.roster_version = 0
+        self.revocation_version = 0
+        self.revocations_issued_ms = 0
+        self._members: dict[bytes, Certificate] = {}
+        self._by_curve: dict[bytes, Certificate] = {}
+        self._revoked_subjects: set[bytes] = set()
+        self._revoked_serials: set[int] = set()
+        self.signed_roster: Signed | None = None
+        self.signed_revocations: Signed | None = None
+
+    @property
+    def mesh(self) -> bytes:
+        """The mesh id, 20 bytes."""
+        return self.anchors.mesh
+
+    def merge_roster(self, signed: Signed) -> bool:
+        """Take over a roster; False when ours is as new.
+
+        Raises:
+            BadSignature, CertificateRefused, Malformed: nothing was changed.
+        """
+        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.anchors.issuer.ed_pub)
+        if roster.mesh != self.mesh:
+            raise CertificateRefused("the roster belongs to another mesh")
+        if roster.version <= self.roster_version:
+            return False
+        opened = [open_certificate(member, self.anchors.issuer.ed_pub, self.mesh) for member in roster.members]
+        self._members = {certificate.subject: certificate for certificate in opened}
+        self.roster_version, self.signed_roster = roster.version, signed
+        self._index()
+        return True
+
+    def add(self, signed: Signed) -> Certificate:
+        """Take over one certificate (shown in a hello) newer than the one we have.
+
+        Raises:
+            CertificateRefused: not issued by this mesh.
+        """
+        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.mesh)
+        known = self._members.get(certificate.subject)
+        if known is None or certificate.serial > known.serial:
+            self._members[certificate.subject] = certificate
+            self._index()
+        return certificate
+
+    def merge_revocations(self, signed: Signed) -> bool:
+        """Take over a revocation list; False when ours is as new.
+
+        Raises:
+            BadSignature, CertificateRefused, Malformed: nothing was changed.
+        """
+        revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.anchors.issuer.ed_pub)
+        if revocations.mesh != self.mesh:
+            raise CertificateRefused("the revocation list belongs to another mesh")
+        self._revoked_subjects.update(revocations.subjects)
+        self._revoked_serials.update(revocations.serials)
+        self._index()
+        if (revocations.version, revocations.issued_ms) <= (self.revocation_version, self.revocations_issued_ms):
+            return False
+        self.revocation_version, self.revocations_issued_ms = revocations.version, revocations.issued_ms
+        self.signed_revocations = signed
+        return True
+
+    def _index(self) -> None:
+        self._by_curve = {
+            certificate.curve_pub: certificate
+            for certificate in self._members.values()
+            if certificate.curve_pub and not self.is_revoked(certificate)
+        }
+
+    def is_revoked(self, certificate: Certificate) -> bool:
+        """Whether the member or this certificate was revoked."""
+        return certificate.subject in self._revoked_subjects or certificate.serial in self._revoked_serials
+
+    def get(self, subject: bytes) -> Certificate:
+        """The certificate of a member that was not revoked; its time is not checked.
+
+        Raises:
+            Revoked, UnknownMember.
+        """
+        certificate = self._members.get(subject)
+        if subject in self._revoked_subjects or (certificate is not None and self.is_revoked(certificate)):
+            name = certificate.name if certificate else short_id(subject)
+            raise Revoked(f"{name} was removed from the mesh")
+        if certificate is None:
+            raise UnknownMember(f"{short_id(subject)} is no member of this mesh")
+        return certificate
+
+    def by_curve(self, curve_pub: bytes) -> Certificate | None:
+        """The member with that CURVE key, or None; revoked members are not found."""
+        return self._by_curve.get(curve_pub)
+
+    def members(self) -> Iterable[Certificate]:
+        """All that are not revoked, by name."""
+        valid = [member for member in self._members.values() if not self.is_revoked(member)]
+        return sorted(valid, key=lambda member: (member.name, member.subject))
+
+    def is_stale(self, now_ms: int) -> bool:
+        """Whether the revocation list is older than a day: then only {read, notify} and `stop` are allowed."""
+        return now_ms - self.revocations_issued_ms > ROSTER_STALE_MS
+
+
+def sign_roster(roster: Roster, key: SigningKey) -> Signed:
+    """Signed by the issuer."""
+    return sign_struct(roster, ROSTER_DOMAIN, key)
+
+
+def sign_revocations(revocations: RevocationList, key: SigningKey) -> Signed:
+    """Signed by the issuer."""
+    return sign_struct(revocations, REVOCATION_DOMAIN, key)
+
+
+__all__ = [
+    "Anchors", "Certificate", "Kind", "Membership", "MeshBundle", "RevocationList", "Role", "Roster", "check_validity",
+    "open_bundle", "open_certificate", "sign_certificate", "sign_revocations", "sign_roster",
+]

@@ -1,0 +1,123 @@
+"""Medulla's permission, checked by the device that acts.
+
+A permit is Medulla's signature over everything the act is bound to. Kinds: `once` (one job), `session` (a bounded
+stream: `limits` duration and bytes), `standing` (reflexes and grants: `args_hash` of a template). This version issues
+and honours `once`; the others are refused by name until their rules exist. A node acts only when all of it fits:
+mesh, kind, target, operation, hash of the argument bytes *as received*, job, epoch, policy version not below the
+highest it has seen, time, and use count. A moved job gets a new permit with a higher epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from kindmesh.protocol.crypto import SigningKey, sha256
+from kindmesh.protocol.errors import BadSignature, PermitExpired, PermitMismatch, PermitRefused, PermitStale
+from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_MAX
+from kindmesh.protocol.manifest import HARMLESS, effect_names
+from kindmesh.protocol.signed import Signed, open_signed, sign_struct
+
+PERMIT_DOMAIN: Final = b"kindmesh-permit-v1\0"
+
+PermitKind = Literal["once", "session", "standing"]
+Isolation = Literal["uid", "landlock", "none"]
+
+
+class Permit(msgspec.Struct, array_like=True, frozen=True):
+    """See the module. `permit_id`, `run_id`, `job_id`, `parent` (a sub-run's permit, or empty) have 16 bytes; `step`
+    numbers the step of the run; `target` is a device id; `args_hash` is SHA-256; `epoch` is the attempt's fencing
+    token; `max_uses` is 1 for `once`; `principal` names who asked; `reader` limits of artifacts are the job's own."""
+
+    mesh: bytes
+    kind: PermitKind
+    permit_id: bytes
+    run_id: bytes
+    step: int
+    job_id: bytes
+    operation: str
+    target: bytes
+    args_hash: bytes
+    effects: int
+    policy_version: int
+    epoch: int
+    issued_ms: int
+    expires_ms: int
+    max_uses: int
+    principal: str
+    isolation: Isolation
+    parent: bytes = b""
+    approval_id: bytes = b""
+    duration_ms: int = 0
+    stream_bytes: int = 0
+
+
+def sign_permit(permit: Permit, key: SigningKey) -> Signed:
+    """Signed by Medulla's permit key."""
+    return sign_struct(permit, PERMIT_DOMAIN, key)
+
+
+def open_permit(signed: Signed, medulla_pub: bytes) -> Permit:
+    """The permit, its signature checked and nothing else.
+
+    Raises:
+        PermitRefused: Medulla did not sign this.
+    """
+    try:
+        return open_signed(signed, Permit, PERMIT_DOMAIN, medulla_pub, limit=PERMIT_MAX)
+    except BadSignature as error:
+        raise PermitRefused("Medulla did not sign this permit") from error
+
+
+def check_permit(
+    permit: Permit,
+    *,
+    mesh: bytes,
+    target: bytes,
+    operation: str,
+    effects: int,
+    job_id: bytes,
+    args: bytes,
+    epoch: int,
+    policy_version: int,
+    now_ms: int,
+) -> None:
+    """Refuse the permit unless it allows exactly this act here and now; uses are counted by the node's journal.
+
+    `effects` are those of the node's own manifest; `args` the argument bytes as received; `policy_version` the
+    highest this node has seen; `now_ms` this node's clock.
+
+    Raises:
+        PermitMismatch: for something else (the field is named).
+        PermitExpired: outside its time.
+        PermitStale: an older policy.
+        PermitRefused: a kind that this version does not honour, or an effect Medulla may not allow unisolated.
+    """
+    for field, have, want in (
+        ("mesh", permit.mesh, mesh),
+        ("target", permit.target, target),
+        ("operation", permit.operation, operation),
+        ("job", permit.job_id, job_id),
+        ("epoch", permit.epoch, epoch),
+    ):
+        if have != want:
+            raise PermitMismatch(f"the permit is for another {field}", field=field)
+    if permit.args_hash != sha256(args):
+        raise PermitMismatch("the permit is for other values", field="args")
+    if effects & ~permit.effects:
+        missing = ", ".join(effect_names(effects & ~permit.effects))
+        raise PermitMismatch(f"the permit does not cover: {missing}", field="effects")
+    if permit.kind != "once" or permit.max_uses != 1:
+        raise PermitRefused(f"this version does not honour {permit.kind} permits", field="kind")
+    if permit.isolation == "none" and permit.effects & ~HARMLESS:
+        raise PermitRefused("Medulla is not isolated there, so it may allow nothing beyond read and notify",
+                            field="isolation")
+    if now_ms > permit.expires_ms + CLOCK_SKEW_MS or now_ms < permit.issued_ms - CLOCK_SKEW_MS:
+        raise PermitExpired("the permit is past its end" if now_ms > permit.issued_ms else "the permit is not valid yet",
+                            hint="Is this device's clock right?")
+    if permit.policy_version < policy_version:
+        raise PermitStale(f"the permit comes from policy {permit.policy_version}, this device knows {policy_version}")
+
+
+__all__ = ["Isolation", "Permit", "PermitKind", "check_permit", "open_permit", "sign_permit"]

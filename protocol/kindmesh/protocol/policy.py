@@ -1,0 +1,189 @@
+"""What the owner signs: grants, approvals and the policy.
+
+A *grant* lets Medulla's issuer certify one key; an *approval* lets it permit one thing once; the *policy* says what
+needs no question. All three are signed by the owner's own key over exactly the bytes that the prompt showed
+(`describe_request` renders from those bytes). The policy's version never falls, on Medulla and on every node.
+Policy 1: read and notify are allowed, everything else asks; the strongest answer wins: deny > ask > allow.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from kindmesh.protocol.certificate import Kind
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.ids import format_id
+from kindmesh.protocol.limits import PERMIT_MAX
+from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, effect_names
+from kindmesh.protocol.signed import Signed, open_signed, sign_struct
+
+GRANT_DOMAIN: Final = b"kindmesh-grant-v1\0"
+APPROVAL_DOMAIN: Final = b"kindmesh-approval-v1\0"
+POLICY_DOMAIN: Final = b"kindmesh-policy-v1\0"
+REMOVAL_DOMAIN: Final = b"kindmesh-removal-v1\0"
+
+Answer = Literal["allow", "ask", "deny"]
+SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
+
+
+class Grant(msgspec.Struct, array_like=True, frozen=True):
+    """"This key may be certified as this": signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`."""
+
+    mesh: bytes
+    grant_id: bytes
+    kind: Kind
+    name: str
+    ed_pub: bytes
+    curve_pub: bytes
+    roles: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    effects: int
+    issued_ms: int
+    expires_ms: int
+
+
+class Removal(msgspec.Struct, array_like=True, frozen=True):
+    """"This member leaves": signed by the owner."""
+
+    mesh: bytes
+    subject: bytes
+    issued_ms: int
+
+
+class ApprovalRequest(msgspec.Struct, array_like=True, frozen=True):
+    """What a person is asked; made by Medulla. `args` are the canonical argument bytes, so the prompt can show them."""
+
+    mesh: bytes
+    request_id: bytes
+    run_id: bytes
+    job_id: bytes
+    operation: str
+    target: bytes
+    target_name: str
+    args: bytes
+    effects: int
+    principal: str
+    reasons: tuple[str, ...]
+    issued_ms: int
+    expires_ms: int
+
+
+class Approval(msgspec.Struct, array_like=True, frozen=True):
+    """A person's answer: `request` are the bytes of the `ApprovalRequest` as Medulla made and the prompt showed them."""
+
+    request: bytes
+    answer: Literal["allow", "deny"]
+    answered_ms: int
+
+
+class Rule(msgspec.Struct, array_like=True, frozen=True):
+    """For operations that match `operation` (a full name, `capability.*` or `*`) and have any of `effects` (bit set)."""
+
+    operation: str
+    effects: int
+    answer: Answer
+
+
+class Policy(msgspec.Struct, array_like=True, frozen=True):
+    """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`."""
+
+    mesh: bytes
+    version: int
+    issued_ms: int
+    rules: tuple[Rule, ...]
+
+
+def first_policy(mesh: bytes, issued_ms: int) -> Policy:
+    """Policy 1: read and notify are allowed, others ask the owner."""
+    return Policy(mesh, 1, issued_ms, (Rule("*", int(HARMLESS), "allow"),))
+
+
+def _matches(rule: Rule, operation: str) -> bool:
+    return rule.operation in ("*", operation) or (
+        rule.operation.endswith(".*") and operation.startswith(rule.operation[:-1])
+    )
+
+
+def decide(policy: Policy, operation: str, effects: int) -> Answer:
+    """The policy's answer for an operation with these effects.
+
+    For each effect the most specific matching rules speak (full name before `capability.*` before `*`), the
+    strongest of them counts; over all effects the strongest answer wins. No rule for an effect: `ask`.
+    """
+    worst: Answer = "allow"
+    for effect in Effect:
+        if not effects & effect:
+            continue
+        rules = [rule for rule in policy.rules if rule.effects & effect and _matches(rule, operation)]
+        best = max((_rank(rule) for rule in rules), default=-1)
+        answers: list[Answer] = [rule.answer for rule in rules if _rank(rule) == best] or ["ask"]
+        worst = max([worst, *answers], key=SEVERITY.__getitem__)
+    return worst
+
+
+def _rank(rule: Rule) -> int:
+    return 0 if rule.operation == "*" else 1 if rule.operation.endswith(".*") else 2
+
+
+def sign_grant(grant: Grant, owner: SigningKey) -> Signed:
+    """Signed by the owner."""
+    return sign_struct(grant, GRANT_DOMAIN, owner)
+
+
+def open_grant(signed: Signed, owner_pub: bytes) -> Grant:
+    """The grant; `BadSignature` when the owner did not sign it."""
+    return open_signed(signed, Grant, GRANT_DOMAIN, owner_pub, limit=PERMIT_MAX)
+
+
+def sign_removal(removal: Removal, owner: SigningKey) -> Signed:
+    """Signed by the owner."""
+    return sign_struct(removal, REMOVAL_DOMAIN, owner)
+
+
+def open_removal(signed: Signed, owner_pub: bytes) -> Removal:
+    """The removal; `BadSignature` when the owner did not sign it."""
+    return open_signed(signed, Removal, REMOVAL_DOMAIN, owner_pub, limit=PERMIT_MAX)
+
+
+def sign_approval(approval: Approval, person: SigningKey) -> Signed:
+    """Signed by the approving person's own key."""
+    return sign_struct(approval, APPROVAL_DOMAIN, person)
+
+
+def open_approval(signed: Signed, person_pub: bytes) -> Approval:
+    """The approval; `BadSignature` when that person did not sign it."""
+    return open_signed(signed, Approval, APPROVAL_DOMAIN, person_pub)
+
+
+def sign_policy(policy: Policy, owner: SigningKey) -> Signed:
+    """Signed by the owner."""
+    return sign_struct(policy, POLICY_DOMAIN, owner)
+
+
+def open_policy(signed: Signed, owner_pub: bytes) -> Policy:
+    """The policy; `BadSignature` when the owner did not sign it."""
+    return open_signed(signed, Policy, POLICY_DOMAIN, owner_pub)
+
+
+def describe_request(request: ApprovalRequest) -> list[str]:
+    """Lines of the prompt: all that the approval will be bound to, from the bytes that will be signed."""
+    effects = [EFFECT_WORDS[effect] for effect in Effect if request.effects & effect]
+    values = msgspec.json.format(msgspec.json.encode(msgspec.msgpack.decode(request.args)), indent=2).decode()
+    return [
+        f"operation  {request.operation}",
+        f"device     {request.target_name} ({format_id(request.target)})",
+        f"effects    {', '.join(effect_names(request.effects))}: {'; '.join(effects)}",
+        f"asked by   {request.principal}",
+        *(f"why asked  {reason}" for reason in request.reasons),
+        "values",
+        *(f"  {line}" for line in values.splitlines()),
+    ]
+
+
+__all__ = [
+    "Answer", "Approval", "ApprovalRequest", "Grant", "Policy", "Removal", "Rule", "decide", "describe_request",
+    "first_policy", "open_approval", "open_grant", "open_policy", "open_removal", "sign_approval", "sign_grant",
+    "sign_policy", "sign_removal",
+]
