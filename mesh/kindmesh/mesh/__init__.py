@@ -1,0 +1,1 @@
+"""Moves signed envelopes between devices: transports, discovery, membership, enrolment, stores and artifacts."""
