@@ -1,8 +1,8 @@
 """What all tests share: reproducible property tests, and a home of its own for every test.
 
-`KINDMESH_HOME` points into the test's temporary folder, so that no test can see, let alone change, the household of the
-person who runs it. Hypothesis runs without a deadline (two slow cores are common) and prints how to reproduce a failure;
-`HYPOTHESIS_PROFILE=thorough` looks much longer.
+`KINDMESH_HOME` points into the test's temporary folder, so that no test can see, let alone change, the household
+of the person who runs it. Hypothesis runs without a deadline (two slow cores are common) and prints how to
+reproduce a failure; `HYPOTHESIS_PROFILE=thorough` looks much longer.
 """
 
 from __future__ import annotations
