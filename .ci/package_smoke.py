@@ -1,8 +1,8 @@
 """Builds the sdist, the wheel from it, installs the wheel in an empty environment, and tries what a user would.
 
-The wheel is built *from the unpacked sdist*, so both are proven at once. The environment gets the core dependencies only
-(no extra), pinned by constraints.txt: this is the bare node. Checked there: every module that should be inside is, each
-portion imports from the installed place, the `kindmesh` command answers, and nothing of the repository is on the path.
+The wheel is built *from the unpacked sdist*, so both are proven at once. The environment gets the core dependencies
+only (no extra), pinned by constraints.txt: this is the bare node. Checked there: the wheel holds every file of the
+tree and no other, each portion imports from the installed place, and the `kindmesh` command answers.
 """
 
 from __future__ import annotations
