@@ -2,7 +2,7 @@
 
     mesh root (sealed into the recovery kit, not on any disk)
       |-- certifies the owner (person)            signs grants, approvals and the policy
-      |-- certifies Medulla's issuer              signs certificates, roster and revocation list, on the owner's grant only
+      |-- certifies Medulla's issuer              signs certificates, roster, revocations (owner's grant only)
       `-- certifies Medulla's permit key          signs permits
 
 `MeshBundle` holds the root's public key and these three certificates; a device stores it at pairing and pins the mesh

@@ -28,7 +28,8 @@ Isolation = Literal["uid", "landlock", "none"]
 class Permit(msgspec.Struct, array_like=True, frozen=True):
     """See the module. `permit_id`, `run_id`, `job_id`, `parent` (a sub-run's permit, or empty) have 16 bytes; `step`
     numbers the step of the run; `target` is a device id; `args_hash` is SHA-256; `epoch` is the attempt's fencing
-    token; `max_uses` is 1 for `once`; `principal` names who asked; `reader` limits of artifacts are the job's own."""
+    token; `max_uses` is 1 for `once`; `principal` names who asked; `readers` are
+    devices that may fetch the artifacts made under this permit."""
 
     mesh: bytes
     kind: PermitKind
@@ -49,6 +50,7 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     isolation: Isolation
     parent: bytes = b""
     approval_id: bytes = b""
+    readers: tuple[bytes, ...] = ()
     duration_ms: int = 0
     stream_bytes: int = 0
 
@@ -114,8 +116,8 @@ def check_permit(
         raise PermitRefused("Medulla is not isolated there, so it may allow nothing beyond read and notify",
                             field="isolation")
     if now_ms > permit.expires_ms + CLOCK_SKEW_MS or now_ms < permit.issued_ms - CLOCK_SKEW_MS:
-        raise PermitExpired("the permit is past its end" if now_ms > permit.issued_ms else "the permit is not valid yet",
-                            hint="Is this device's clock right?")
+        when = "past its end" if now_ms > permit.issued_ms else "not valid yet"
+        raise PermitExpired(f"the permit is {when}", hint="Is this device's clock right?")
     if permit.policy_version < policy_version:
         raise PermitStale(f"the permit comes from policy {permit.policy_version}, this device knows {policy_version}")
 

@@ -29,7 +29,7 @@ SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 
 
 class Grant(msgspec.Struct, array_like=True, frozen=True):
-    """"This key may be certified as this": signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`."""
+    """Lets a key be certified as this: signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`."""
 
     mesh: bytes
     grant_id: bytes
@@ -45,7 +45,7 @@ class Grant(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Removal(msgspec.Struct, array_like=True, frozen=True):
-    """"This member leaves": signed by the owner."""
+    """Makes a member leave: signed by the owner."""
 
     mesh: bytes
     subject: bytes
@@ -71,7 +71,7 @@ class ApprovalRequest(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Approval(msgspec.Struct, array_like=True, frozen=True):
-    """A person's answer: `request` are the bytes of the `ApprovalRequest` as Medulla made and the prompt showed them."""
+    """A person's answer; `request` are the `ApprovalRequest`'s bytes as Medulla made and the prompt showed them."""
 
     request: bytes
     answer: Literal["allow", "deny"]
@@ -79,7 +79,7 @@ class Approval(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Rule(msgspec.Struct, array_like=True, frozen=True):
-    """For operations that match `operation` (a full name, `capability.*` or `*`) and have any of `effects` (bit set)."""
+    """For operations that match (a full name, `capability.*` or `*`) and have any of `effects` (bit set)."""
 
     operation: str
     effects: int

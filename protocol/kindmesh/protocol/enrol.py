@@ -1,0 +1,199 @@
+"""Pairing: what the QR says, the proofs, and the code both sides show.
+
+    device                                   coordinator (one window, one secret)
+      EnrolHello{keys, name, offers, nonce} ->
+                                         <- EnrolChallenge{nonce}
+      EnrolProof{hmac, signature}           ->          (both now show the same 4-digit code)
+                                         <- EnrolPending
+                                                        (the owner compares the code, trims, signs the grant)
+                                         <- EnrolGranted{bundle, certificate, roster, ...} | EnrolRefused
+      EnrolDone{signature}                  ->
+
+The QR authenticates the coordinator (its CURVE key is pinned by the connection, its Ed25519 key signs what follows),
+so no PAKE is needed. The HMAC, keyed with the QR's one-time secret, covers the transcript: both key pairs, both
+nonces, role, version, name and what is offered. The device's own signature over the same transcript proves its key.
+The text is `KM1:` and upper-case base32, so that a QR code can use its compact alphanumeric mode.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.certificate import MeshBundle
+from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.crypto import constant_time_equal, hmac_sha256, sha256, verify
+from kindmesh.protocol.errors import EnrolmentRefused, InvalidInput, Malformed, UnsupportedVersion, WireError
+from kindmesh.protocol.limits import NAME_MAX, PAIR_SECRET
+from kindmesh.protocol.signed import Signed
+
+ENROL_VERSION: Final = 1
+TRANSCRIPT_DOMAIN: Final = b"kindmesh-enrol-v1\0"
+DEVICE_DOMAIN: Final = b"kindmesh-enrol-device-v1\0"
+DONE_DOMAIN: Final = b"kindmesh-enrol-done-v1\0"
+TEXT_PREFIX: Final = "KM1:"
+
+
+class Invitation(msgspec.Struct, array_like=True, frozen=True):
+    """The QR's contents: `mesh` id (20), the coordinator's keys (32 each), address hints of its enrol socket
+    (`host:port`), one-time `secret` (16), expiry (UTC seconds, so that it stays short), and the role offered."""
+
+    version: int
+    mesh: bytes
+    ed_pub: bytes
+    curve_pub: bytes
+    hints: tuple[str, ...]
+    secret: bytes
+    expires_s: int
+    role: str = "node"
+
+    def __repr__(self) -> str:
+        return f"Invitation(mesh={self.mesh.hex()[:8]}..., hints={self.hints}, role={self.role})"
+
+
+class OfferSummary(msgspec.Struct, array_like=True, frozen=True):
+    """What is asked for, as the owner will read it: a capability and the effects of its operations (bit set)."""
+
+    capability: str
+    title: str
+    effects: int
+
+
+class EnrolHello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
+    """`ed_pub`, `curve_pub`, `nonce`: 32 bytes each."""
+
+    version: int
+    ed_pub: bytes
+    curve_pub: bytes
+    name: str
+    role: str
+    offers: tuple[OfferSummary, ...]
+    nonce: bytes
+
+
+class EnrolChallenge(msgspec.Struct, array_like=True, frozen=True, tag="challenge"):
+    """`nonce`: 32 fresh bytes of the coordinator."""
+
+    nonce: bytes
+
+
+class EnrolProof(msgspec.Struct, array_like=True, frozen=True, tag="proof"):
+    """`mac`: HMAC-SHA-256 over the transcript; `signature`: the device's, over the same."""
+
+    mac: bytes
+    signature: bytes
+
+
+class EnrolPending(msgspec.Struct, array_like=True, frozen=True, tag="pending"):
+    """The proof was right; the owner is being asked."""
+
+
+class EnrolGranted(msgspec.Struct, array_like=True, frozen=True, tag="granted"):
+    """All a member needs; `addresses` (`host:port`) are where the coordinator's mesh socket listens."""
+
+    bundle: MeshBundle
+    certificate: Signed
+    coordinator: Signed
+    roster: Signed
+    revocations: Signed
+    policy: Signed
+    addresses: tuple[str, ...]
+
+
+class EnrolRefused(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
+    """The end of it."""
+
+    error: WireError
+
+
+class EnrolDone(msgspec.Struct, array_like=True, frozen=True, tag="done"):
+    """The device has stored its certificate; its signature over the transcript says so."""
+
+    signature: bytes
+
+
+EnrolMessage = EnrolHello | EnrolChallenge | EnrolProof | EnrolPending | EnrolGranted | EnrolRefused | EnrolDone
+
+
+def invitation_to_text(invitation: Invitation) -> str:
+    """`KM1:` + base32 without padding."""
+    return TEXT_PREFIX + base64.b32encode(encode(invitation)).decode().rstrip("=")
+
+
+def invitation_from_text(text: str) -> Invitation:
+    """Undo `invitation_to_text`; white space and case do not matter.
+
+    Raises:
+        InvalidInput: not an invitation, or cut off.
+        UnsupportedVersion: made by a newer version.
+    """
+    plain = "".join(text.split()).upper()
+    hint = "Copy the whole text below the QR code of kindmesh pair; it begins with KM1:."
+    if not plain.startswith(TEXT_PREFIX):
+        if plain.startswith("KM") and ":" in plain[:6]:
+            raise UnsupportedVersion("this invitation was made by another version of Kindmesh")
+        raise InvalidInput("this is not an invitation", field="text", hint=hint)
+    body = plain[len(TEXT_PREFIX) :]
+    try:
+        invitation = decode(Invitation, base64.b32decode(body + "=" * (-len(body) % 8)), limit=1024)
+    except (binascii.Error, ValueError, Malformed) as error:
+        raise InvalidInput("the invitation is damaged or cut off", field="text", hint=hint) from error
+    sizes = (len(invitation.mesh), len(invitation.ed_pub), len(invitation.curve_pub), len(invitation.secret))
+    if sizes != (20, 32, 32, PAIR_SECRET) or not invitation.hints:
+        raise InvalidInput("the invitation is damaged or cut off", field="text", hint=hint)
+    return invitation
+
+
+def transcript(invitation: Invitation, hello: EnrolHello, challenge: EnrolChallenge) -> bytes:
+    """SHA-256 (32 bytes) of all that both sides must agree on; the secret itself is not in it."""
+    public = msgspec.structs.replace(invitation, secret=b"\0" * PAIR_SECRET, hints=("-",))
+    return sha256(TRANSCRIPT_DOMAIN + b"".join(sha256(encode(part)) for part in (public, hello, challenge)))
+
+
+def proof_mac(invitation: Invitation, transcript_hash: bytes) -> bytes:
+    """The device's proof that it read the QR."""
+    return hmac_sha256(invitation.secret, TRANSCRIPT_DOMAIN + transcript_hash)
+
+
+def check_code(invitation: Invitation, transcript_hash: bytes) -> str:
+    """Four digits that both sides show; keyed, so that only those who know the secret can make it."""
+    digest = hmac_sha256(invitation.secret, b"kindmesh-enrol-code-v1\0" + transcript_hash)
+    return f"{int.from_bytes(digest[:8], 'big') % 10_000:04d}"
+
+
+def check_hello(hello: EnrolHello, curve_pub: bytes) -> None:
+    """Refuse a hello that is malformed or claims another CURVE key than the connection's.
+
+    Raises:
+        EnrolmentRefused, UnsupportedVersion.
+    """
+    if hello.version != ENROL_VERSION:
+        raise UnsupportedVersion(f"the device pairs with version {hello.version}, we with {ENROL_VERSION}")
+    if (len(hello.ed_pub), len(hello.curve_pub), len(hello.nonce)) != (32, 32, 32):
+        raise EnrolmentRefused("the device's keys are malformed")
+    if hello.curve_pub != curve_pub:
+        raise EnrolmentRefused("the device came over another connection than it says")
+    if not hello.name.strip() or len(hello.name) > NAME_MAX or not hello.name.isprintable():
+        raise EnrolmentRefused(f"a device's name has 1 to {NAME_MAX} printable characters", field="name")
+
+
+def check_proof(invitation: Invitation, hello: EnrolHello, transcript_hash: bytes, proof: EnrolProof) -> None:
+    """Refuse a proof made without the secret, or without the device's key.
+
+    Raises:
+        EnrolmentRefused.
+    """
+    if not constant_time_equal(proof_mac(invitation, transcript_hash), proof.mac):
+        raise EnrolmentRefused("the device did not read this window's invitation")
+    if not verify(hello.ed_pub, proof.signature, DEVICE_DOMAIN + transcript_hash):
+        raise EnrolmentRefused("the device does not hold the key it shows")
+
+
+__all__ = [
+    "DEVICE_DOMAIN", "DONE_DOMAIN", "ENROL_VERSION", "EnrolChallenge", "EnrolDone", "EnrolGranted", "EnrolHello",
+    "EnrolMessage", "EnrolPending", "EnrolProof", "EnrolRefused", "Invitation", "OfferSummary", "check_code",
+    "check_hello", "check_proof", "invitation_from_text", "invitation_to_text", "proof_mac", "transcript",
+]

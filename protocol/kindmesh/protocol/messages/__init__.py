@@ -1,0 +1,60 @@
+"""Message types and their bodies, one file per domain.
+
+Signed envelopes carry `MessageType`; session frames carry a `SessionBody` with a `SessionType`. `BODIES` and
+`SESSION_BODIES` say which struct belongs to which type; a type that is not in its table is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.messages.artifacts import ArtifactData, ArtifactGet
+from kindmesh.protocol.messages.hello import Advert, Hello, NodeFacts, SignedAdvert, Welcome
+from kindmesh.protocol.messages.jobs import Job, JobCancel, JobResult, Stop
+from kindmesh.protocol.messages.requests import Reply, Request
+from kindmesh.protocol.messages.session import (
+    Call,
+    CallReply,
+    Heartbeat,
+    JobAccepted,
+    JobProgress,
+    Relay,
+    ResultTaken,
+    SessionBody,
+    TrustUpdate,
+)
+from kindmesh.protocol.messages.types import MessageType, SessionType
+
+BODIES: Final[dict[MessageType, type[msgspec.Struct]]] = {
+    MessageType.HELLO: Hello,
+    MessageType.WELCOME: Welcome,
+    MessageType.ADVERT: SignedAdvert,
+    MessageType.JOB: Job,
+    MessageType.JOB_CANCEL: JobCancel,
+    MessageType.JOB_RESULT: JobResult,
+    MessageType.STOP: Stop,
+    MessageType.ARTIFACT_GET: ArtifactGet,
+    MessageType.ARTIFACT_DATA: ArtifactData,
+    MessageType.REQUEST: Request,
+    MessageType.REPLY: Reply,
+}
+
+SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
+    SessionType.HEARTBEAT: Heartbeat,
+    SessionType.CALL: Call,
+    SessionType.CALL_REPLY: CallReply,
+    SessionType.JOB_ACCEPTED: JobAccepted,
+    SessionType.JOB_PROGRESS: JobProgress,
+    SessionType.RESULT_TAKEN: ResultTaken,
+    SessionType.TRUST_UPDATE: TrustUpdate,
+    SessionType.RELAY: Relay,
+}
+
+__all__ = [
+    "BODIES", "SESSION_BODIES", "Advert", "ArtifactData", "ArtifactGet", "Call", "CallReply", "Heartbeat", "Hello",
+    "Job", "JobAccepted", "JobCancel", "JobProgress", "JobResult", "MessageType", "NodeFacts", "Relay", "Reply",
+    "Request", "ResultTaken", "SessionBody", "SessionType", "SignedAdvert", "Stop", "TrustUpdate",
+    "Welcome",
+]

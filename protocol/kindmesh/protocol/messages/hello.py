@@ -1,0 +1,107 @@
+"""Opening a session, and saying what a device offers.
+
+HELLO (dialler) and WELCOME (listener) exchange certificates, fresh keys and what each side knows of the mesh's trust;
+the newer roster, revocations and policy travel in WELCOME. An *advert* is the node's own signed statement of its
+manifests: the coordinator passes it on to Medulla as it is, so nobody between can change an effect.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.extensions import Ext
+from kindmesh.protocol.manifest import Manifest, check_manifest
+from kindmesh.protocol.signed import Signed, open_signed, sign_struct
+
+ADVERT_DOMAIN: Final = b"kindmesh-advert-v1\0"
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True):
+    """`ephemeral` X25519 key (32), `nonce` (32), wire `versions` spoken, versions of what is known (0: nothing)."""
+
+    certificate: Signed
+    ephemeral: bytes
+    nonce: bytes
+    versions: tuple[int, ...]
+    roster_version: int
+    revocation_version: int
+    policy_version: int
+    clock_ms: int
+    ext: Ext = {}
+
+
+class Welcome(msgspec.Struct, array_like=True, frozen=True):
+    """`hello_hash` (32) names the HELLO; `roster`, `revocations`, `policy` are sent when the other side's are older."""
+
+    hello_hash: bytes
+    certificate: Signed
+    ephemeral: bytes
+    nonce: bytes
+    version: int
+    clock_ms: int
+    roster: Signed | None = None
+    revocations: Signed | None = None
+    policy: Signed | None = None
+    ext: Ext = {}
+
+
+class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
+    """How a device is now; None where it cannot tell. `load` 0..1 of its cores over the last minute, `battery` 0..1,
+    `charging`, `temperature_c` of the hottest zone, `memory_free_mib`, `disk_free_mib`, `running` jobs."""
+
+    load: float | None = None
+    battery: float | None = None
+    charging: bool | None = None
+    temperature_c: float | None = None
+    memory_free_mib: int | None = None
+    disk_free_mib: int | None = None
+    running: int = 0
+
+
+class Offer(msgspec.Struct, array_like=True, frozen=True):
+    """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared."""
+
+    manifest: Manifest
+    ready: bool
+    hint: str = ""
+    fit: float = 0.5
+
+
+class Advert(msgspec.Struct, array_like=True, frozen=True):
+    """All that a device offers; `version` rises with every change within a boot."""
+
+    mesh: bytes
+    device: bytes
+    boot: int
+    version: int
+    issued_ms: int
+    offers: tuple[Offer, ...]
+
+
+class SignedAdvert(msgspec.Struct, array_like=True, frozen=True):
+    """Body of ADVERT."""
+
+    advert: Signed
+
+
+def sign_advert(advert: Advert, key: SigningKey) -> Signed:
+    """Signed by the device."""
+    return sign_struct(advert, ADVERT_DOMAIN, key)
+
+
+def open_advert(signed: Signed, device_pub: bytes) -> Advert:
+    """The advert, its manifests checked.
+
+    Raises:
+        BadSignature, Malformed, UnknownCritical.
+    """
+    advert = open_signed(signed, Advert, ADVERT_DOMAIN, device_pub)
+    for offer in advert.offers:
+        check_manifest(offer.manifest)
+    return advert
+
+
+__all__ = ["Advert", "Hello", "NodeFacts", "Offer", "SignedAdvert", "Welcome", "open_advert", "sign_advert"]

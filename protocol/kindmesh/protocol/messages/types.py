@@ -1,0 +1,37 @@
+"""Numbers of the message types. A number, once released, keeps its meaning."""
+
+from __future__ import annotations
+
+import enum
+
+
+class MessageType(enum.IntEnum):
+    """Types of signed envelopes."""
+
+    HELLO = 1
+    WELCOME = 2
+    ADVERT = 3
+    JOB = 10
+    JOB_CANCEL = 11
+    JOB_RESULT = 12
+    STOP = 13
+    ARTIFACT_GET = 20
+    ARTIFACT_DATA = 21
+    REQUEST = 30
+    REPLY = 31
+
+
+class SessionType(enum.IntEnum):
+    """Types of session frames."""
+
+    HEARTBEAT = 1
+    CALL = 2
+    CALL_REPLY = 3
+    JOB_ACCEPTED = 4
+    JOB_PROGRESS = 5
+    RESULT_TAKEN = 6
+    TRUST_UPDATE = 7
+    RELAY = 8
+
+
+__all__ = ["MessageType", "SessionType"]

@@ -1,0 +1,80 @@
+"""Which messages were seen already.
+
+`SequenceWindow` serves a live link: the highest sequence and a bitmap of the 1,024 below it, per author and boot; a
+newer boot starts afresh, an older boot is refused. `MessageMemory` serves what is durable, relayed or off-grid and may
+come late and in any order: ids are remembered until the message could not be accepted anyway. Both are pure.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from kindmesh.protocol.errors import BackPressure, Replayed
+from kindmesh.protocol.limits import REPLAY_WINDOW_BITS
+
+_MASK = (1 << REPLAY_WINDOW_BITS) - 1
+
+
+class SequenceWindow:
+    """Accepts each sequence number of a boot once; numbers more than 1,023 below the highest are refused.
+
+    Invariant: bit 0 of the bitmap is the highest number accepted.
+    """
+
+    __slots__ = ("_bits", "boot", "highest")
+
+    def __init__(self) -> None:
+        self.boot = -1
+        self.highest = -1
+        self._bits = 0
+
+    def accept(self, boot: int, sequence: int) -> None:
+        """Take note of a number.
+
+        Raises:
+            Replayed: seen before, too old to know, or from an earlier boot.
+        """
+        if boot != self.boot:
+            if boot < self.boot:
+                raise Replayed("the message is from before the device's last restart")
+            self.boot, self.highest, self._bits = boot, -1, 0
+        ahead = sequence - self.highest
+        if ahead > 0:
+            self._bits = ((self._bits << ahead) | 1) & _MASK if ahead < REPLAY_WINDOW_BITS else 1
+            self.highest = sequence
+            return
+        bit = 1 << -ahead
+        if -ahead >= REPLAY_WINDOW_BITS or self._bits & bit:
+            raise Replayed()
+        self._bits |= bit
+
+
+class MessageMemory:
+    """Remembers message ids until `expires_ms`; holds at most `capacity`."""
+
+    def __init__(self, capacity: int = 65_536) -> None:
+        self._capacity = capacity
+        self._ids: set[bytes] = set()
+        self._by_expiry: list[tuple[int, bytes]] = []
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def accept(self, message_id: bytes, expires_ms: int, now_ms: int) -> None:
+        """Take note of an id (16 bytes).
+
+        Raises:
+            Replayed: seen before.
+            BackPressure: full of ids that are still alive; refusing is safer than forgetting.
+        """
+        while self._by_expiry and self._by_expiry[0][0] < now_ms:
+            self._ids.discard(heapq.heappop(self._by_expiry)[1])
+        if message_id in self._ids:
+            raise Replayed()
+        if len(self._ids) >= self._capacity:
+            raise BackPressure("too many messages are remembered", hint="Try again in a minute.")
+        self._ids.add(message_id)
+        heapq.heappush(self._by_expiry, (expires_ms, message_id))
+
+
+__all__ = ["MessageMemory", "SequenceWindow"]
