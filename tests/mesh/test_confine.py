@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -123,7 +124,7 @@ def test_no_network_leaves_only_unix_sockets() -> None:
     def work() -> Any:
         reach = confine.no_network()
         families = [socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET]
-        tried = [attempt(lambda f=family: socket.socket(f, socket.SOCK_RAW)) for family in families]
+        tried = [attempt(functools.partial(socket.socket, family, socket.SOCK_RAW)) for family in families]
         left, right = socket.socketpair()
         left.send(b"x")
         return [reach, *tried, attempt(lambda: socket.socket(socket.AF_UNIX)), right.recv(1).decode()]

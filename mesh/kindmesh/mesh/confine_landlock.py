@@ -197,7 +197,7 @@ def landlock_restrict(
             (connect, _Fs.RESOLVE_UNIX),
         )  # fmt: skip
         for paths, rights in wanted:
-            names = map(os.fspath, paths if rights & handled else ())
+            names = [os.fspath(path) for path in paths] if rights & handled else []
             absent.extend(name for name in names if not _allow(ruleset, name, rights & handled))
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     except OSError as error:
