@@ -29,7 +29,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- TransportError
         |   |-- PeerUnreachable, BackPressure, FrameTooLarge, AddressInUse, TransportClosed
         |-- StoreError
-        |   |-- StoreTooNew, StoreDamaged, DiskFull
+        |   |-- StoreTooNew, StoreDamaged, StoreConflict, DiskFull
         |-- ConfigError                      names file, line and hint
         |-- HomeInUse, NotInitialised, AlreadyInitialised, NotRunning, WrongPassphrase, InsecurePermissions
         |-- JobError
@@ -307,6 +307,12 @@ class StoreDamaged(StoreError):
 
     code = "STORE_DAMAGED"
     default_hint = "Restore a backup; kindmesh doctor says where they are."
+
+
+class StoreConflict(StoreError):
+    """The entry contradicts one that is there."""
+
+    code = "STORE_CONFLICT"
 
 
 class DiskFull(StoreError):
