@@ -574,6 +574,7 @@ def error_from_wire(wire: WireError) -> KindmeshError:
 
 
 __all__ = [
+    "ERRORS",
     "AccessRefused",
     "AddressInUse",
     "AlreadyInitialised",
@@ -598,7 +599,6 @@ __all__ = [
     "DeadlineExceeded",
     "Denied",
     "DiskFull",
-    "ERRORS",
     "EnrolmentRefused",
     "Expired",
     "FrameTooLarge",
