@@ -1,0 +1,317 @@
+"""What a capability is: typed operations, and the context each call runs in.
+
+A capability has a *manifest* (static data, in its own module without heavy imports) and one or more *parts*: classes
+derived from `Capability` whose methods, marked with `@operation`, do the work. A handler's parameters are exactly the
+manifest's inputs, its return value (a struct) exactly the outputs; `check_signatures` compares them, and the
+conformance suite runs it on every capability. Rules:
+- a handler never sees an argument that the manifest does not allow: `invoke` checks first, and checks the result too;
+- files come and go as artifacts: a handler reads a plain file in its private work folder and hands back plain files,
+  which become artifacts only when the whole operation succeeded, so a cancelled call leaves nothing behind;
+- a handler that takes long calls `context.progress(...)` often; that is also where a cancelled call ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+import types
+import typing
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+import msgspec
+
+from kindmesh.protocol.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InternalError,
+    InvalidInput,
+    UnknownOperation,
+)
+from kindmesh.protocol.manifest import Field, Manifest, Operation, check_fields
+
+__all__ = [
+    "Artifact",
+    "Artifacts",
+    "Capability",
+    "Context",
+    "Progress",
+    "Services",
+    "check_signatures",
+    "invoke",
+    "operation",
+]
+
+Progress = Callable[[float | None, str], None]
+"""Called with a fraction 0..1 (None: unknown) and a short text for a person."""
+
+Handler = Callable[..., Awaitable[msgspec.Struct]]
+F = TypeVar("F", bound=Handler)
+
+_MARK: Final = "__kindmesh_operation__"
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A reference to bytes too large for a message: `artifact` is their SHA-256 as 64 hex characters."""
+
+    artifact: str
+    size_bytes: int = 0
+    media_type: str = ""
+
+
+class Artifacts(Protocol):
+    """How a call reaches artifacts; the node implements it over its store, a worker process over its folder."""
+
+    async def open(self, artifact_id: str, folder: Path) -> Path:
+        """A plain file with the artifact's bytes, beneath `folder`; it lives as long as the call.
+
+        Raises:
+            ArtifactMissing, ArtifactDamaged.
+        """
+        ...
+
+    async def put_file(self, path: Path, media_type: str) -> str:
+        """Take over the bytes of `path`; returns the artifact's id (64 hex characters).
+
+        Raises:
+            ArtifactTooLarge, QuotaExceeded, DiskFull.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Context:
+    """One call: `deadline` in seconds on the monotonic clock; `workdir` is private to the call and empty at first."""
+
+    job_id: bytes
+    deadline: float
+    workdir: Path
+    data_dir: Path
+    artifacts: Artifacts
+    report: Progress
+    cancelled: Callable[[], bool] = lambda: False
+    _last: float = field(default=0.0, init=False)
+
+    def progress(self, fraction: float | None, text: str = "") -> None:
+        """Tell how far it is (at most ten times a second get through), and stop here when nobody waits any more.
+
+        Raises:
+            Cancelled: the caller gave up.
+            DeadlineExceeded: the time allowed is over.
+        """
+        self.check()
+        now = time.monotonic()
+        if now - self._last >= 0.1 or fraction == 1.0:
+            self._last = now
+            self.report(None if fraction is None else min(1.0, max(0.0, fraction)), text)
+
+    def check(self) -> None:
+        """Raise `Cancelled` or `DeadlineExceeded` where that is so."""
+        if self.cancelled():
+            raise Cancelled()
+        if self.remaining_ms() <= 0:
+            raise DeadlineExceeded()
+
+    def remaining_ms(self) -> int:
+        """Milliseconds left; 0 when the deadline has passed."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+    async def file(self, artifact: Artifact) -> Path:
+        """The artifact as a plain file in `workdir`."""
+        return await self.artifacts.open(artifact.artifact, self.workdir)
+
+    async def keep(self, path: Path, media_type: str) -> Artifact:
+        """Hand over a file of `workdir` as part of the result."""
+        size = os.stat(path).st_size
+        return Artifact(await self.artifacts.put_file(path, media_type), size, media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a part is given when it starts: the folder where it may keep data of its own."""
+
+    data_dir: Path
+
+
+class Capability:
+    """Base of all parts. Subclasses set `manifest` and mark their handlers with `@operation`."""
+
+    manifest: ClassVar[Manifest]
+
+    async def start(self, services: Services) -> None:
+        """Get ready; called once, before the first call. Loading a model belongs here."""
+
+    async def stop(self) -> None:
+        """Let go of everything; called once, after the last call."""
+
+
+def operation(name: str) -> Callable[[F], F]:
+    """Mark a method as the handler of the operation `name` (`capability.operation`)."""
+
+    def mark(method: F) -> F:
+        setattr(method, _MARK, name)
+        return method
+
+    return mark
+
+
+def handlers(cls: type[Capability]) -> dict[str, Handler]:
+    """Operation name -> method, for every marked method of `cls`."""
+    found: dict[str, Handler] = {}
+    for _, method in inspect.getmembers(cls, inspect.isfunction):
+        name = getattr(method, _MARK, None)
+        if name is not None:
+            found[name] = method
+    return found
+
+
+def described(cls: type[Capability], name: str) -> Operation:
+    """The manifest's entry for an operation.
+
+    Raises:
+        UnknownOperation: the manifest has no such operation.
+    """
+    found = cls.manifest.operation(name)
+    if found is None:
+        raise UnknownOperation(f"{cls.manifest.capability} has no operation {name[:64]!r}", field="operation")
+    return found
+
+
+async def invoke(part: Capability, name: str, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Check `arguments`, run the handler, check and return its result as plain data.
+
+    Raises:
+        InvalidInput: an argument is not what the manifest says, named by its field.
+        UnknownOperation: this part does not have it.
+        InternalError: the handler's result is not what the manifest promises.
+        KindmeshError: whatever the handler raises.
+    """
+    described_as = described(type(part), name)
+    method = handlers(type(part)).get(name)
+    if method is None:
+        raise UnknownOperation(f"{name} is not served here", field="operation")
+    checked = check_fields(described_as.input, arguments)
+    values = {
+        item.name: _native(item, checked[item.name]) for item in described_as.input if item.name in checked
+    }
+    context.check()
+    result = await method(part, context, **values)
+    return checked_result(described_as, msgspec.to_builtins(result, builtin_types=(bytes,)))
+
+
+def checked_result(described_as: Operation, result: Any) -> dict[str, Any]:
+    """`result` if it is what the manifest promises.
+
+    Raises:
+        InternalError: it is not.
+    """
+    try:
+        return check_fields(described_as.output, result)
+    except InvalidInput as error:
+        raise InternalError(
+            f"{described_as.name} answered something else than it promises: {error.message}"
+        ) from error
+
+
+def _native(item: Field, value: Any) -> Any:
+    if item.type == "artifact":
+        return _artifact(item.name, value)
+    if item.type == "number":
+        return float(value)
+    if item.type == "list" and item.items == "artifact":
+        return [_artifact(item.name, part) for part in value]
+    return value
+
+
+def _artifact(name: str, value: Any) -> Artifact:
+    try:
+        return msgspec.convert(value, Artifact)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(
+            f"{name} is not a proper reference to a file", field=name, hint=str(error)[:120]
+        ) from error
+
+
+_NATIVE: Final[dict[str, Any]] = {
+    "text": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "bytes": bytes,
+    "list": list,
+    "object": dict,
+    "artifact": Artifact,
+}
+
+
+def check_signatures(cls: type[Capability], operations: typing.Collection[str]) -> list[str]:
+    """Differences between the handlers of `cls` and its manifest, in plain words; empty when they fit.
+
+    `operations` are the names that this class must serve.
+    """
+    wrong: list[str] = []
+    found = handlers(cls)
+    if set(found) != set(operations):
+        wrong.append(f"{cls.__name__} serves {sorted(found)}, not {sorted(operations)}")
+    for name, method in found.items():
+        entry = cls.manifest.operation(name)
+        if entry is None:
+            wrong.append(f"{name} is not in the manifest")
+            continue
+        if not asyncio.iscoroutinefunction(method):
+            wrong.append(f"{name} is not an async method")
+        wrong += [f"{name}: {difference}" for difference in _input_differences(entry, method)]
+        wrong += [f"{name}: {difference}" for difference in _output_differences(entry, method)]
+    return wrong
+
+
+def _input_differences(entry: Operation, method: Handler) -> list[str]:
+    hints = typing.get_type_hints(method)
+    parameters = list(inspect.signature(method).parameters.values())
+    if len(parameters) < 2 or hints.get(parameters[1].name) is not Context:
+        return ["the first parameter is not the Context"]
+    given = {parameter.name: parameter for parameter in parameters[2:]}
+    wanted = {item.name: item for item in entry.input}
+    if list(given) != list(wanted):
+        return [f"takes {list(given)} where the manifest says {list(wanted)}"]
+    wrong: list[str] = []
+    for name, item in wanted.items():
+        default = given[name].default
+        optional = not item.required and not item.default
+        if not _fits(item, hints.get(name), optional=optional):
+            wrong.append(f"{name} is {hints.get(name)} where the manifest says {item.type}")
+        expected: Any = inspect.Parameter.empty
+        if not item.required:
+            expected = msgspec.msgpack.decode(item.default) if item.default else None
+        if default != expected:
+            wrong.append(f"{name} defaults to {default!r}, in the manifest to {expected!r}")
+    return wrong
+
+
+def _output_differences(entry: Operation, method: Handler) -> list[str]:
+    answer = typing.get_type_hints(method).get("return")
+    if not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+        return ["the answer is not a struct"]
+    fields = {item.name: item.type for item in msgspec.structs.fields(answer)}
+    if list(fields) != [item.name for item in entry.output]:
+        return [f"answers {list(fields)} where the manifest says {[item.name for item in entry.output]}"]
+    return [
+        f"answers {item.name} as {fields[item.name]} where the manifest says {item.type}"
+        for item in entry.output
+        if not _fits(item, fields[item.name], optional=not item.required)
+    ]
+
+
+def _fits(item: Field, hint: Any, *, optional: bool) -> bool:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        members = [member for member in typing.get_args(hint) if member is not type(None)]
+        if not optional or len(members) != 1:
+            return False
+        hint = members[0]
+    elif optional:
+        return False
+    return (typing.get_origin(hint) or hint) is _NATIVE[item.type]

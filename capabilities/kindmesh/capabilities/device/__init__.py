@@ -1,0 +1,1 @@
+"""The device itself: what it is, and a call that only answers."""

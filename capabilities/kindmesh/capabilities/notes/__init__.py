@@ -1,0 +1,1 @@
+"""A file of notes on this device: the smallest operation that changes something."""

@@ -1,0 +1,1 @@
+"""Text to speech: into a file, or out loud."""

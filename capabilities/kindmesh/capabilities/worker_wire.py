@@ -1,0 +1,143 @@
+"""What a worker process and its host say to each other.
+
+A frame is a length (4 bytes, big endian) and one MessagePack value; both run over one private socket pair, so that
+whatever a native library prints to stdout or stderr cannot get between. The host says `Begin` once, then `Call`; the
+worker answers `Ready` once, then for each call any number of `Working` and exactly one `Done` or `Failed`. Ending the
+connection ends the worker. A frame beyond the limit, or one that does not decode, is the end of the connection: the
+host treats what a worker sends as it treats what comes from a network.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.errors import Malformed, WireError
+from kindmesh.protocol.limits import BODY_MAX
+
+__all__ = ["Begin", "Call", "Done", "Failed", "Frames", "FromHost", "FromWorker", "Output", "Ready", "Working", "pack"]
+
+FRAME_LIMIT: Final = BODY_MAX + 65_536
+_LENGTH: Final = 4
+
+
+class Begin(msgspec.Struct, array_like=True, frozen=True, tag="begin"):
+    """How to be: what to load, where to work, what to allow. `memory_mib` 0 means unbounded."""
+
+    implementation: str
+    workdir: str
+    memory_mib: int = 0
+    file_mib: int = 1024
+    audio_sockets: tuple[str, ...] = ()
+    audio: bool = False
+    programs: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
+
+
+class Call(msgspec.Struct, array_like=True, frozen=True, tag="call"):
+    """Do one operation. `arguments` is MessagePack; `inputs` maps artifact ids to file names in `folder`."""
+
+    operation: str
+    arguments: bytes
+    folder: str
+    job_id: bytes
+    remaining_ms: int
+    inputs: dict[str, str] = {}
+
+
+class Ready(msgspec.Struct, array_like=True, frozen=True, tag="ready"):
+    """Loaded. `confinement` is what the worker observed about its own rights, as JSON text."""
+
+    load_ms: int
+    confinement: str
+
+
+class Working(msgspec.Struct, array_like=True, frozen=True, tag="working"):
+    """How far it is: 0..1, or None where that is unknown."""
+
+    fraction: float | None
+    text: str = ""
+
+
+class Output(msgspec.Struct, array_like=True, frozen=True):
+    """A file in the call's folder that becomes an artifact."""
+
+    artifact: str
+    file: str
+    size_bytes: int
+    media_type: str
+
+
+class Done(msgspec.Struct, array_like=True, frozen=True, tag="done"):
+    """The result, as MessagePack, and the files it refers to."""
+
+    result: bytes
+    outputs: tuple[Output, ...] = ()
+
+
+class Failed(msgspec.Struct, array_like=True, frozen=True, tag="failed"):
+    """A typed error."""
+
+    error: WireError
+
+
+FromHost = Begin | Call
+FromWorker = Ready | Working | Done | Failed
+
+
+def pack(message: FromHost | FromWorker) -> bytes:
+    """One frame.
+
+    Raises:
+        Malformed: larger than a frame may be.
+    """
+    body = encode(message)
+    if len(body) > FRAME_LIMIT:
+        raise Malformed(f"{len(body)} bytes where a worker's message has at most {FRAME_LIMIT}")
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+class Frames:
+    """Bytes as they arrive in, whole messages out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what was received."""
+        self._buffer += data
+
+    def body(self) -> bytes | None:
+        """The next whole frame's body, or None when more must arrive.
+
+        Raises:
+            Malformed: the length is beyond the limit.
+        """
+        if len(self._buffer) < _LENGTH:
+            return None
+        length = int.from_bytes(self._buffer[:_LENGTH], "big")
+        if length > FRAME_LIMIT:
+            raise Malformed(f"a message of {length} bytes")
+        if len(self._buffer) < _LENGTH + length:
+            return None
+        body = bytes(self._buffer[_LENGTH : _LENGTH + length])
+        del self._buffer[: _LENGTH + length]
+        return body
+
+    def from_worker(self) -> FromWorker | None:
+        """The next message of a worker, or None."""
+        body = self.body()
+        if body is None:
+            return None
+        message: FromWorker = decode(FromWorker, body, limit=FRAME_LIMIT)  # type: ignore[arg-type]
+        return message
+
+    def from_host(self) -> FromHost | None:
+        """The next message of the host, or None."""
+        body = self.body()
+        if body is None:
+            return None
+        message: FromHost = decode(FromHost, body, limit=FRAME_LIMIT)  # type: ignore[arg-type]
+        return message
