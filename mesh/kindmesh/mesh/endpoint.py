@@ -1,0 +1,217 @@
+"""One member's end of the mesh: who is connected, what to send them, whom to tell what arrived.
+
+`Endpoint` is what nodes and the coordinator write against; `Hub` (accepts sessions) and `Uplink` (dials one) share
+this base. It owns the pairing of calls with replies, the custody of relayed messages and the tables of handlers.
+Rules: a handler sees only what `Post.read` or the session keys have authenticated; a bad message is counted, logged by
+its error code and answered by silence or a "no session" notice, never by a crash; handlers run on the loop and return
+at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from kindmesh.mesh.clock import Clock, Entropy
+from kindmesh.mesh.post import Post
+from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.envelope import Envelope, peek_header
+from kindmesh.protocol.errors import (
+    BadSignature,
+    DeadlineExceeded,
+    KindmeshError,
+    Malformed,
+    PeerUnreachable,
+    error_from_wire,
+)
+from kindmesh.protocol.limits import TTL_DEFAULT_MS
+from kindmesh.protocol.messages import (
+    SESSION_BODIES,
+    Call,
+    CallReply,
+    MessageType,
+    Relay,
+    SessionBody,
+    SessionType,
+)
+from kindmesh.protocol.session import SessionKeys
+
+log = logging.getLogger("kindmesh.mesh.endpoint")
+
+MessageHandler = Callable[[Envelope, Any], None]
+"""The body is of the struct that `BODIES` names for the type."""
+SessionHandler = Callable[[bytes, int, Any], None]
+"""(peer id, ref, body); the body is of the struct that `SESSION_BODIES` names for the type."""
+PeerHandler = Callable[[bytes, bool], None]
+
+RELAY_HOPS_MAX = 4
+NO_SESSION = b"N"
+"""First byte of the notice "I have no such session": begin again. CURVE authenticates who says so."""
+
+
+class Endpoint(ABC):
+    """See the module. `device_id` is this member's 20-byte id."""
+
+    def __init__(self, post: Post, clock: Clock, entropy: Entropy) -> None:
+        self._post = post
+        self._clock = clock
+        self._entropy = entropy
+        self.device_id = post.identity.device_id
+        self.refused: Counter[str] = Counter()
+        """How many messages were refused, by error code."""
+        self._handlers: dict[int, MessageHandler] = {}
+        self._session_handlers: dict[int, SessionHandler] = {}
+        self._peer_handlers: list[PeerHandler] = []
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._next_ref = 1
+        self.on_session(SessionType.CALL_REPLY, self._on_call_reply)
+        self.on_session(SessionType.RELAY, self._on_relay)
+
+    # What an endpoint can be told to do.
+
+    def on(self, type_: MessageType, handler: MessageHandler) -> None:
+        """Hand signed messages of this type to `handler(envelope, body)`; the author is `envelope.header.src`."""
+        self._handlers[int(type_)] = handler
+
+    def on_session(self, type_: SessionType, handler: SessionHandler) -> None:
+        """Hand session bodies of this type to `handler(peer id, ref, body)`."""
+        self._session_handlers[int(type_)] = handler
+
+    def on_peer(self, handler: PeerHandler) -> None:
+        """Tell `handler(peer id, up)` when a session begins and when it is lost."""
+        self._peer_handlers.append(handler)
+
+    @abstractmethod
+    def _session(self, peer: bytes) -> SessionKeys | None:
+        """The live session with a member that is directly connected."""
+
+    @abstractmethod
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        """To a directly connected member; raises `TransportError`s."""
+
+    @abstractmethod
+    def _next_hop(self, dst: bytes) -> bytes:
+        """The directly connected member through which `dst` is reached; raises `PeerUnreachable`."""
+
+    def connected(self, peer: bytes) -> bool:
+        """Whether there is a live session with this member."""
+        return self._session(peer) is not None
+
+    def post(
+        self,
+        dst: bytes,
+        type_: MessageType,
+        body: msgspec.Struct,
+        *,
+        reply_to: bytes = b"",
+        ttl_ms: int = TTL_DEFAULT_MS,
+        trace: bytes = b"",
+    ) -> bytes:
+        """Send a signed message; directly, or in custody of the next hop. Returns its id (16 bytes).
+
+        Raises:
+            PeerUnreachable, BackPressure, FrameTooLarge, TransportClosed: it was not sent.
+        """
+        hop = self._next_hop(dst)
+        message_id, frames = self._post.write(type_, dst, body, reply_to=reply_to, ttl_ms=ttl_ms, trace=trace)
+        if hop == dst:
+            self._send(hop, frames)
+        else:
+            self.tell(hop, SessionType.RELAY, Relay((frames[0], frames[1], frames[2])))
+        return message_id
+
+    def tell(self, dst: bytes, type_: SessionType, body: msgspec.Struct, ref: int = 0) -> None:
+        """Send a session body to a directly connected member.
+
+        Raises:
+            PeerUnreachable, BackPressure, FrameTooLarge, TransportClosed: it was not sent.
+        """
+        session = self._session(dst)
+        if session is None:
+            raise PeerUnreachable()
+        self._send(dst, session.seal(encode(SessionBody(int(type_), ref, encode(body)))))
+
+    async def call(self, dst: bytes, operation: str, args: bytes, timeout_ms: int) -> bytes:
+        """A read-only session call: the reply's value (canonical MessagePack).
+
+        Raises:
+            PeerUnreachable, BackPressure: not sent.
+            DeadlineExceeded: no answer within `timeout_ms`.
+            KindmeshError: what the other side answered.
+        """
+        ref = self._next_ref
+        self._next_ref += 1
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        self._calls[ref] = answer
+        timer = loop.call_later(timeout_ms / 1000, self._call_timed_out, ref, operation)
+        try:
+            self.tell(dst, SessionType.CALL, Call(operation, args, timeout_ms), ref)
+            return await answer
+        finally:
+            timer.cancel()
+            self._calls.pop(ref, None)
+
+    def _call_timed_out(self, ref: int, operation: str) -> None:
+        answer = self._calls.get(ref)
+        if answer is not None and not answer.done():
+            answer.set_exception(DeadlineExceeded(f"{operation} was not answered in time"))
+
+    # What arrives.
+
+    def _deliver(self, frames: Sequence[bytes], hop: bytes | None) -> None:
+        """Verify a signed message and hand it over."""
+        envelope, body = self._post.read(frames, hop)
+        handler = self._handlers.get(envelope.header.type)
+        if handler is None:
+            raise Malformed(f"messages of type {envelope.header.type} are not taken here")
+        handler(envelope, body)
+
+    def _deliver_session(self, peer: bytes, session: SessionKeys, frames: Sequence[bytes]) -> None:
+        self._deliver_body(peer, session.open(frames))
+
+    def _deliver_body(self, peer: bytes, body: bytes) -> None:
+        outer = decode(SessionBody, body)
+        handler = self._session_handlers.get(outer.type)
+        if handler is None:
+            raise Malformed(f"session bodies of type {outer.type} are not taken here")
+        handler(peer, outer.ref, decode(SESSION_BODIES[SessionType(outer.type)], outer.payload))
+
+    def _refuse(self, error: KindmeshError, peer: bytes) -> None:
+        self.refused[error.code] += 1
+        log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
+
+    def _on_call_reply(self, peer: bytes, ref: int, body: CallReply) -> None:
+        answer = self._calls.get(ref)
+        if answer is None or answer.done():
+            return
+        if body.error is not None:
+            answer.set_exception(error_from_wire(body.error))
+        else:
+            answer.set_result(body.value)
+
+    def _on_relay(self, peer: bytes, ref: int, body: Relay) -> None:
+        header = peek_header(body.frames)
+        if header.dst == self.device_id:
+            self._deliver(body.frames, None)
+            return
+        if body.hops >= RELAY_HOPS_MAX:
+            raise Malformed("the message went round in circles")
+        self._forward(header.dst, Relay(body.frames, body.hops + 1))
+
+    def _forward(self, dst: bytes, relay: Relay) -> None:
+        """Pass a relayed message on; only a hub does."""
+        raise BadSignature("this device does not relay")
+
+    def _peer_changed(self, peer: bytes, up: bool) -> None:
+        for handler in self._peer_handlers:
+            handler(peer, up)
+
+
+__all__ = ["NO_SESSION", "Endpoint"]

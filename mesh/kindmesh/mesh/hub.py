@@ -1,0 +1,171 @@
+"""The accepting end: sessions of many members, and relaying between them.
+
+A session is `offered` when WELCOME was sent and `live` when the first frame under its keys has verified; only then are
+the member's signed messages taken, so that recorded messages of an earlier connection open nothing. The newest live
+session of a member wins. Membership is asked for every message: a key that is revoked loses its session at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from kindmesh.mesh.clock import Clock, Entropy
+from kindmesh.mesh.endpoint import NO_SESSION, Endpoint
+from kindmesh.mesh.post import Post
+from kindmesh.mesh.transport import Listener, Transport, TransportStatistics
+from kindmesh.protocol.crypto import CurveKey
+from kindmesh.protocol.envelope import envelope_hash
+from kindmesh.protocol.errors import (
+    KindmeshError,
+    Malformed,
+    PeerUnreachable,
+    Revoked,
+    TransportError,
+    UnknownMember,
+    UnsupportedVersion,
+)
+from kindmesh.protocol.limits import HEADER_MAX, WIRE_VERSION
+from kindmesh.protocol.messages import Hello, MessageType, Relay, SessionType, Welcome
+from kindmesh.protocol.session import SessionKeys, derive_session, is_session_frame
+
+log = logging.getLogger("kindmesh.mesh.hub")
+
+
+class Hub(Endpoint):
+    """Listens at `address`; `start` and `close` once each."""
+
+    def __init__(self, post: Post, clock: Clock, entropy: Entropy, transport: Transport, address: str) -> None:
+        super().__init__(post, clock, entropy)
+        self._listener: Listener = transport.listen(address, post.identity.curve, self._admit)
+        self._live: dict[bytes, SessionKeys] = {}
+        self._offered: dict[bytes, SessionKeys] = {}
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as the transport writes addresses."""
+        return self._listener.address
+
+    async def start(self) -> None:
+        """Bind.
+
+        Raises:
+            AddressInUse, ConfigError.
+        """
+        await self._listener.start(self._receive)
+
+    async def close(self) -> None:
+        """Stop listening; sessions end."""
+        await self._listener.close()
+        for peer in list(self._live):
+            self.drop(peer)
+
+    def statistics(self) -> TransportStatistics:
+        """Counters of the listener."""
+        return self._listener.statistics()
+
+    def drop(self, peer: bytes) -> None:
+        """End a member's session (it was revoked, or is silent)."""
+        self._offered.pop(peer, None)
+        if self._live.pop(peer, None) is not None:
+            self._peer_changed(peer, False)
+
+    def _admit(self, curve_pub: bytes) -> bool:
+        return self._post.trust.membership.by_curve(curve_pub) is not None
+
+    def _session(self, peer: bytes) -> SessionKeys | None:
+        return self._live.get(peer)
+
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        self._listener.send(self._post.trust.membership.get(peer).curve_pub, frames)
+
+    def _next_hop(self, dst: bytes) -> bytes:
+        if dst not in self._live:
+            raise PeerUnreachable()
+        return dst
+
+    def _receive(self, hop_key: bytes, frames: list[bytes]) -> None:
+        certificate = self._post.trust.membership.by_curve(hop_key)
+        if certificate is None:
+            self._refuse(UnknownMember(), hop_key)
+            return
+        peer = certificate.subject
+        try:
+            if is_session_frame(frames[0]):
+                self._receive_session(peer, hop_key, frames)
+            elif peer in self._live:
+                if self._is_hello(frames):
+                    self._on_hello(peer, frames)
+                else:
+                    self._deliver(frames, peer)
+            elif self._is_hello(frames):
+                self._on_hello(peer, frames)
+            else:
+                self._listener.send(hop_key, [NO_SESSION])
+        except TransportError as error:
+            log.info("could not answer", extra={"code": error.code, "peer": peer.hex()[:8]})
+        except KindmeshError as error:
+            self._refuse(error, peer)
+
+    def _is_hello(self, frames: Sequence[bytes]) -> bool:
+        if len(frames) != 3 or len(frames[0]) > HEADER_MAX:
+            raise Malformed(f"a message has 3 frames, not {len(frames)}")
+        # [version, type, ...]: the type is the third byte of a header in the only version there is.
+        return frames[0][2:3] == bytes([MessageType.HELLO])
+
+    def _receive_session(self, peer: bytes, hop_key: bytes, frames: Sequence[bytes]) -> None:
+        session_id = frames[0][1:9]
+        live = self._live.get(peer)
+        if live is not None and live.session_id == session_id:
+            self._deliver_session(peer, live, frames)
+            return
+        offered = self._offered.get(peer)
+        if offered is None or offered.session_id != session_id:
+            self._listener.send(hop_key, [NO_SESSION + session_id])
+            return
+        # The first frame that verifies confirms the session; its body is then handled as any other.
+        body = offered.open(frames)
+        del self._offered[peer]
+        if live is not None:
+            self._peer_changed(peer, False)
+        self._live[peer] = offered
+        self._peer_changed(peer, True)
+        self._deliver_body(peer, body)
+
+    def _on_hello(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        envelope, read = self._post.read(frames, peer)
+        body: Hello = read
+        if WIRE_VERSION not in body.versions:
+            raise UnsupportedVersion(f"the device speaks wire versions {body.versions}, this one {WIRE_VERSION}")
+        trust = self._post.trust
+        certificate = trust.membership.add(body.certificate)
+        if certificate.subject != peer:
+            raise Revoked("the certificate shown is another member's")
+        ephemeral = CurveKey(self._entropy.token(32))
+        membership = trust.membership
+        welcome = Welcome(
+            hello_hash=envelope.hash,
+            certificate=trust.signed_certificate,
+            ephemeral=ephemeral.public,
+            nonce=self._entropy.token(32),
+            version=WIRE_VERSION,
+            clock_ms=self._clock.now_ms(),
+            roster=trust.signed_roster if body.roster_version < membership.roster_version else None,
+            revocations=trust.signed_revocations if body.revocation_version < membership.revocation_version else None,
+            policy=trust.signed_policy if body.policy_version < trust.policy.version else None,
+        )
+        _, answer = self._post.write(MessageType.WELCOME, peer, welcome, reply_to=envelope.header.message_id)
+        self._offered[peer] = derive_session(
+            secret=ephemeral.secret,
+            peer_public=body.ephemeral,
+            hello_hash=envelope.hash,
+            welcome_hash=envelope_hash(answer),
+            dialler=False,
+        )
+        self._send(peer, answer)
+
+    def _forward(self, dst: bytes, relay: Relay) -> None:
+        self.tell(dst, SessionType.RELAY, relay)
+
+
+__all__ = ["Hub"]

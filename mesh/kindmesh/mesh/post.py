@@ -1,0 +1,110 @@
+"""Signed messages of one identity, in and out: where a message is verified.
+
+`write` signs; `read` is the one place where a signed message is checked before anybody sees its body: shape, mesh
+membership of the author, revocation, certificate time, signature, age, replay, and that a direct message's author is
+the device at the other end of the hop. Only then is the body decoded into the struct of its type.
+Direct messages are numbered per boot (window); relayed ones may come late and in any order, so their ids are
+remembered until they expire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from kindmesh.mesh.clock import Clock, Entropy
+from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.certificate import check_validity
+from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.envelope import Envelope, make_envelope, open_envelope, peek_header
+from kindmesh.protocol.errors import Malformed, SourceMismatch
+from kindmesh.protocol.ids import RANDOM_BYTES, new_id
+from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
+from kindmesh.protocol.messages import BODIES, MessageType
+from kindmesh.protocol.replay import MessageMemory, SequenceWindow
+
+_HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
+_EVEN_EXPIRED = frozenset({MessageType.STOP})
+"""What still works with a certificate past its end; blueprint section 5."""
+
+
+class Post:
+    """Writes as `identity`, reads what is for it; `trust` says who belongs to the mesh."""
+
+    def __init__(self, identity: Identity, trust: Trust, clock: Clock, entropy: Entropy) -> None:
+        self.identity = identity
+        self.trust = trust
+        self._clock = clock
+        self._entropy = entropy
+        self._windows: dict[bytes, SequenceWindow] = {}
+        self._memory = MessageMemory()
+
+    def write(
+        self,
+        type_: MessageType,
+        dst: bytes,
+        body: msgspec.Struct,
+        *,
+        reply_to: bytes = b"",
+        ttl_ms: int = TTL_DEFAULT_MS,
+        trace: bytes = b"",
+    ) -> tuple[bytes, list[bytes]]:
+        """(message id, frames) of a signed message to `dst` (20-byte id)."""
+        now_ms = self._clock.now_ms()
+        message_id = new_id(now_ms, self._entropy.token(RANDOM_BYTES))
+        identity = self.identity
+        frames = make_envelope(
+            identity.signing,
+            type_=int(type_),
+            message_id=message_id,
+            src=identity.device_id,
+            dst=dst,
+            boot=identity.boot,
+            tag=identity.tag,
+            sequence=identity.next_sequence(),
+            issued_ms=now_ms,
+            body=encode(body),
+            ttl_ms=ttl_ms,
+            in_reply_to=reply_to,
+            trace=trace,
+        )
+        return message_id, frames
+
+    def read(self, frames: Sequence[bytes], hop: bytes | None) -> tuple[Envelope, Any]:
+        """Check a message and decode its body; `hop` is the id of the device at the other end, None when relayed.
+
+        The body is of the struct that `BODIES` names for the type.
+
+        Raises:
+            Malformed and its kin, AuthenticationError and its kin (see `protocol.errors`).
+        """
+        header = peek_header(frames)
+        try:
+            type_ = MessageType(header.type)
+        except ValueError as error:
+            raise Malformed(f"message type {header.type} is not known here") from error
+        if hop is not None and header.src != hop:
+            raise SourceMismatch()
+        now_ms = self._clock.now_ms()
+        # A handshake is fresh by its challenge, and is how a device with a wrong clock learns the right time.
+        judged_ms = header.issued_ms if type_ in _HANDSHAKE else now_ms
+        certificate = self.trust.membership.get(header.src)
+        if type_ not in _EVEN_EXPIRED and type_ not in _HANDSHAKE:
+            check_validity(certificate, now_ms)
+        envelope = open_envelope(
+            frames, dst=self.identity.device_id, now_ms=judged_ms, public_key=lambda _: certificate.ed_pub
+        )
+        if hop is None:
+            self._memory.accept(header.message_id, header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS, now_ms)
+        else:
+            window = self._windows.get(hop)
+            if window is None:
+                window = self._windows[hop] = SequenceWindow()
+            window.accept(header.boot, header.sequence)
+        return envelope, decode(BODIES[type_], envelope.body)
+
+
+__all__ = ["Post"]

@@ -1,0 +1,258 @@
+"""The dialling end: one session with the coordinator, begun again for ever until it is closed.
+
+    idle -> dialling -> greeting -> live
+              ^  ^________/  |        |
+              |______________|________|   link down, silence, "no session", no answer
+
+`dialling` tries the known addresses in turn (those remembered from pairing, hints from discovery, the newest first),
+each for `DIAL_MS`. `greeting` has sent HELLO and waits for WELCOME. `live` has session keys; silence for `SILENCE_MS`
+(the coordinator answers heartbeats) begins again. What the coordinator sends of newer trust is merged before the
+session is announced. The address that worked is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kindmesh.mesh.clock import Entropy
+from kindmesh.mesh.endpoint import NO_SESSION, Endpoint
+from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.post import Post
+from kindmesh.mesh.transport import Channel, Transport
+from kindmesh.protocol.crypto import CurveKey
+from kindmesh.protocol.envelope import envelope_hash
+from kindmesh.protocol.errors import (
+    BadSignature,
+    KindmeshError,
+    PeerUnreachable,
+    TransportError,
+    UnsupportedVersion,
+)
+from kindmesh.protocol.limits import WIRE_VERSIONS
+from kindmesh.protocol.messages import Hello, MessageType, SessionType, TrustUpdate, Welcome
+from kindmesh.protocol.session import SessionKeys, derive_session, is_session_frame
+
+log = logging.getLogger("kindmesh.mesh.uplink")
+
+DIAL_MS: Final = 2_000
+GREET_MS: Final = 2_000
+SILENCE_MS: Final = 3_500
+
+
+class Uplink(Endpoint):
+    """Dials the coordinator named by `post.trust`; `start` and `close` once each."""
+
+    def __init__(
+        self,
+        post: Post,
+        clock: MeshClock,
+        entropy: Entropy,
+        transport: Transport,
+        *,
+        scheme: str = "tcp://",
+        addresses: Sequence[str] = (),
+    ) -> None:
+        super().__init__(post, clock, entropy)
+        self._mesh_clock = clock
+        self._transport = transport
+        self._scheme = scheme
+        self._addresses: list[str] = list(dict.fromkeys([*addresses, *post.trust.addresses]))
+        self._turn = 0
+        self._channel: Channel | None = None
+        self._live: SessionKeys | None = None
+        self._ephemeral: CurveKey | None = None
+        self._hello: tuple[bytes, bytes] = (b"", b"")
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._closed = False
+        self._redial: asyncio.Task[None] | None = None
+        self._trust_handlers: list[Callable[[], None]] = []
+        self.address = ""
+        self.on_session(SessionType.TRUST_UPDATE, self._on_trust_update)
+
+    @property
+    def coordinator(self) -> bytes:
+        """The id of the member that is dialled."""
+        return self._post.trust.coordinator.subject
+
+    async def start(self) -> None:
+        """Begin to dial; returns at once."""
+        self._begin_dial()
+
+    async def close(self) -> None:
+        """End the session and free the link."""
+        self._closed = True
+        self._stop_timer()
+        if self._redial is not None:
+            self._redial.cancel()
+            await asyncio.gather(self._redial, return_exceptions=True)
+        if self._channel is not None:
+            await self._channel.close()
+        self._lost()
+
+    def hint(self, address: str) -> None:
+        """`host:port` where the coordinator may be (from discovery): tried next, its key decides."""
+        if address not in self._addresses:
+            self._addresses.insert(0, address)
+            self._turn = 0
+            if self._channel is None and not self._closed:
+                self._begin_dial()
+
+    def on_trust(self, handler: Callable[[], None]) -> None:
+        """Tell `handler` when newer trust was merged."""
+        self._trust_handlers.append(handler)
+
+    def _session(self, peer: bytes) -> SessionKeys | None:
+        return self._live if peer == self.coordinator else None
+
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        if self._channel is None:
+            raise PeerUnreachable("the coordinator cannot be reached now")
+        self._channel.send(frames)
+
+    def _next_hop(self, dst: bytes) -> bytes:
+        if self._live is None:
+            raise PeerUnreachable("the coordinator cannot be reached now")
+        return self.coordinator
+
+    # Dialling and greeting.
+
+    def _begin_dial(self) -> None:
+        if self._closed or not self._addresses or (self._redial is not None and not self._redial.done()):
+            return
+        self._redial = asyncio.get_running_loop().create_task(self._dial(), name="uplink-dial")
+
+    async def _dial(self) -> None:
+        self._lost()
+        self._stop_timer()
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+        self.address = self._addresses[self._turn % len(self._addresses)]
+        self._turn += 1
+        trust = self._post.trust
+        channel = self._transport.dial(
+            self._scheme + self.address, trust.coordinator.curve_pub, self._post.identity.curve
+        )
+        self._channel = channel
+        self._arm(DIAL_MS)
+        await channel.start(self._receive, self._link_changed)
+
+    def _arm(self, after_ms: int) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(after_ms / 1000, self._on_timer)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._live is not None:
+            quiet_ms = (self._clock.monotonic() - self._heard) * 1000
+            if quiet_ms < SILENCE_MS:
+                self._arm(max(1, int(SILENCE_MS - quiet_ms)))
+                return
+            self._lost()
+            self._greet()
+            return
+        self._begin_dial()
+
+    def _link_changed(self, up: bool) -> None:
+        if up:
+            self._greet()
+        else:
+            self._lost()
+            self._arm(DIAL_MS)
+
+    def _greet(self) -> None:
+        """Send HELLO; an answer or the timer goes on from here."""
+        self._arm(GREET_MS)
+        trust = self._post.trust
+        self._ephemeral = CurveKey(self._entropy.token(32))
+        hello = Hello(
+            certificate=trust.signed_certificate,
+            ephemeral=self._ephemeral.public,
+            nonce=self._entropy.token(32),
+            versions=WIRE_VERSIONS,
+            roster_version=trust.membership.roster_version,
+            revocation_version=trust.membership.revocation_version,
+            policy_version=trust.policy.version,
+            clock_ms=self._clock.now_ms(),
+        )
+        message_id, frames = self._post.write(MessageType.HELLO, self.coordinator, hello)
+        self._hello = (message_id, envelope_hash(frames))
+        try:
+            self._send(self.coordinator, frames)
+        except TransportError as error:
+            log.info("could not greet", extra={"code": error.code})
+
+    def _receive(self, hop_key: bytes, frames: list[bytes]) -> None:
+        try:
+            if self._live is not None and is_session_frame(frames[0]):
+                self._deliver_session(self.coordinator, self._live, frames)
+                self._heard = self._clock.monotonic()
+            elif len(frames) == 1 and frames[0][:1] == NO_SESSION:
+                self._on_no_session(frames[0][1:])
+            elif len(frames) == 3 and frames[0][2:3] == bytes([MessageType.WELCOME]):
+                self._on_welcome(frames)
+            else:
+                self._deliver(frames, self.coordinator)
+                self._heard = self._clock.monotonic()
+        except KindmeshError as error:
+            self._refuse(error, self.coordinator)
+
+    def _on_no_session(self, session_id: bytes) -> None:
+        if self._live is not None and session_id in (b"", self._live.session_id):
+            self._lost()
+            self._greet()
+
+    def _on_welcome(self, frames: list[bytes]) -> None:
+        body: Welcome = self._post.read(frames, self.coordinator)[1]
+        if self._ephemeral is None or body.hello_hash != self._hello[1]:
+            raise BadSignature("this welcome answers another greeting")
+        if body.version not in WIRE_VERSIONS:
+            raise UnsupportedVersion(f"the coordinator wants wire version {body.version}")
+        ephemeral, self._ephemeral = self._ephemeral, None
+        self._mesh_clock.learn(body.clock_ms)
+        self._merge(TrustUpdate(body.roster, body.revocations, body.policy, None))
+        self._lost()
+        self._live = derive_session(
+            secret=ephemeral.secret,
+            peer_public=body.ephemeral,
+            hello_hash=body.hello_hash,
+            welcome_hash=envelope_hash(frames),
+            dialler=True,
+        )
+        self._heard = self._clock.monotonic()
+        self._arm(SILENCE_MS)
+        addresses = [self.address, *(known for known in self._addresses if known != self.address)]
+        self._post.trust.remember(addresses=tuple(addresses[:8]))
+        self._peer_changed(self.coordinator, True)
+
+    def _lost(self) -> None:
+        if self._live is not None:
+            self._live = None
+            self._peer_changed(self.coordinator, False)
+
+    # Newer trust.
+
+    def _on_trust_update(self, peer: bytes, ref: int, body: TrustUpdate) -> None:
+        self._merge(body)
+
+    def _merge(self, update: TrustUpdate) -> None:
+        trust = self._post.trust
+        if trust.merge(update):
+            membership = trust.membership
+            floor_ms = max(membership.revocations_issued_ms, trust.policy.issued_ms, trust.floor_ms)
+            trust.remember(floor_ms=floor_ms)
+            self._mesh_clock.raise_floor(floor_ms)
+            for handler in self._trust_handlers:
+                handler()
+
+
+__all__ = ["Uplink"]
