@@ -51,29 +51,14 @@ _BUSY_MS: Final = 3_000
 _CHECK_BELOW: Final = 16 * 1024**2
 _CHECKPOINT_PAGES: Final = 1_000
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_NO_ROOM: Final = frozenset(
-    {
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-        sqlite3.SQLITE_IOERR_FSYNC,
-        sqlite3.SQLITE_IOERR_TRUNCATE,
-        sqlite3.SQLITE_IOERR_DIR_FSYNC,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
-_FATAL: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_INTERRUPT,
-    }
-)
+_NO_ROOM: Final = frozenset((
+    sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CANTOPEN,
+))  # fmt: skip
+_FATAL: Final = frozenset((
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT,
+))  # fmt: skip
 """After these a transaction must not go on (sqlite.org/lang_transaction.html, "Response To Errors")."""
 _open_here: set[tuple[int, int]] = set()
 
@@ -352,9 +337,14 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def _configure(connection: sqlite3.Connection) -> None:
+    checkpoint = f"wal_autocheckpoint={_CHECKPOINT_PAGES}"
     for pragma in (
-        "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY", f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
-    ):  # fmt: skip
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+        checkpoint,
+    ):
         connection.execute(f"PRAGMA {pragma}").fetchone()
 
 
