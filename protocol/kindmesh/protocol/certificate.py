@@ -32,6 +32,7 @@ from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 CERTIFICATE_DOMAIN: Final = b"kindmesh-cert-v1\0"
 ROSTER_DOMAIN: Final = b"kindmesh-roster-v1\0"
 REVOCATION_DOMAIN: Final = b"kindmesh-revoke-v1\0"
+RENEWAL_DOMAIN: Final = b"kindmesh-renew-v1\0"
 
 Kind = Literal["device", "person", "issuer", "medulla", "skin"]
 Role = Literal["coordinator", "node", "owner", "caregiver", "resident", "guest", "bridge"]
@@ -80,6 +81,15 @@ class RevocationList(msgspec.Struct, array_like=True, frozen=True):
     issued_ms: int
     subjects: tuple[bytes, ...] = ()
     serials: tuple[int, ...] = ()
+
+
+class Renewal(msgspec.Struct, array_like=True, frozen=True):
+    """A member's wish that its certificate `serial` shall live on, signed with that certificate's key."""
+
+    mesh: bytes
+    subject: bytes
+    serial: int
+    issued_ms: int
 
 
 class MeshBundle(msgspec.Struct, array_like=True, frozen=True):
@@ -279,7 +289,32 @@ def sign_revocations(revocations: RevocationList, key: SigningKey) -> Signed:
     return sign_struct(revocations, REVOCATION_DOMAIN, key)
 
 
+def sign_renewal(renewal: Renewal, key: SigningKey) -> Signed:
+    """Signed by the member itself."""
+    return sign_struct(renewal, RENEWAL_DOMAIN, key)
+
+
+def open_renewal(signed: Signed, member_pub: bytes) -> Renewal:
+    """The renewal; `BadSignature` when that member did not sign it."""
+    return open_signed(signed, Renewal, RENEWAL_DOMAIN, member_pub, limit=CERTIFICATE_MAX)
+
+
 __all__ = [
-    "Anchors", "Certificate", "Kind", "Membership", "MeshBundle", "RevocationList", "Role", "Roster", "check_validity",
-    "open_bundle", "open_certificate", "sign_certificate", "sign_revocations", "sign_roster",
+    "Anchors",
+    "Certificate",
+    "Kind",
+    "Membership",
+    "MeshBundle",
+    "Renewal",
+    "RevocationList",
+    "Role",
+    "Roster",
+    "check_validity",
+    "open_bundle",
+    "open_certificate",
+    "open_renewal",
+    "sign_certificate",
+    "sign_renewal",
+    "sign_revocations",
+    "sign_roster",
 ]

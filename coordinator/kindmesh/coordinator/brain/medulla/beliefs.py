@@ -1,0 +1,258 @@
+"""What Medulla believes: all of its state, how it is restored, and the few ways in which it changes.
+
+Members are certificates that Medulla itself issued; offers come from adverts that the devices signed; removed ids stay
+removed for ever; versions, serials and time only rise. Everything restored from disk is checked again as if it had
+just arrived, so a changed store is noticed, not believed. Pure: no clock, no randomness, no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
+from kindmesh.coordinator.brain.medulla.ledger import GENESIS, EntryKind, LogEntry, entry_hash, seal_entry
+from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Trust
+from kindmesh.protocol.certificate import (
+    REVOCATION_DOMAIN,
+    ROSTER_DOMAIN,
+    Anchors,
+    Certificate,
+    RevocationList,
+    Roster,
+    open_certificate,
+    sign_revocations,
+    sign_roster,
+)
+from kindmesh.protocol.codec import decode
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import CertificateRefused, NotInitialised, StoreDamaged, WrongDestination
+from kindmesh.protocol.limits import ROSTER_STALE_MS
+from kindmesh.protocol.messages.hello import Advert, open_advert
+from kindmesh.protocol.permit import Isolation
+from kindmesh.protocol.policy import Answer, Policy, decide, open_policy
+from kindmesh.protocol.signed import Signed, open_signed, signed_from_bytes, signed_to_bytes
+
+_REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
+
+
+class Question(msgspec.Struct, array_like=True, frozen=True):
+    """An open question: the bytes shown to the person, until when, and the request it came from."""
+
+    shown: bytes
+    expires_ms: int
+    request: PermitRequest
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """A device's newest advert: its (boot, version), and the declared effects of each operation."""
+
+    age: tuple[int, int]
+    effects: dict[str, int]
+
+
+class Beliefs:
+    """See the module. Built empty, then `restore`d from what was saved."""
+
+    def __init__(
+        self, anchors: Anchors, issuer: SigningKey, permit_key: SigningKey, isolation: Isolation
+    ) -> None:
+        if issuer.public != anchors.issuer.ed_pub or permit_key.public != anchors.medulla.ed_pub:
+            raise CertificateRefused("Medulla's keys are not those that the mesh root certified")
+        self.anchors = anchors
+        self.issuer = issuer
+        self.permit_key = permit_key
+        self.isolation: Isolation = isolation
+        self.root_subjects = frozenset(
+            {anchors.owner.subject, anchors.issuer.subject, anchors.medulla.subject}
+        )
+        self.certificates: dict[bytes, tuple[Certificate, Signed]] = {}
+        self.grants: dict[bytes, bytes] = {}
+        self.offers: dict[bytes, Offers] = {}
+        self.questions: dict[bytes, Question] = {}
+        self.serial = 0
+        self.policy = Policy(anchors.mesh, 0, 0, ())
+        self.revocations = RevocationList(anchors.mesh, 0, 0)
+        self.roster_version = 0
+        self.signed_policy: Signed | None = None
+        self.signed_roster: Signed | None = None
+        self.signed_revocations: Signed | None = None
+        self.permits = 0
+        self.highest_ms = 0
+        self.log_seq = 0
+        self.log_head = GENESIS
+        self._decided: dict[tuple[str, int], Answer] = {}
+
+    def restore(
+        self, rows: Iterable[tuple[str, bytes, bytes]], last_log: tuple[bytes, bytes] | None = None
+    ) -> None:
+        """Take over what was saved: `(kind, key, value)` rows, and the last log entry with its hash.
+
+        Raises:
+            StoreDamaged: the rows do not belong together.
+            BadSignature, Malformed, CertificateRefused: somebody changed a row.
+        """
+        adverts = []
+        for kind, key, value in rows:
+            if kind == "certificate":
+                self.put_certificate(signed_from_bytes(value))
+            elif kind == "grant":
+                self.grants[key] = value
+            elif kind == "advert":
+                adverts.append(signed_from_bytes(value))
+            elif kind == "pending":
+                self.questions[key] = decode(Question, value)
+            elif kind == "policy":
+                self.put_policy(signed_from_bytes(value))
+            elif kind == "roster":
+                self._put_roster(signed_from_bytes(value))
+            elif kind == "revocations":
+                self._put_revocations(signed_from_bytes(value))
+            elif kind == "serial":
+                self.serial = int.from_bytes(value, "big")
+            else:
+                raise StoreDamaged(f"Medulla's store has an unknown kind of row: {kind[:40]}")
+        for signed in adverts:
+            if signed.author in self.certificates:
+                self.put_advert(signed)
+        if last_log is not None:
+            entry = decode(LogEntry, last_log[0])
+            if entry_hash(last_log[0]) != last_log[1]:
+                raise StoreDamaged("the last entry of Medulla's log was changed")
+            self.log_seq, self.log_head = entry.seq, last_log[1]
+            self.permits, self.highest_ms = entry.permits, entry.at_ms
+
+    # ------------------------------------------------------------------------------------------------ changes
+
+    def put_certificate(self, signed: Signed) -> Certificate:
+        """Take over a certificate of the issuer's."""
+        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.anchors.mesh)
+        self.certificates[certificate.subject] = (certificate, signed)
+        self.serial = max(self.serial, certificate.serial)
+        return certificate
+
+    def put_advert(self, signed: Signed) -> Advert:
+        """Take over the advert of a member (the caller checked that its author is one)."""
+        advert = open_advert(signed, self.certificates[signed.author][0].ed_pub)
+        self.check_mesh(advert.mesh)
+        if advert.device != signed.author:
+            raise WrongDestination("the advert speaks of another device")
+        operations = [operation for offer in advert.offers for operation in offer.manifest.operations]
+        effects: dict[str, int] = {}
+        for operation in operations:
+            effects[operation.name] = effects.get(operation.name, 0) | operation.effects
+        self.offers[signed.author] = Offers((advert.boot, advert.version), effects)
+        return advert
+
+    def put_policy(self, signed: Signed) -> None:
+        """Take over a policy of the owner's."""
+        policy = open_policy(signed, self.anchors.owner.ed_pub)
+        self.check_mesh(policy.mesh)
+        self.policy, self.signed_policy = policy, signed
+        self._decided.clear()
+
+    def _put_roster(self, signed: Signed) -> None:
+        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.anchors.issuer.ed_pub)
+        self.roster_version, self.signed_roster = roster.version, signed
+
+    def _put_revocations(self, signed: Signed) -> None:
+        self.revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.anchors.issuer.ed_pub)
+        self.signed_revocations = signed
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    def check_mesh(self, mesh: bytes) -> None:
+        """Refuse what was signed for another mesh.
+
+        Raises:
+            WrongDestination: it was.
+        """
+        if mesh != self.anchors.mesh:
+            raise WrongDestination("this was signed for another mesh")
+
+    def is_removed(self, subject: bytes) -> bool:
+        """Whether that id was removed from the mesh."""
+        return subject in self.revocations.subjects
+
+    def decide(self, operation: str, effects: int) -> Answer:
+        """The owner's policy on an operation with these effects; `deny` while there is no policy."""
+        if self.signed_policy is None:
+            return "deny"
+        answer = self._decided.get((operation, effects))
+        if answer is None:
+            if len(self._decided) >= 4096:
+                self._decided.clear()
+            answer = self._decided[operation, effects] = decide(self.policy, operation, effects)
+        return answer
+
+    # ------------------------------------------------------------------------------------------- instructions
+
+    def sign_new_roster(self, now_ms: int) -> Save:
+        """The roster of all members as they are now, one version up."""
+        self.roster_version += 1
+        members = tuple(self.certificates[subject][1] for subject in sorted(self.certificates))
+        signed = sign_roster(Roster(self.anchors.mesh, self.roster_version, now_ms, members), self.issuer)
+        self.signed_roster = signed
+        return Save("roster", b"", signed_to_bytes(signed))
+
+    def sign_new_revocations(self, revocations: RevocationList) -> Save:
+        """`revocations`, signed and taken over."""
+        signed = sign_revocations(revocations, self.issuer)
+        self.revocations, self.signed_revocations = revocations, signed
+        return Save("revocations", b"", signed_to_bytes(signed))
+
+    def trust(self, now_ms: int) -> tuple[list[Instruction], Trust]:
+        """Roster, revocations and policy; a revocation list that is missing or hours old is dated anew.
+
+        Raises:
+            NotInitialised: no policy was ever installed.
+        """
+        if self.signed_policy is None:
+            raise NotInitialised("Medulla has no policy signed by the owner yet")
+        instructions: list[Instruction] = []
+        signed_revocations, signed_roster = self.signed_revocations, self.signed_roster
+        if signed_revocations is None or now_ms - self.revocations.issued_ms > _REVOCATIONS_FRESH_MS:
+            dated = msgspec.structs.replace(self.revocations, issued_ms=now_ms)
+            save = self.sign_new_revocations(dated)
+            instructions.append(save)
+            signed_revocations = signed_from_bytes(save.value)
+        if signed_roster is None:
+            save = self.sign_new_roster(now_ms)
+            instructions.append(save)
+            signed_roster = signed_from_bytes(save.value)
+        return instructions, Trust(signed_roster, signed_revocations, self.signed_policy)
+
+    def log(
+        self,
+        kind: EntryKind,
+        answer: str,
+        now_ms: int,
+        subject: bytes,
+        *,
+        request: PermitRequest | None = None,
+        args_hash: bytes = b"",
+        rules: tuple[str, ...] = (),
+    ) -> Log:
+        """The next entry of the log; raises the time floor to `now_ms`."""
+        self.highest_ms = now_ms
+        entry = LogEntry(
+            self.log_seq + 1,
+            now_ms,
+            kind,
+            answer,
+            subject,
+            request.job_id if request else b"",
+            request.operation if request else "",
+            request.target if request else b"",
+            args_hash,
+            rules,
+            self.permits,
+            self.log_head,
+        )
+        data, digest = seal_entry(entry)
+        self.log_seq, self.log_head = entry.seq, digest
+        return Log(entry.seq, data, digest)
+
+
+__all__ = ["Beliefs", "Offers", "Question"]

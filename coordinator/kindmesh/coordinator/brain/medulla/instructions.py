@@ -1,0 +1,46 @@
+"""What Medulla's pure part tells its driver to do. In each list everything comes before the one `Answer` at the end."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal[
+    "certificate", "grant", "advert", "pending", "policy", "roster", "revocations", "serial"
+]
+
+
+class Save(msgspec.Struct, frozen=True):
+    """Keep `value` under `kind` and `key`, replacing what was there."""
+
+    kind: Kind
+    key: bytes
+    value: bytes
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Remove what is kept under `kind` and `key`."""
+
+    kind: Kind
+    key: bytes
+
+
+class Log(msgspec.Struct, frozen=True):
+    """Append to the log: encoded `LogEntry` number `seq`, and its hash."""
+
+    seq: int
+    entry: bytes
+    digest: bytes
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Reply with `value`; `durable`: only once everything before it survives a power cut."""
+
+    value: msgspec.Struct
+    durable: bool = False
+
+
+Instruction: TypeAlias = Save | Forget | Log | Answer
+
+__all__ = ["Answer", "Forget", "Instruction", "Kind", "Log", "Save"]

@@ -1,0 +1,83 @@
+"""Medulla's pure core: every request, by its type, to the function that answers it.
+
+`handle(event, now_ms, fresh)` returns instructions: `Save` and `Forget` for the store, `Log` for the chained log, and
+last one `Answer`. Rules that always hold:
+- a request is checked completely before anything changes; a refusal that is an error changes nothing;
+- time never goes back: what is signed is dated at least as late as anything signed before;
+- policy version, serial, roster and revocation versions only rise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla import messages, permit_machine, trust_machine
+from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
+from kindmesh.protocol.errors import InvalidTransition
+
+METHODS: Final[dict[str, type[msgspec.Struct]]] = {
+    "permit": messages.PermitRequest,
+    "approve": messages.Approve,
+    "issue": messages.Issue,
+    "renew": messages.Renew,
+    "revoke": messages.Revoke,
+    "policy": messages.Install,
+    "advert": messages.Advertise,
+    "trust": messages.TrustWanted,
+    "status": messages.StatusWanted,
+}
+"""Method name -> type of its parameters."""
+
+_TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, bytes], list[Instruction]]]] = {
+    messages.PermitRequest: permit_machine.request_permit,
+    messages.Approve: permit_machine.approve,
+    messages.Issue: trust_machine.issue,
+    messages.Renew: trust_machine.renew,
+    messages.Revoke: trust_machine.revoke,
+    messages.Install: trust_machine.install_policy,
+    messages.Advertise: trust_machine.advertise,
+    messages.TrustWanted: trust_machine.show_trust,
+    messages.StatusWanted: trust_machine.show_status,
+}
+
+
+def handle(beliefs: Beliefs, event: msgspec.Struct, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """The instructions for `event`, `Answer` last; `now_ms` UTC, `fresh` an unused 16-byte id.
+
+    Raises:
+        KindmeshError: refused, and nothing changed.
+        InvalidTransition: no such request.
+    """
+    function = _TRANSITIONS.get(type(event))
+    if function is None:
+        raise InvalidTransition(f"Medulla does not know {type(event).__name__}")
+    return function(beliefs, event, max(now_ms, beliefs.highest_ms), fresh)
+
+
+def validate(beliefs: Beliefs) -> None:
+    """Check what must hold between any two requests; for tests.
+
+    Raises:
+        InvalidTransition: names what does not.
+    """
+    wrong = []
+    if any(
+        subject in beliefs.certificates or subject in beliefs.offers
+        for subject in beliefs.revocations.subjects
+    ):
+        wrong.append("a removed member is still certified or offering")
+    if any(certificate.serial > beliefs.serial for certificate, _ in beliefs.certificates.values()):
+        wrong.append("a certificate has a serial that was not given out")
+    if not set(beliefs.offers) <= set(beliefs.certificates):
+        wrong.append("somebody who is no member offers something")
+    if not set(beliefs.grants.values()) <= {*beliefs.certificates, *beliefs.revocations.subjects}:
+        wrong.append("a grant was used for a key that was never certified")
+    if wrong:
+        raise InvalidTransition("; ".join(wrong))
+
+
+__all__ = ["METHODS", "Answer", "Beliefs", "Instruction", "handle", "validate"]

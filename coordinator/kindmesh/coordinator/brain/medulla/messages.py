@@ -1,0 +1,203 @@
+"""What travels on Medulla's socket.
+
+A frame is a 4-byte big-endian length and a MessagePack array: `[id, method, params]` one way, `[id, "ok", payload]` or
+`[id, "error", [code, message, hint, field]]` back, in any order; `params` and `payload` are the arrays of the structs
+here. Many frames may follow each other without waiting: one read is one batch, one commit, one write.
+
+    method   params           payload        what it does
+    permit   PermitRequest    Verdict        judge one step; allow carries the signed permit, ask what to show a person
+    approve  Approve          Verdict        the person's signed answer to an ask
+    issue    Issue            Issued         certify one key against the owner's signed grant
+    renew    Renew            Issued         30 more days for a member that proves its key; never more than it had
+    revoke   Revoke           Trust          the owner's signed removal of a member
+    policy   Install          Trust          take over a policy signed by the owner; its version never falls
+    advert   Advertise        Advertised     take over what a device says it offers, signed by the device
+    trust    []               Trust          roster, revocation list and policy, signed and fresh
+    status   []               Status         versions, counters, isolation
+    log      LogQuery         LogPage        entries of the chained log, for doctor and audit
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.errors import WireError
+from kindmesh.protocol.limits import ROSTER_MAX
+from kindmesh.protocol.permit import Isolation
+from kindmesh.protocol.policy import Answer
+from kindmesh.protocol.signed import Signed
+
+FRAME_LIMIT: Final = 4 * ROSTER_MAX
+"""Bytes of one frame on Medulla's socket."""
+
+
+class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
+    """One step that shall be done: ids as in `Permit`, `args` the canonical argument bytes, `epoch` the attempt.
+
+    `effects` are what the planner adds to what the device declares; they can only add. `principal` names who asked.
+    """
+
+    run_id: bytes
+    step: int
+    job_id: bytes
+    operation: str
+    target: bytes
+    args: bytes
+    epoch: int
+    principal: str
+    effects: int = 0
+    parent: bytes = b""
+
+
+class Verdict(msgspec.Struct, array_like=True, frozen=True):
+    """`allow`: `permit` is signed. `ask`: `request` are the bytes of an `ApprovalRequest` to show and have signed.
+    `deny`: neither. `reasons` are sentences for a person; `rules` the names of the rules that spoke."""
+
+    answer: Answer
+    reasons: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    permit: Signed | None = None
+    request: bytes = b""
+
+
+class Approve(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Approval`; `epoch` of the attempt the permit shall be for, if it rose since the question was asked."""
+
+    approval: Signed
+    epoch: int = 0
+
+
+class Issue(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Grant`."""
+
+    grant: Signed
+
+
+class Renew(msgspec.Struct, array_like=True, frozen=True):
+    """A `Renewal` signed with the key of the certificate to renew."""
+
+    renewal: Signed
+
+
+class Issued(msgspec.Struct, array_like=True, frozen=True):
+    """The certificate, and the roster that has it."""
+
+    certificate: Signed
+    roster: Signed
+
+
+class Revoke(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Removal`."""
+
+    removal: Signed
+
+
+class Install(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Policy`."""
+
+    policy: Signed
+
+
+class Advertise(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Advert`."""
+
+    advert: Signed
+
+
+class Advertised(msgspec.Struct, array_like=True, frozen=True):
+    """Operations that may be permitted there, and capabilities left out because the owner did not grant them."""
+
+    operations: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+class Trust(msgspec.Struct, array_like=True, frozen=True):
+    """What every device needs to know, each part signed."""
+
+    roster: Signed
+    revocations: Signed
+    policy: Signed
+
+
+class Status(msgspec.Struct, array_like=True, frozen=True):
+    """`highest_ms` is the highest time signed (UTC ms); `log_head` the 32-byte hash that fixes all of the log;
+    `confinement` what this process was left with, as `Confinement.as_dict` in MessagePack."""
+
+    mesh: bytes
+    isolation: Isolation
+    policy_version: int
+    roster_version: int
+    revocation_version: int
+    serial: int
+    members: int
+    pending: int
+    permits: int
+    highest_ms: int
+    log_seq: int
+    log_head: bytes
+    pid: int = 0
+    uid: int = 0
+    confinement: bytes = b"\x80"
+
+
+class TrustWanted(msgspec.Struct, array_like=True, frozen=True):
+    """Method `trust` takes nothing."""
+
+
+class StatusWanted(msgspec.Struct, array_like=True, frozen=True):
+    """Method `status` takes nothing."""
+
+
+class LogQuery(msgspec.Struct, array_like=True, frozen=True):
+    """Entries after `after` (0: from the first), at most `limit` (1..1000)."""
+
+    after: int = 0
+    limit: int = 100
+
+
+class LogPage(msgspec.Struct, array_like=True, frozen=True):
+    """Encoded `LogEntry`s in order, each with its 32-byte hash."""
+
+    entries: tuple[tuple[bytes, bytes], ...]
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True):
+    """A request frame; `params` are decoded by the method's type."""
+
+    id: int
+    method: str
+    params: msgspec.Raw
+
+
+class Reply(msgspec.Struct, array_like=True, frozen=True):
+    """A reply frame; `payload` is a method's payload or a `WireError`."""
+
+    id: int
+    status: str
+    payload: msgspec.Raw
+
+
+__all__ = [
+    "FRAME_LIMIT",
+    "Advertise",
+    "Advertised",
+    "Approve",
+    "Frame",
+    "Install",
+    "Issue",
+    "Issued",
+    "LogPage",
+    "LogQuery",
+    "PermitRequest",
+    "Renew",
+    "Reply",
+    "Revoke",
+    "Status",
+    "StatusWanted",
+    "Trust",
+    "TrustWanted",
+    "Verdict",
+    "WireError",
+]

@@ -1,0 +1,142 @@
+"""One case, judged: may this operation, with these effects, be done on that device now?
+
+`Case` holds every fact a rule may look at; `RULES` is the list, each a function from a case to a `Finding` or nothing.
+All rules are heard, the worst answer wins (deny > ask > allow), and only findings of that severity are reported. A rule
+can only make the answer worse: with no rules everything is allowed, so whoever adds a rule never opens a door, and
+facts that are missing are refused by the rule that needs them. Further rules (quiet hours, spending, labels) are
+appended to `RULES`, with the facts they need in `Case`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.certificate import Certificate
+from kindmesh.protocol.limits import CLOCK_SKEW_MS
+from kindmesh.protocol.manifest import HARMLESS, effect_names
+from kindmesh.protocol.permit import Isolation
+from kindmesh.protocol.policy import SEVERITY, Answer
+
+
+class Case(msgspec.Struct, frozen=True):
+    """Facts, none of them the coordinator's word except `operation`.
+
+    `target`: the certificate Medulla issued, None when there is none; `revoked`: it, or its holder, was removed;
+    `declared`: effects by the device's own signed advert, None when it does not offer the operation; `effects`: those
+    with what the planner added; `policy`: the owner's policy on operation and effects; `approved`: the owner signed yes
+    to exactly this; `now_ms`: UTC.
+    """
+
+    operation: str
+    target: Certificate | None
+    revoked: bool
+    declared: int | None
+    effects: int
+    isolation: Isolation
+    policy: Answer
+    approved: bool
+    now_ms: int
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one rule has against it: `answer` is ask or deny, `reason` a sentence for a person."""
+
+    rule: str
+    answer: Answer
+    reason: str
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The worst answer and the findings that make it."""
+
+    answer: Answer
+    findings: tuple[Finding, ...] = ()
+
+
+Rule = Callable[[Case], Finding | None]
+
+
+def member(case: Case) -> Finding | None:
+    """The target is a member: certified by Medulla, not removed."""
+    if case.revoked:
+        return Finding("member", "deny", "this device was removed from the mesh")
+    if case.target is None:
+        return Finding("member", "deny", "this device is no member of the mesh")
+    return None
+
+
+def current(case: Case) -> Finding | None:
+    """The target's certificate is within its time."""
+    if case.target is None:
+        return None
+    if case.now_ms > case.target.expires_ms:
+        return Finding(
+            "current", "deny", f"the certificate of {case.target.name} has ended; it renews when it connects"
+        )
+    if case.now_ms < case.target.not_before_ms - CLOCK_SKEW_MS:
+        return Finding("current", "deny", f"the certificate of {case.target.name} is not valid yet")
+    return None
+
+
+def offered(case: Case) -> Finding | None:
+    """The target itself said, signed, that it offers the operation."""
+    if case.target is not None and case.declared is None:
+        return Finding("offered", "deny", f"{case.target.name} does not offer {case.operation}")
+    return None
+
+
+def granted(case: Case) -> Finding | None:
+    """The owner granted the capability and all of the effects to the target."""
+    if case.target is None:
+        return None
+    capability = case.operation.partition(".")[0]
+    if not case.target.allows_capability(capability):
+        return Finding("granted", "deny", f"{case.target.name} was not granted {capability}")
+    beyond = case.effects & ~case.target.effects
+    if beyond:
+        return Finding(
+            "granted", "deny", f"{case.target.name} was not granted: {', '.join(effect_names(beyond))}"
+        )
+    return None
+
+
+def isolated(case: Case) -> Finding | None:
+    """Beyond read and notify only when Medulla is isolated from the coordinator."""
+    if case.isolation == "none" and case.effects & ~HARMLESS:
+        beyond = ", ".join(effect_names(case.effects & ~HARMLESS))
+        return Finding(
+            "isolated",
+            "deny",
+            f"Medulla is not isolated on this system, so nothing may be allowed that does: {beyond}",
+        )
+    return None
+
+
+def policy(case: Case) -> Finding | None:
+    """The owner's policy; what it asks about, the owner's own signed yes settles."""
+    words = ", ".join(effect_names(case.effects))
+    if case.policy == "deny":
+        return Finding("policy", "deny", f"the owner's policy forbids {case.operation} ({words})")
+    if case.policy == "ask" and not case.approved:
+        return Finding("policy", "ask", f"the owner's policy asks before: {words}")
+    return None
+
+
+RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, policy)
+"""All rules; the order is that of the reasons."""
+
+
+def judge(case: Case, rules: tuple[Rule, ...] = RULES) -> Judgement:
+    """The worst of what all `rules` say about `case`."""
+    findings = [finding for finding in [rule(case) for rule in rules] if finding is not None]
+    if not findings:
+        return Judgement("allow")
+    worst = max(SEVERITY[finding.answer] for finding in findings)
+    kept = tuple(finding for finding in findings if SEVERITY[finding.answer] == worst)
+    return Judgement(kept[0].answer, kept)
+
+
+__all__ = ["RULES", "Case", "Finding", "Judgement", "Rule", "judge"]

@@ -1,0 +1,254 @@
+"""Medulla with its keys and its store: a batch of request frames in, the reply frames out.
+
+The pure part decides on each frame in turn; then everything it said to keep is written and committed at once, with a
+sync if any answer has to survive a power cut; only then are the replies handed back. When the store fails, nobody in
+the batch gets an answer but the error, and the beliefs are read anew from what is on disk: memory never runs ahead of
+it. Layout of `home/medulla`: `keys/` (two 32-byte seeds and the mesh bundle), `state/medulla.db`, `run/` (the socket).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Log, Save
+from kindmesh.coordinator.brain.medulla.machine import METHODS, handle
+from kindmesh.coordinator.brain.medulla.messages import FRAME_LIMIT, Frame, LogPage, LogQuery, Status
+from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.files import private_folder, read_private, write_private
+from kindmesh.mesh.store import Migration, Schema, Store
+from kindmesh.protocol.certificate import MeshBundle, open_bundle
+from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import (
+    HomeInUse,
+    InvalidInput,
+    KindmeshError,
+    Malformed,
+    NotInitialised,
+    StoreDamaged,
+    StoreError,
+    error_to_wire,
+)
+from kindmesh.protocol.ids import new_id
+from kindmesh.protocol.permit import Isolation
+
+log = logging.getLogger("kindmesh.coordinator.medulla")
+
+SCHEMA: Final = Schema(
+    "medulla",
+    1,
+    (
+        Migration(
+            1,
+            (
+                "CREATE TABLE state (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+                " PRIMARY KEY (kind, key)) WITHOUT ROWID",
+                "CREATE TABLE log (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, digest BLOB NOT NULL)",
+            ),
+        ),
+    ),
+)
+_SAVE: Final = (
+    "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
+)
+_FORGET: Final = "DELETE FROM state WHERE kind = ? AND key = ?"
+_LOG: Final = "INSERT INTO log VALUES (?, ?, ?)"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_frame = msgspec.msgpack.Decoder(Frame).decode
+_decoders: Final = {name: msgspec.msgpack.Decoder(type_) for name, type_ in METHODS.items()}
+_decode_log_query = msgspec.msgpack.Decoder(LogQuery).decode
+_decode_id = msgspec.msgpack.Decoder(tuple[int, Any, Any]).decode
+
+
+def write_keys(folder: Path, bundle: MeshBundle, issuer: SigningKey, permit: SigningKey) -> None:
+    """Write what Medulla starts from, into `home/medulla`, once, at `init`."""
+    keys = private_folder(folder / "keys")
+    write_private(keys / "issuer.key", issuer.seed)
+    write_private(keys / "permit.key", permit.seed)
+    write_private(keys / "bundle", encode(bundle))
+
+
+class Service:
+    """See the module. Holds the store open; one process only."""
+
+    def __init__(
+        self,
+        folder: Path,
+        isolation: Isolation,
+        *,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        confinement: dict[str, object] | None = None,
+    ) -> None:
+        """Open `folder` (`home/medulla`) and read all that Medulla believes.
+
+        Raises:
+            NotInitialised: there are no keys here.
+            InsecurePermissions, StoreError, BadSignature, Malformed, CertificateRefused: not as Medulla left it.
+        """
+        if not (folder / "keys" / "bundle").exists():
+            raise NotInitialised("this state folder has no Medulla", hint="Run kindmesh init here first.")
+        bundle = decode(MeshBundle, read_private(folder / "keys" / "bundle"))
+        self._anchors = open_bundle(bundle, bundle.mesh)
+        self._issuer = SigningKey(read_private(folder / "keys" / "issuer.key", limit=32))
+        self._permit = SigningKey(read_private(folder / "keys" / "permit.key", limit=32))
+        self._isolation = isolation
+        self._clock = clock or SystemClock()
+        self._entropy = entropy or SystemEntropy()
+        self._confinement = _encode(confinement or {})
+        self._path = folder / "state" / "medulla.db"
+        self._lock = _take_lock(private_folder(folder / "state") / "lock")
+        self._store = Store.open(self._path, SCHEMA, sync="inline")
+        self.beliefs = self._restored()
+
+    def _restored(self) -> Beliefs:
+        beliefs = Beliefs(self._anchors, self._issuer, self._permit, self._isolation)
+        rows = self._store.query("SELECT kind, key, value FROM state")
+        last = self._store.query("SELECT seq, entry, digest FROM log ORDER BY seq DESC LIMIT 1")
+        beliefs.restore(rows, (last[0][1], last[0][2]) if last else None)
+        if last and last[0][0] != beliefs.log_seq:
+            raise StoreDamaged("the last entry of Medulla's log was changed")
+        return beliefs
+
+    def close(self) -> None:
+        """Close the store and let another process have it."""
+        self._store.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def ask(self, event: msgspec.Struct) -> Any:
+        """One request, in this process: what `init` uses. Answers are durable.
+
+        Raises:
+            KindmeshError: refused, or the store failed.
+        """
+        instructions, answer = self._decide(event)
+        self._keep(instructions, durable=True)
+        return answer.value
+
+    def process(self, frames: Sequence[bytes]) -> list[bytes]:
+        """A batch of request frames (without their lengths); the reply frames, in the same order, with their lengths."""
+        replies: list[bytes] = []
+        kept: list[Instruction] = []
+        durable = False
+        for data in frames:
+            try:
+                number = 0
+                if len(data) > FRAME_LIMIT:
+                    raise Malformed(f"{len(data)} bytes where at most {FRAME_LIMIT} are allowed")
+                frame = _parse(data)
+                number = frame.id
+                payload: msgspec.Struct
+                if frame.method == "log":
+                    payload = self._log_page(frame)
+                else:
+                    instructions, answer = self._decide(_event(frame))
+                    kept += instructions
+                    durable = durable or answer.durable
+                    payload = answer.value
+                replies.append(_packed((number, "ok", payload)))
+            except KindmeshError as error:
+                log.info("refused", extra={"code": error.code, "field": error.field})
+                replies.append(_packed((number, "error", error_to_wire(error))))
+        if kept:
+            try:
+                self._keep(kept, durable=durable)
+            except StoreError as error:
+                log.error("store failed", extra={"code": error.code})
+                return [_packed((_number(data), "error", error_to_wire(error))) for data in frames]
+        return replies
+
+    def _decide(self, event: msgspec.Struct) -> tuple[list[Instruction], Answer]:
+        now_ms = self._clock.now_ms()
+        instructions = handle(self.beliefs, event, now_ms, new_id(now_ms, self._entropy.token(10)))
+        answer = instructions.pop()
+        if not isinstance(answer, Answer):
+            raise InvalidInput("Medulla made no answer")
+        if isinstance(answer.value, Status):
+            value = msgspec.structs.replace(
+                answer.value, pid=os.getpid(), uid=os.geteuid(), confinement=self._confinement
+            )
+            answer = Answer(value, answer.durable)
+        return instructions, answer
+
+    def _keep(self, instructions: Sequence[Instruction], *, durable: bool) -> None:
+        """Write and commit; on failure go back to what is on disk, and raise."""
+        try:
+            for instruction in instructions:
+                if isinstance(instruction, Log):
+                    self._store.execute(_LOG, (instruction.seq, instruction.entry, instruction.digest))
+                elif isinstance(instruction, Save):
+                    self._store.execute(_SAVE, (instruction.kind, instruction.key, instruction.value))
+                elif isinstance(instruction, Forget):
+                    self._store.execute(_FORGET, (instruction.kind, instruction.key))
+            self._store.commit_now(durable=durable)
+        except StoreError:
+            self._store.abandon()
+            self._store = Store.open(self._path, SCHEMA, sync="inline")
+            self.beliefs = self._restored()
+            raise
+
+    def _log_page(self, frame: Frame) -> LogPage:
+        try:
+            query = _decode_log_query(frame.params)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise Malformed(f"not a LogQuery: {str(error)[:200]}") from error
+        limit = min(max(query.limit, 1), 1000)
+        rows = self._store.query(
+            "SELECT entry, digest FROM log WHERE seq > ? ORDER BY seq LIMIT ?", (query.after, limit)
+        )
+        return LogPage(tuple((bytes(entry), bytes(digest)) for entry, digest in rows))
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise HomeInUse(
+            "another Medulla runs in this state folder", hint="Stop the other kindmesh up."
+        ) from error
+    return descriptor
+
+
+def _parse(data: bytes) -> Frame:
+    try:
+        return _decode_frame(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        raise Malformed(f"not a request: {str(error)[:200]}") from error
+
+
+def _event(frame: Frame) -> msgspec.Struct:
+    decoder = _decoders.get(frame.method)
+    if decoder is None:
+        raise InvalidInput(f"Medulla has no method {frame.method[:40]!r}", field="method")
+    try:
+        return decoder.decode(frame.params)
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        raise Malformed(f"not the parameters of {frame.method}: {str(error)[:200]}") from error
+
+
+def _number(data: bytes) -> int:
+    try:
+        return _parse(data).id
+    except Malformed:
+        return 0
+
+
+def _packed(reply: tuple[int, str, msgspec.Struct]) -> bytes:
+    body = _encode(reply)
+    return len(body).to_bytes(4, "big") + body
+
+
+__all__ = ["SCHEMA", "Service", "write_keys"]

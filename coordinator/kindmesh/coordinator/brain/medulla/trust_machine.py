@@ -1,0 +1,272 @@
+"""Certificates, removals, the policy and adverts: how Medulla's beliefs about members change.
+
+Issued is exactly what the owner's signed grant says, once per grant (the same grant again gives the same certificate);
+a renewal changes the dates and the serial and nothing else; a removed key never comes back; the policy's version and
+each device's advert only go forward. Certificates for the owner, the issuer and Medulla come from the mesh root alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
+from kindmesh.coordinator.brain.medulla.messages import (
+    Advertise,
+    Advertised,
+    Install,
+    Issue,
+    Issued,
+    Renew,
+    Revoke,
+    Status,
+    StatusWanted,
+    TrustWanted,
+)
+from kindmesh.protocol.certificate import Certificate, open_renewal, sign_certificate
+from kindmesh.protocol.crypto import sha256
+from kindmesh.protocol.errors import (
+    CertificateRefused,
+    InvalidInput,
+    PermitExpired,
+    Replayed,
+    Revoked,
+    UnknownMember,
+)
+from kindmesh.protocol.ids import KEY_ID, TIME_ID, key_id, short_id
+from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, CLOCK_SKEW_MS, NAME_MAX
+from kindmesh.protocol.policy import Grant, open_grant, open_policy, open_removal
+from kindmesh.protocol.signed import Signed, signed_to_bytes
+
+POLICY_RULES_MAX: Final = 1_000
+
+
+def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `issue`.
+
+    Raises:
+        BadSignature, Malformed, WrongDestination: not a grant of this mesh's owner.
+        Replayed: the grant certified another key before.
+        CertificateRefused, InvalidInput, PermitExpired, Revoked: why this key cannot be certified so.
+    """
+    grant = open_grant(event.grant, beliefs.anchors.owner.ed_pub)
+    subject = key_id(grant.ed_pub)
+    known = beliefs.certificates.get(subject)
+    if beliefs.grants.get(grant.grant_id) == subject and known is not None:
+        return _issued(beliefs, known[1], now_ms)
+    _check_grant(beliefs, grant, subject, now_ms)
+    certificate = Certificate(
+        mesh=beliefs.anchors.mesh,
+        subject=subject,
+        kind=grant.kind,
+        name=grant.name,
+        ed_pub=grant.ed_pub,
+        curve_pub=grant.curve_pub,
+        roles=grant.roles,
+        capabilities=grant.capabilities,
+        effects=grant.effects,
+        not_before_ms=now_ms,
+        expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
+        serial=beliefs.serial + 1,
+    )
+    beliefs.grants[grant.grant_id] = subject
+    return [Save("grant", grant.grant_id, subject), *_certify(beliefs, certificate, now_ms, "grant")]
+
+
+def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) -> None:
+    beliefs.check_mesh(grant.mesh)
+    if grant.grant_id in beliefs.grants:
+        raise Replayed("this grant was used already", hint="Let the owner confirm the device again.")
+    if grant.kind not in ("device", "person", "skin") or "owner" in grant.roles:
+        raise CertificateRefused(f"only the mesh root certifies the owner, or the kind {grant.kind}")
+    if len(grant.grant_id) != TIME_ID or len(grant.ed_pub) != 32 or not 0 <= grant.effects < 256:
+        raise InvalidInput("the grant's id, key or effects are not possible", field="grant")
+    if len(grant.curve_pub) != (32 if grant.kind == "device" else 0):
+        raise InvalidInput("a device has a CURVE key, others have none", field="curve_pub")
+    if not 0 < len(grant.name) <= NAME_MAX:
+        raise InvalidInput(f"a name has 1 to {NAME_MAX} characters", field="name")
+    if now_ms > grant.expires_ms or now_ms < grant.issued_ms - CLOCK_SKEW_MS:
+        raise PermitExpired("the grant is not valid now", hint="Let the owner confirm the device again.")
+    if beliefs.is_removed(subject) or subject in beliefs.root_subjects:
+        raise Revoked(
+            "this key was removed from the mesh", hint="Pair the device anew: it will make a new key."
+        )
+    for other, _ in beliefs.certificates.values():
+        if grant.curve_pub and other.curve_pub == grant.curve_pub and other.subject != subject:
+            raise CertificateRefused(f"{other.name} has this CURVE key already")
+
+
+def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `renew`; before half of its life a certificate is answered unchanged.
+
+    Raises:
+        UnknownMember: no certificate, or removed.
+        BadSignature, WrongDestination: not signed by that member for this mesh.
+        Replayed: for an earlier certificate.
+    """
+    known = beliefs.certificates.get(event.renewal.author)
+    if known is None:
+        raise UnknownMember(f"{short_id(event.renewal.author)} has no certificate to renew")
+    certificate, signed = known
+    renewal = open_renewal(event.renewal, certificate.ed_pub)
+    beliefs.check_mesh(renewal.mesh)
+    if renewal.subject != certificate.subject or renewal.serial != certificate.serial:
+        raise Replayed("this renewal is for an earlier certificate")
+    if now_ms < certificate.not_before_ms + CERTIFICATE_LIFETIME_MS // 2:
+        return _issued(beliefs, signed, now_ms)
+    renewed = msgspec.structs.replace(
+        certificate,
+        not_before_ms=now_ms,
+        expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
+        serial=beliefs.serial + 1,
+    )
+    return _certify(beliefs, renewed, now_ms, "renewal")
+
+
+def _certify(beliefs: Beliefs, certificate: Certificate, now_ms: int, rule: str) -> list[Instruction]:
+    signed = sign_certificate(certificate, beliefs.issuer)
+    beliefs.put_certificate(signed)
+    return [
+        Save("certificate", certificate.subject, signed_to_bytes(signed)),
+        Save("serial", b"", beliefs.serial.to_bytes(8, "big")),
+        beliefs.sign_new_roster(now_ms),
+        beliefs.log("certificate", "allow", now_ms, certificate.subject, rules=(rule,)),
+        *_issued(beliefs, signed, now_ms, durable=True),
+    ]
+
+
+def _issued(beliefs: Beliefs, signed: Signed, now_ms: int, *, durable: bool = False) -> list[Instruction]:
+    instructions, trust = beliefs.trust(now_ms)
+    return [*instructions, Answer(Issued(signed, trust.roster), durable)]
+
+
+def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `revoke`; removing somebody again changes nothing.
+
+    Raises:
+        BadSignature, Malformed, WrongDestination: not signed by this mesh's owner.
+        InvalidInput: a key that only the mesh root can remove, or no id.
+    """
+    removal = open_removal(event.removal, beliefs.anchors.owner.ed_pub)
+    beliefs.check_mesh(removal.mesh)
+    if removal.subject in beliefs.root_subjects or len(removal.subject) != KEY_ID:
+        raise InvalidInput("only the mesh root can remove this key", field="subject")
+    instructions: list[Instruction] = []
+    if not beliefs.is_removed(removal.subject):
+        grown = msgspec.structs.replace(
+            beliefs.revocations,
+            version=beliefs.revocations.version + 1,
+            issued_ms=now_ms,
+            subjects=(*beliefs.revocations.subjects, removal.subject),
+        )
+        instructions.append(beliefs.sign_new_revocations(grown))
+        if beliefs.certificates.pop(removal.subject, None):
+            instructions += [Forget("certificate", removal.subject), beliefs.sign_new_roster(now_ms)]
+        if beliefs.offers.pop(removal.subject, None):
+            instructions.append(Forget("advert", removal.subject))
+        instructions.append(beliefs.log("revocation", "allow", now_ms, removal.subject, rules=("owner",)))
+    dated, trust = beliefs.trust(now_ms)
+    return [*instructions, *dated, Answer(trust, durable=True)]
+
+
+def install_policy(beliefs: Beliefs, event: Install, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `policy`; the policy in force, sent again, changes nothing.
+
+    Raises:
+        BadSignature, Malformed, WrongDestination: not signed by this mesh's owner.
+        InvalidInput: not newer than the one in force, or too long.
+    """
+    policy = open_policy(event.policy, beliefs.anchors.owner.ed_pub)
+    beliefs.check_mesh(policy.mesh)
+    instructions: list[Instruction] = []
+    if event.policy != beliefs.signed_policy:
+        if len(policy.rules) > POLICY_RULES_MAX:
+            raise InvalidInput(f"a policy has at most {POLICY_RULES_MAX} rules", field="rules")
+        if policy.version <= beliefs.policy.version:
+            raise InvalidInput(
+                f"policy {policy.version} is not newer than policy {beliefs.policy.version}",
+                field="version",
+                hint=f"Sign it again as version {beliefs.policy.version + 1}.",
+            )
+        beliefs.put_policy(event.policy)
+        subject = policy.version.to_bytes(8, "big")
+        instructions += [
+            Save("policy", b"", signed_to_bytes(event.policy)),
+            beliefs.log("policy", "allow", now_ms, subject, rules=("owner",)),
+        ]
+    dated, trust = beliefs.trust(now_ms)
+    return [*instructions, *dated, Answer(trust, durable=True)]
+
+
+def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `advert`.
+
+    Raises:
+        UnknownMember: its author has no certificate.
+        BadSignature, Malformed, UnknownCritical, WrongDestination: not that device's own valid advert.
+        Replayed: older than the one known.
+    """
+    subject = event.advert.author
+    known = beliefs.certificates.get(subject)
+    if known is None:
+        raise UnknownMember(f"{short_id(subject)} is no member of this mesh")
+    before = beliefs.offers.get(subject)
+    advert = beliefs.put_advert(event.advert)
+    if before is not None and (advert.boot, advert.version) < before.age:
+        beliefs.offers[subject] = before
+        raise Replayed(f"a newer advert of {known[0].name} is known")
+    allowed = known[0].allows_capability
+    refused = tuple(
+        offer.manifest.capability for offer in advert.offers if not allowed(offer.manifest.capability)
+    )
+    granted = tuple(
+        name for name in sorted(beliefs.offers[subject].effects) if allowed(name.partition(".")[0])
+    )
+    return [
+        Save("advert", subject, signed_to_bytes(event.advert)),
+        beliefs.log("advert", "allow", now_ms, subject, args_hash=sha256(event.advert.payload)),
+        Answer(Advertised(granted, refused)),
+    ]
+
+
+def show_trust(beliefs: Beliefs, event: TrustWanted, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `trust`.
+
+    Raises:
+        NotInitialised: there is no policy yet.
+    """
+    instructions, trust = beliefs.trust(now_ms)
+    return [*instructions, Answer(trust)]
+
+
+def show_status(beliefs: Beliefs, event: StatusWanted, now_ms: int, fresh: bytes) -> list[Instruction]:
+    """Method `status`, without what only the process itself knows."""
+    status = Status(
+        mesh=beliefs.anchors.mesh,
+        isolation=beliefs.isolation,
+        policy_version=beliefs.policy.version,
+        roster_version=beliefs.roster_version,
+        revocation_version=beliefs.revocations.version,
+        serial=beliefs.serial,
+        members=len(beliefs.certificates),
+        pending=len(beliefs.questions),
+        permits=beliefs.permits,
+        highest_ms=beliefs.highest_ms,
+        log_seq=beliefs.log_seq,
+        log_head=beliefs.log_head,
+    )
+    return [Answer(status)]
+
+
+__all__ = [
+    "POLICY_RULES_MAX",
+    "advertise",
+    "install_policy",
+    "issue",
+    "renew",
+    "revoke",
+    "show_status",
+    "show_trust",
+]
