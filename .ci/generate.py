@@ -1,8 +1,8 @@
 """Writes what is derived from the code: the public-API pin and the tables of docs/reference.
 
-`just docs` writes; `--check` (a test runs it) names what is out of date and changes nothing. A generated Markdown file
-starts with a line that says so. Everything comes from importing our own modules, so a document cannot disagree with
-the program for longer than one test run.
+`just docs` writes; `--check` (a test runs it) names what is out of date and changes nothing. A generated page starts
+with a line that says so. Everything comes from importing our own modules, so a document cannot disagree with the
+program for longer than one test run.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+
+import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTIONS = ("protocol", "mesh", "capabilities", "node", "coordinator")
-REFERENCE = "docs/reference"
-NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n"
 
 
 def modules() -> Iterator[str]:
@@ -29,7 +29,7 @@ def modules() -> Iterator[str]:
 
 
 def public_api() -> str:
-    """`__all__` of each module, as JSON; a module that only holds a docstring has none."""
+    """`__all__` of each module, as JSON; a package that only holds a docstring has none."""
     found = {}
     for name in modules():
         module = importlib.import_module(name)
@@ -40,39 +40,13 @@ def public_api() -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def first_paragraph(text: str | None) -> str:
-    """The first paragraph of a docstring on one line."""
-    return " ".join((text or "").strip().split("\n\n")[0].split())
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A Markdown table."""
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-def errors() -> str:
-    """docs/reference/errors.md."""
-    tree = importlib.import_module("kindmesh.protocol.errors")
-    rows = [
-        (f"`{code}`", f"`{cls.__name__}`", first_paragraph(cls.__doc__), cls.default_hint or "")
-        for code, cls in sorted(tree.ERRORS.items())
-    ]
-    return (
-        f"{NOTE}\n# Error codes\n\n"
-        "Every refusal and failure has one of these codes. They are stable: scripts may rely on them. With `--json`\n"
-        "an error is `{code, message, hint, field}`; the message below is the default, the real one names the\n"
-        "particulars. A code that this version does not know keeps its name.\n\n"
-        + table(("Code", "Class", "Meaning", "What to do"), rows)
-    )
-
-
 def generated() -> dict[str, str]:
     """File name, relative to the repository, and what should be in it."""
-    return {
-        "tests/house/public_api.json": public_api(),
-        f"{REFERENCE}/errors.md": errors(),
+    pages = {
+        f"docs/reference/{name}.md": reference.NOTE + page().rstrip("\n") + "\n"
+        for name, page in reference.PAGES.items()
     }
+    return {"tests/house/public_api.json": public_api(), **pages}
 
 
 def main() -> int:

@@ -1,0 +1,170 @@
+"""The pages of docs/reference that are derived from the code, each a function that gives a page's text.
+
+They import our modules and read what is declared there (the error tree, the manifests, the message tables, the
+bounds), so a page can only say what the program does.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n\n"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def prose(text: str | None) -> str:
+    """A docstring's first paragraph on one line."""
+    return " ".join(inspect.cleandoc(text or "").split("\n\n")[0].split()).removeprefix("See the module. ")
+
+
+def table(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return (
+        "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+        + "\n"
+    )
+
+
+def type_name(annotation: Any) -> str:
+    """A type as a reader wants it: without module names."""
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", text).replace(" | None", " or nothing")
+
+
+def struct_fields(struct: type[msgspec.Struct]) -> str:
+    """The fields of a struct in the order of the wire."""
+    fields = msgspec.structs.fields(struct)
+    rows = ((str(place), f"`{field.name}`", type_name(field.type)) for place, field in enumerate(fields))
+    return table(("", "Field", "Type"), rows)
+
+
+def errors() -> str:
+    """Error codes."""
+    tree = importlib.import_module("kindmesh.protocol.errors")
+    rows = (
+        (f"`{code}`", f"`{cls.__name__}`", prose(cls.__doc__), cls.default_hint)
+        for code, cls in sorted(tree.ERRORS.items())
+    )
+    return (
+        "# Error codes\n\n"
+        "Every refusal and failure has one of these codes. They are stable: scripts may rely on them. With `--json`\n"
+        "an error is `{code, message, hint, field}`; the meaning below is the default, the real message names the\n"
+        "particulars. A code that this version does not know keeps its name.\n\n"
+        + table(("Code", "Class", "Meaning", "What to do"), rows)
+    )
+
+
+def limits() -> str:
+    """Sizes, depths and times."""
+    module = importlib.import_module("kindmesh.protocol.limits")
+    body = ast.parse(inspect.getsource(module)).body
+    rows = []
+    for place, node in enumerate(body):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        after = body[place + 1] if place + 1 < len(body) else None
+        said = after.value if isinstance(after, ast.Expr) else None
+        note = prose(said.value) if isinstance(said, ast.Constant) and isinstance(said.value, str) else ""
+        value = getattr(module, node.target.id)
+        shown = f"{value:,}" if isinstance(value, int) else str(value)
+        rows.append((f"`{node.target.id}`", shown, note))
+    return (
+        "# Limits\n\nBytes unless the name says otherwise; `_MS` is milliseconds. Not configurable: two devices\n"
+        "must agree on them.\n\n" + table(("Name", "Value", ""), rows)
+    )
+
+
+def capabilities() -> str:
+    """What devices can do."""
+    registry = importlib.import_module("kindmesh.capabilities.registry")
+    words = importlib.import_module("kindmesh.protocol.manifest")
+    parts = [
+        "# Capabilities\n\nAn operation is called as `kindmesh call NAME field=value ...`. *Effects* are what it does\n"
+        "to the world; all but read and notify need the owner's yes under the first policy. *Repeatable* means that\n"
+        "doing it twice is the same as doing it once, so it may move to another device when one dies.\n\n"
+    ]
+    for entry in registry.ENTRIES:
+        manifest = registry.manifest_of(entry)
+        needs = f" Needs `pip install 'kindmesh[{entry.extra}]'`." if entry.extra else ""
+        parts.append(f"## {manifest.capability}: {manifest.title}\n\nVersion {manifest.version}.{needs}\n\n")
+        for operation in manifest.operations:
+            effects = ", ".join(words.effect_names(operation.effects))
+            parts.append(
+                f"### `{operation.name}`\n\n{operation.title}. Effects: {effects}. "
+                f"{'Repeatable' if operation.idempotent else 'Not repeatable'}. "
+                f"At most {operation.limits.timeout_ms / 1000:g} s, {operation.limits.max_concurrent} at once"
+                f"{'. Also as a session call' if operation.session_call else ''}.\n\n"
+            )
+            rows = [("in", *field_row(field, words)) for field in operation.input]
+            rows += [("out", *field_row(field, words)) for field in operation.output]
+            parts.append(table(("", "Field", "Type", "", "Bounds"), rows) if rows else "")
+    effects = table(
+        ("Effect", "What it does"), ((e.name.lower(), text) for e, text in words.EFFECT_WORDS.items())
+    )
+    return "".join(parts) + "## Effects\n\n" + effects
+
+
+def field_row(field: Any, words: Any) -> tuple[str, str, str, str]:
+    """Name, type, title and bounds of a manifest's field."""
+    bounds = [f"one of {', '.join(field.choices)}"] if field.choices else []
+    if field.minimum is not None or field.maximum is not None:
+        low = "" if field.minimum is None else f"{field.minimum:g}"
+        high = "" if field.maximum is None else f"{field.maximum:g}"
+        bounds.append(f"{low}..{high}")
+    if field.type == "text" and not field.choices:
+        bounds.append(f"at most {field.max_length} characters")
+    if field.default:
+        bounds.append(f"default `{msgspec.json.encode(msgspec.msgpack.decode(field.default)).decode()}`")
+    elif not field.required:
+        bounds.append("optional")
+    kind = f"list of {field.items}" if field.type == "list" else field.type
+    return f"`{field.name}`", kind, field.title, "; ".join(bounds)
+
+
+def permits() -> str:
+    """Permits and what they are bound to."""
+    permit = importlib.import_module("kindmesh.protocol.permit")
+    refusals = inspect.cleandoc(permit.check_permit.__doc__ or "")
+    return (
+        f"# Permits\n\n{inspect.cleandoc(permit.__doc__ or '')}\n\n## Fields\n\n"
+        f"{prose(permit.Permit.__doc__)}\n\n{struct_fields(permit.Permit)}"
+        f"## `check_permit`\n\n```text\n{refusals}\n```\n"
+    )
+
+
+def messages() -> str:
+    """Message types and their bodies."""
+    module = importlib.import_module("kindmesh.protocol.messages")
+    envelope = importlib.import_module("kindmesh.protocol.envelope")
+    parts = [
+        f"# Messages\n\n## Envelope header\n\n{prose(envelope.Header.__doc__)}\n\n{struct_fields(envelope.Header)}",
+        "## In signed envelopes\n\n",
+    ]
+    for number, body in module.BODIES.items():
+        parts.append(
+            f"### {number.value} {number.name}: `{body.__name__}`\n\n{prose(body.__doc__)}\n\n{struct_fields(body)}"
+        )
+    parts.append("## In session frames\n\n")
+    for number, body in module.SESSION_BODIES.items():
+        parts.append(
+            f"### {number.value} {number.name}: `{body.__name__}`\n\n{prose(body.__doc__)}\n\n{struct_fields(body)}"
+        )
+    return "".join(parts)
+
+
+PAGES = {
+    "errors": errors,
+    "limits": limits,
+    "capabilities": capabilities,
+    "permits": permits,
+    "messages": messages,
+}
