@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from kindmesh.protocol.certificate import MeshBundle
+from kindmesh.protocol.certificate import MeshBundle, open_bundle, open_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import constant_time_equal, hmac_sha256, sha256, verify
 from kindmesh.protocol.errors import EnrolmentRefused, InvalidInput, Malformed, UnsupportedVersion, WireError
@@ -192,8 +192,33 @@ def check_proof(invitation: Invitation, hello: EnrolHello, transcript_hash: byte
         raise EnrolmentRefused("the device does not hold the key it shows")
 
 
+def check_done(hello: EnrolHello, transcript_hash: bytes, done: EnrolDone) -> None:
+    """Refuse a confirmation that the device's key did not sign.
+
+    Raises:
+        EnrolmentRefused.
+    """
+    if not verify(hello.ed_pub, done.signature, DONE_DOMAIN + transcript_hash):
+        raise EnrolmentRefused("the confirmation was not signed by the device")
+
+
+def check_granted(granted: EnrolGranted, invitation: Invitation, hello: EnrolHello) -> None:
+    """Refuse papers that are not for this device, or not of the mesh and coordinator that the invitation names.
+
+    Raises:
+        EnrolmentRefused, CertificateRefused.
+    """
+    anchors = open_bundle(granted.bundle, invitation.mesh)
+    own = open_certificate(granted.certificate, anchors.issuer.ed_pub, anchors.mesh)
+    if (own.ed_pub, own.curve_pub) != (hello.ed_pub, hello.curve_pub):
+        raise EnrolmentRefused("the certificate is for another device")
+    coordinator = open_certificate(granted.coordinator, anchors.issuer.ed_pub, anchors.mesh)
+    if (coordinator.ed_pub, coordinator.curve_pub) != (invitation.ed_pub, invitation.curve_pub):
+        raise EnrolmentRefused("the coordinator is not the one that the invitation names")
+
+
 __all__ = [
     "DEVICE_DOMAIN", "DONE_DOMAIN", "ENROL_VERSION", "EnrolChallenge", "EnrolDone", "EnrolGranted", "EnrolHello",
-    "EnrolMessage", "EnrolPending", "EnrolProof", "EnrolRefused", "Invitation", "OfferSummary", "check_code",
+    "EnrolMessage", "EnrolPending", "EnrolProof", "EnrolRefused", "Invitation", "OfferSummary", "check_code", "check_done", "check_granted",
     "check_hello", "check_proof", "invitation_from_text", "invitation_to_text", "proof_mac", "transcript",
 ]
