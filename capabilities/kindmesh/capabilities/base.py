@@ -42,6 +42,8 @@ __all__ = [
     "Progress",
     "Services",
     "check_signatures",
+    "checked_result",
+    "handlers",
     "invoke",
     "operation",
 ]
@@ -141,6 +143,14 @@ class Capability:
     """Base of all parts. Subclasses set `manifest` and mark their handlers with `@operation`."""
 
     manifest: ClassVar[Manifest]
+    operation_handlers: ClassVar[dict[str, Handler]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        methods = inspect.getmembers(cls, inspect.isfunction)
+        cls.operation_handlers = {
+            getattr(method, _MARK): method for _, method in methods if hasattr(method, _MARK)
+        }
 
     async def start(self, services: Services) -> None:
         """Get ready; called once, before the first call. Loading a model belongs here."""
@@ -161,24 +171,7 @@ def operation(name: str) -> Callable[[F], F]:
 
 def handlers(cls: type[Capability]) -> dict[str, Handler]:
     """Operation name -> method, for every marked method of `cls`."""
-    found: dict[str, Handler] = {}
-    for _, method in inspect.getmembers(cls, inspect.isfunction):
-        name = getattr(method, _MARK, None)
-        if name is not None:
-            found[name] = method
-    return found
-
-
-def described(cls: type[Capability], name: str) -> Operation:
-    """The manifest's entry for an operation.
-
-    Raises:
-        UnknownOperation: the manifest has no such operation.
-    """
-    found = cls.manifest.operation(name)
-    if found is None:
-        raise UnknownOperation(f"{cls.manifest.capability} has no operation {name[:64]!r}", field="operation")
-    return found
+    return cls.operation_handlers
 
 
 async def invoke(part: Capability, name: str, context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -190,10 +183,10 @@ async def invoke(part: Capability, name: str, context: Context, arguments: dict[
         InternalError: the handler's result is not what the manifest promises.
         KindmeshError: whatever the handler raises.
     """
-    described_as = described(type(part), name)
+    described_as = part.manifest.operation(name)
     method = handlers(type(part)).get(name)
-    if method is None:
-        raise UnknownOperation(f"{name} is not served here", field="operation")
+    if described_as is None or method is None:
+        raise UnknownOperation(f"{name[:64]!r} is not served here", field="operation")
     checked = check_fields(described_as.input, arguments)
     values = {
         item.name: _native(item, checked[item.name]) for item in described_as.input if item.name in checked

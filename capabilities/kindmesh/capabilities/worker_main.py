@@ -14,7 +14,6 @@ import hashlib
 import importlib
 import json
 import os
-import queue
 import resource
 import signal
 import socket
@@ -142,6 +141,12 @@ def sandbox(begin: Begin) -> Sandbox:
     )
 
 
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class FolderArtifacts:
     """Artifacts of one call: inputs lie in its folder already, outputs are named to the host at the end."""
 
@@ -159,8 +164,7 @@ class FolderArtifacts:
 
     async def put_file(self, path: Path, media_type: str) -> str:
         """Hash the file and remember it; the host takes it when the call has succeeded."""
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = await asyncio.to_thread(digest_of, path)
         size = os.stat(path).st_size
         self.outputs.append(Output(digest, str(path.relative_to(self._folder)), size, media_type))
         return digest
@@ -171,7 +175,9 @@ def typed(error: BaseException, what: str) -> KindmeshError:
     if isinstance(error, KindmeshError):
         return error
     if isinstance(error, MemoryError):
-        return CapabilityError(f"{what} needed more memory than it may have", hint="Try with something smaller.")
+        return CapabilityError(
+            f"{what} needed more memory than it may have", hint="Try with something smaller."
+        )
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
     return InternalError(f"{what} failed with {type(error).__name__} at {place}")
@@ -189,44 +195,47 @@ async def serve(part: Capability, call: Call, wire: Wire) -> FromWorker:
         artifacts=artifacts,
         report=lambda fraction, text: wire.send(Working(fraction, text[:200])),
     )
-    try:
-        result = await invoke(part, call.operation, context, decode_value(call.arguments))
-        return Done(encode_value(result), tuple(artifacts.outputs))
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: everything must become an answer
+    running = asyncio.ensure_future(invoke(part, call.operation, context, decode_value(call.arguments)))
+    await asyncio.wait([running])
+    error = running.exception()
+    if error is not None:
         return Failed(error_to_wire(typed(error, call.operation)))
+    return Done(encode_value(running.result()), tuple(artifacts.outputs))
 
 
-def load(implementation: str) -> Capability:
-    """Import and create the part named `module:Class`."""
+async def load(implementation: str, services: Services) -> Capability:
+    """Import, create and start the part named `module:Class`."""
     module, _, name = implementation.partition(":")
     made = getattr(importlib.import_module(module), name)()
     if not isinstance(made, Capability):
         raise InternalError(f"{implementation} is no capability")
+    await made.start(services)
     return made
 
 
 async def work(begin: Begin, wire: Wire, confinement: str) -> None:
     """Load, say so, then answer calls until the connection ends."""
     began = time.monotonic()
-    inbox: queue.SimpleQueue[FromHost | None] = queue.SimpleQueue()
+    loop = asyncio.get_running_loop()
+    inbox: asyncio.Queue[FromHost] = asyncio.Queue()
 
     def listen() -> None:
         while (message := wire.receive()) is not None:
-            inbox.put(message)
+            loop.call_soon_threadsafe(inbox.put_nowait, message)
         end()
 
     threading.Thread(target=listen, name="host", daemon=True).start()
-    try:
-        part = load(begin.implementation)
-        await part.start(Services(Path(begin.workdir)))
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: everything must become an answer
+    loading = asyncio.ensure_future(load(begin.implementation, Services(Path(begin.workdir))))
+    await asyncio.wait([loading])
+    error = loading.exception()
+    if error is not None:
         wire.send(Failed(error_to_wire(typed(error, begin.implementation))))
         return
     wire.send(Ready(int((time.monotonic() - began) * 1000), confinement))
     while True:
-        message = await asyncio.to_thread(inbox.get)
+        message = await inbox.get()
         if isinstance(message, Call):
-            wire.send(await serve(part, message, wire))
+            wire.send(await serve(loading.result(), message, wire))
 
 
 def main(arguments: list[str]) -> None:

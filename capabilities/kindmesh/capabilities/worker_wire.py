@@ -9,15 +9,27 @@ host treats what a worker sends as it treats what comes from a network.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.codec import encode
 from kindmesh.protocol.errors import Malformed, WireError
 from kindmesh.protocol.limits import BODY_MAX
 
-__all__ = ["Begin", "Call", "Done", "Failed", "Frames", "FromHost", "FromWorker", "Output", "Ready", "Working", "pack"]
+__all__ = [
+    "Begin",
+    "Call",
+    "Done",
+    "Failed",
+    "Frames",
+    "FromHost",
+    "FromWorker",
+    "Output",
+    "Ready",
+    "Working",
+    "pack",
+]
 
 FRAME_LIMIT: Final = BODY_MAX + 65_536
 _LENGTH: Final = 4
@@ -87,6 +99,18 @@ FromHost = Begin | Call
 FromWorker = Ready | Working | Done | Failed
 
 
+_FROM_HOST: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
+_FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+M = TypeVar("M")
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[M], body: bytes) -> M:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise Malformed(f"not a worker's message: {str(error)[:200]}") from error
+
+
 def pack(message: FromHost | FromWorker) -> bytes:
     """One frame.
 
@@ -129,15 +153,9 @@ class Frames:
     def from_worker(self) -> FromWorker | None:
         """The next message of a worker, or None."""
         body = self.body()
-        if body is None:
-            return None
-        message: FromWorker = decode(FromWorker, body, limit=FRAME_LIMIT)  # type: ignore[arg-type]
-        return message
+        return None if body is None else _decode(_FROM_WORKER, body)
 
     def from_host(self) -> FromHost | None:
         """The next message of the host, or None."""
         body = self.body()
-        if body is None:
-            return None
-        message: FromHost = decode(FromHost, body, limit=FRAME_LIMIT)  # type: ignore[arg-type]
-        return message
+        return None if body is None else _decode(_FROM_HOST, body)

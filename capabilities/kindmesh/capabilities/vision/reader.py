@@ -1,0 +1,153 @@
+"""Reading text in pixels: find the lines, put the page upright, recognise each line.
+
+Detector, direction classifier and recogniser are the ONNX models inside rapidocr's wheel (PP-OCRv6 small, which reads
+the Latin alphabets, Chinese and Japanese). Their paths are given explicitly: rapidocr downloads a model whose path it
+is not given, and nothing is ever downloaded here. Steps:
+1. detect on a reduced picture: at most `DETECT_SIDE` pixels on the longer side, which bounds memory and time;
+2. a page lying on its side has tall boxes, one lying upside down is told by the classifier from its longest lines;
+   the boxes are turned with it, so that detection runs once;
+3. each line is cut out of the *full* picture, straightened, and recognised. After each line the caller is told.
+No cleaning of the picture comes before: the models were trained on photographs. Division by the estimated light,
+contrast-limited equalisation and denoising were each measured on the sample class and made it slower, none better.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import rapidocr
+from numpy.typing import NDArray
+
+from kindmesh.capabilities.vision.layout import Line, Point
+from kindmesh.protocol.errors import CapabilityMissing
+
+__all__ = ["DETECT_SIDE", "Reader", "model_files"]
+
+Pixels = NDArray[np.uint8]
+Quad = NDArray[np.float32]
+
+DETECT_SIDE: Final = 1280
+THREADS: Final = 2
+_LINES_FOR_DIRECTION: Final = 6
+_MODELS: Final = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+}
+
+
+def model_files() -> dict[str, Path]:
+    """The three models in the installed wheel.
+
+    Raises:
+        CapabilityMissing: one is not there; nothing is downloaded in its place.
+    """
+    found = importlib.util.find_spec("rapidocr")
+    folder = Path(found.origin).parent / "models" if found is not None and found.origin else Path("models")
+    files = {kind: folder / name for kind, name in _MODELS.items()}
+    for path in files.values():
+        if not path.is_file():
+            raise CapabilityMissing(
+                f"the text model {path.name} is not in the installed rapidocr",
+                hint="pip install --force-reinstall 'kindmesh[vision]'",
+            )
+    return files
+
+
+class Reader:
+    """Holds the loaded models. `threads` is the most that inference may use."""
+
+    def __init__(self, *, threads: int = THREADS, detect_side: int = DETECT_SIDE) -> None:
+        cv2.setNumThreads(threads)
+        parameters: dict[str, Any] = {f"{kind}.model_path": str(path) for kind, path in model_files().items()}
+        parameters |= {
+            "Global.log_level": "error",
+            "Global.use_preprocess_img": False,
+            "Global.text_score": 0.0,
+            "Det.limit_type": "max",
+            "Det.limit_side_len": detect_side,
+            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+        self._engine = rapidocr.RapidOCR(params=parameters)
+        logging.getLogger("RapidOCR").handlers.clear()
+        blank = np.full((64, 320, 3), 255, dtype=np.uint8)
+        self._detect(blank)
+        self._engine.cls_and_rotate([blank])
+        self._engine.recognize_txt([blank])
+
+    def read(self, pixels: Pixels, progress: Callable[[float], None]) -> tuple[list[Line], int]:
+        """Every line in `pixels` (BGR), in no particular order, and how far the page lies turned (clockwise degrees).
+
+        Corners are in pixels of `pixels`, clockwise from the top left of the line as it is read.
+        """
+        progress(0.0)
+        quads = self._detect(pixels)
+        progress(0.3)
+        if not quads:
+            return [], 0
+        turned = self._turned(pixels, quads)
+        quads = [_begin_at_top_left(quad, turned) for quad in quads]
+        lines: list[Line] = []
+        for number, quad in enumerate(quads, start=1):
+            recognised = self._engine.recognize_txt([_cut(pixels, quad)])
+            corners = [(float(x), float(y)) for x, y in quad]
+            points: tuple[Point, Point, Point, Point] = (corners[0], corners[1], corners[2], corners[3])
+            text, score = recognised.txts[0], float(recognised.scores[0])
+            if text.strip():
+                lines.append(Line(points, text.strip(), min(1.0, max(0.0, score))))
+            progress(0.3 + 0.7 * number / len(quads))
+        return lines, turned
+
+    def _detect(self, pixels: Pixels) -> list[Quad]:
+        found = self._engine(pixels, use_det=True, use_cls=False, use_rec=False)
+        boxes = found.boxes if found.boxes is not None else ()
+        return [np.asarray(box, dtype=np.float32) for box in boxes]
+
+    def _turned(self, pixels: Pixels, quads: Sequence[Quad]) -> int:
+        tall = sum(_weight(quad) for quad in quads if _is_tall(quad))
+        sideways = tall > 0.5 * sum(_weight(quad) for quad in quads)
+        guess = 90 if sideways else 0
+        longest = sorted(quads, key=_weight, reverse=True)[:_LINES_FOR_DIRECTION]
+        cuts = [_cut(pixels, _begin_at_top_left(quad, guess)) for quad in longest]
+        answers = self._engine.cls_and_rotate(cuts).cls_res
+        flipped = sum(float(score) for label, score in answers if "180" in label)
+        return guess + (180 if flipped > 0.5 * sum(float(score) for _, score in answers) else 0)
+
+
+def _sides(quad: Quad) -> tuple[float, float]:
+    """Width and height as the picture stands."""
+    return math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
+
+
+def _is_tall(quad: Quad) -> bool:
+    width, height = _sides(quad)
+    return height > 1.5 * width
+
+
+def _weight(quad: Quad) -> float:
+    return max(_sides(quad))
+
+
+def _begin_at_top_left(quad: Quad, turned: int) -> Quad:
+    """Corners beginning with what is the top left once the page is turned back by `turned` degrees."""
+    return np.asarray(np.roll(quad, -(turned // 90), axis=0), dtype=np.float32)
+
+
+def _cut(pixels: Pixels, quad: Quad) -> Pixels:
+    """The line inside `quad`, straightened: its first two corners become the top."""
+    width = max(8, round(max(math.dist(quad[0], quad[1]), math.dist(quad[3], quad[2]))))
+    height = max(8, round(max(math.dist(quad[0], quad[3]), math.dist(quad[1], quad[2]))))
+    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    matrix = cv2.getPerspectiveTransform(quad, flat)
+    cut = cv2.warpPerspective(
+        pixels, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(cut, dtype=np.uint8)
