@@ -29,7 +29,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- TransportError
         |   |-- PeerUnreachable, BackPressure, FrameTooLarge, AddressInUse, TransportClosed
         |-- StoreError
-        |   |-- StoreTooNew, StoreDamaged, StoreConflict, DiskFull
+        |   |-- StoreTooNew, StoreDamaged, StoreConflict, DiskFull, Forgotten
         |-- ConfigError                      names file, line and hint
         |-- HomeInUse, NotInitialised, AlreadyInitialised, NotRunning, WrongPassphrase, InsecurePermissions
         |-- JobError
@@ -320,6 +320,12 @@ class DiskFull(StoreError):
 
     code = "DISK_FULL"
     default_hint = "Free some space; nothing was lost and nothing is half-done."
+
+
+class Forgotten(StoreError):
+    """The contents were deleted on purpose and cannot be read any more."""
+
+    code = "FORGOTTEN"
 
 
 class ConfigError(LocalError):
