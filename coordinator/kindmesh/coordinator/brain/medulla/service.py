@@ -137,13 +137,13 @@ class Service:
         return answer.value
 
     def process(self, frames: Sequence[bytes]) -> list[bytes]:
-        """A batch of request frames (without their lengths); the reply frames, in the same order, with their lengths."""
+        """A batch of request frames (without lengths); the reply frames in the same order, with their lengths."""
         replies: list[bytes] = []
         kept: list[Instruction] = []
         durable = False
         for data in frames:
+            number = 0
             try:
-                number = 0
                 if len(data) > FRAME_LIMIT:
                     raise Malformed(f"{len(data)} bytes where at most {FRAME_LIMIT} are allowed")
                 frame = _parse(data)
