@@ -184,14 +184,18 @@ class Store(Turns):
                 self._run(f"RELEASE {name}")
 
     def check(self) -> None:
-        """Read the whole file and verify its structure; takes a second per gigabyte or so.
-
-        Raises:
-            StoreDamaged: says what is wrong first.
-        """
+        """Read the whole file and verify its structure. Raises StoreDamaged, which says what is wrong first."""
         found = self.query_one("PRAGMA quick_check(1)")
         if found != ("ok",):
             raise damaged(self.path, str(found[0]) if found else "no answer")
+
+    def scrub(self) -> bool:
+        """Commit, move the log into the database and empty it, so that what was deleted is gone from both.
+
+        False when a reader kept it from finishing. Raises as `commit_now`.
+        """
+        self.commit_now()
+        return self.query_one("PRAGMA wal_checkpoint(TRUNCATE)") == (0, 0, 0)
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of what is committed to `target`, 0600, whole or not at all.

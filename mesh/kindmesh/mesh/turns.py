@@ -35,6 +35,11 @@ class Turns(ABC):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled_on: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def writing(self) -> bool:
+        """True while this turn has written something that is not committed yet."""
+        return self._writing
+
     @abstractmethod
     def _engine_begin(self) -> None:
         """Open a transaction, or raise why not."""
