@@ -18,6 +18,7 @@ import msgspec
 
 from kindmesh.protocol.enrol import (
     EnrolChallenge,
+    EnrolClosed,
     EnrolDone,
     EnrolGranted,
     EnrolHello,
@@ -152,7 +153,8 @@ class PairingMachine:
             check_done(knock.hello, knock.transcript, message)
             first = knock.state == "granted"
             self._move(knock, "done")
-            return [Paired(hop_key, knock.hello), *self.close("paired")] if first else []
+            told = [Send(hop_key, EnrolClosed())]
+            return [*told, Paired(hop_key, knock.hello), *self.close("paired")] if first else [*told]
         raise EnrolmentRefused("this message is not a device's to send")
 
     def _hello(self, hop_key: bytes, hello: EnrolHello, nonce: bytes) -> list[Instruction]:

@@ -131,6 +131,20 @@ class Transport(Protocol):
         """A channel to `address` that accepts only the server that proves `server_key`, and proves `key` itself."""
 
 
+class Counters:
+    """What an implementation counts with; `snapshot` is its `statistics`."""
+
+    __slots__ = TransportStatistics.__struct_fields__
+
+    def __init__(self) -> None:
+        self.sent = self.received = self.refused = self.dropped = 0
+        self.bytes_out = self.bytes_in = self.connects = 0
+
+    def snapshot(self) -> TransportStatistics:
+        """The counters now."""
+        return TransportStatistics(**{name: getattr(self, name) for name in self.__slots__})
+
+
 def check_message(frames: Sequence[bytes]) -> int:
     """The bytes in a message that keeps the contract's limits.
 
@@ -157,6 +171,7 @@ def check_message(frames: Sequence[bytes]) -> int:
 __all__ = [
     "Admit",
     "Channel",
+    "Counters",
     "LinkWatcher",
     "Listener",
     "Receiver",

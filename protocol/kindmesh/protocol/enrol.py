@@ -8,6 +8,7 @@
                                                         (the owner compares the code, trims, signs the grant)
                                          <- EnrolGranted{bundle, certificate, roster, ...} | EnrolRefused
       EnrolDone{signature}                  ->
+                                         <- EnrolClosed
 
 The QR authenticates the coordinator (its CURVE key is pinned by the connection, its Ed25519 key signs what follows),
 so no PAKE is needed. The HMAC, keyed with the QR's one-time secret, covers the transcript: both key pairs, both
@@ -19,10 +20,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
+from kindmesh.protocol.bounds import (
+    Count,
+    Effects,
+    Hash,
+    Key,
+    KeyId,
+    Line,
+    Name,
+    Nonce,
+    Secret,
+    Signature,
+    Word,
+)
 from kindmesh.protocol.certificate import MeshBundle, open_bundle, open_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import constant_time_equal, hmac_sha256, sha256, verify
@@ -41,14 +56,14 @@ class Invitation(msgspec.Struct, array_like=True, frozen=True):
     """The QR's contents: `mesh` id (20), the coordinator's keys (32 each), address hints of its enrol socket
     (`host:port`), one-time `secret` (16), expiry (UTC seconds, so that it stays short), and the role offered."""
 
-    version: int
-    mesh: bytes
-    ed_pub: bytes
-    curve_pub: bytes
-    hints: tuple[str, ...]
-    secret: bytes
-    expires_s: int
-    role: str = "node"
+    version: Count
+    mesh: KeyId
+    ed_pub: Key
+    curve_pub: Key
+    hints: tuple[Word, ...]
+    secret: Secret
+    expires_s: Count
+    role: Word = "node"
 
     def __repr__(self) -> str:
         return f"Invitation(mesh={self.mesh.hex()[:8]}..., hints={self.hints}, role={self.role})"
@@ -57,34 +72,34 @@ class Invitation(msgspec.Struct, array_like=True, frozen=True):
 class OfferSummary(msgspec.Struct, array_like=True, frozen=True):
     """What is asked for, as the owner will read it: a capability and the effects of its operations (bit set)."""
 
-    capability: str
-    title: str
-    effects: int
+    capability: Word
+    title: Line
+    effects: Effects
 
 
 class EnrolHello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
     """`ed_pub`, `curve_pub`, `nonce`: 32 bytes each."""
 
-    version: int
-    ed_pub: bytes
-    curve_pub: bytes
-    name: str
-    role: str
-    offers: tuple[OfferSummary, ...]
-    nonce: bytes
+    version: Count
+    ed_pub: Key
+    curve_pub: Key
+    name: Name
+    role: Word
+    offers: Annotated[tuple[OfferSummary, ...], Meta(max_length=64)]
+    nonce: Nonce
 
 
 class EnrolChallenge(msgspec.Struct, array_like=True, frozen=True, tag="challenge"):
     """`nonce`: 32 fresh bytes of the coordinator."""
 
-    nonce: bytes
+    nonce: Nonce
 
 
 class EnrolProof(msgspec.Struct, array_like=True, frozen=True, tag="proof"):
     """`mac`: HMAC-SHA-256 over the transcript; `signature`: the device's, over the same."""
 
-    mac: bytes
-    signature: bytes
+    mac: Hash
+    signature: Signature
 
 
 class EnrolPending(msgspec.Struct, array_like=True, frozen=True, tag="pending"):
@@ -100,7 +115,7 @@ class EnrolGranted(msgspec.Struct, array_like=True, frozen=True, tag="granted"):
     roster: Signed
     revocations: Signed
     policy: Signed
-    addresses: tuple[str, ...]
+    addresses: tuple[Line, ...]
 
 
 class EnrolRefused(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
@@ -112,10 +127,36 @@ class EnrolRefused(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
 class EnrolDone(msgspec.Struct, array_like=True, frozen=True, tag="done"):
     """The device has stored its certificate; its signature over the transcript says so."""
 
-    signature: bytes
+    signature: Signature
 
 
-EnrolMessage = EnrolHello | EnrolChallenge | EnrolProof | EnrolPending | EnrolGranted | EnrolRefused | EnrolDone
+class EnrolClosed(msgspec.Struct, array_like=True, frozen=True, tag="closed"):
+    """The coordinator knows that the device has its papers; the window is closed."""
+
+
+EnrolMessage = (
+    EnrolHello
+    | EnrolChallenge
+    | EnrolProof
+    | EnrolPending
+    | EnrolGranted
+    | EnrolRefused
+    | EnrolDone
+    | EnrolClosed
+)
+
+
+def decode_message(data: bytes) -> EnrolMessage:
+    """Any of the messages of pairing.
+
+    Raises:
+        Malformed: none of them.
+    """
+    message: EnrolMessage = decode(_ANY_MESSAGE, data)
+    return message
+
+
+_ANY_MESSAGE: Any = EnrolMessage
 
 
 def invitation_to_text(invitation: Invitation) -> str:
@@ -218,7 +259,28 @@ def check_granted(granted: EnrolGranted, invitation: Invitation, hello: EnrolHel
 
 
 __all__ = [
-    "DEVICE_DOMAIN", "DONE_DOMAIN", "ENROL_VERSION", "EnrolChallenge", "EnrolDone", "EnrolGranted", "EnrolHello",
-    "EnrolMessage", "EnrolPending", "EnrolProof", "EnrolRefused", "Invitation", "OfferSummary", "check_code", "check_done", "check_granted",
-    "check_hello", "check_proof", "invitation_from_text", "invitation_to_text", "proof_mac", "transcript",
+    "DEVICE_DOMAIN",
+    "DONE_DOMAIN",
+    "ENROL_VERSION",
+    "EnrolChallenge",
+    "EnrolClosed",
+    "EnrolDone",
+    "EnrolGranted",
+    "EnrolHello",
+    "EnrolMessage",
+    "EnrolPending",
+    "EnrolProof",
+    "EnrolRefused",
+    "Invitation",
+    "OfferSummary",
+    "check_code",
+    "check_done",
+    "check_granted",
+    "check_hello",
+    "check_proof",
+    "decode_message",
+    "invitation_from_text",
+    "invitation_to_text",
+    "proof_mac",
+    "transcript",
 ]

@@ -1,0 +1,188 @@
+"""Hub and uplinks over both transports: handshake, sessions, signed messages, relays, loss and revocation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.support.household import Household
+
+from kindmesh.mesh.clock import SystemClock, SystemEntropy
+from kindmesh.mesh.hub import Hub
+from kindmesh.mesh.memory import MemoryNetwork
+from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.post import Post
+from kindmesh.mesh.transport import Transport
+from kindmesh.mesh.uplink import Uplink
+from kindmesh.mesh.zmq_transport import ZmqTransport
+from kindmesh.protocol.codec import decode_value, encode_value
+from kindmesh.protocol.errors import DeadlineExceeded, InvalidInput, PeerUnreachable, error_to_wire
+from kindmesh.protocol.messages import (
+    CallReply,
+    JobCancel,
+    JobProgress,
+    MessageType,
+    SessionType,
+    TrustUpdate,
+)
+
+NOW_MS = int(time.time() * 1000)
+CLOCK = SystemClock()
+ENTROPY = SystemEntropy()
+
+
+class Rig:
+    """A hub "desk" and uplinks, on one transport."""
+
+    def __init__(self, transport: Transport, scheme: str, listen: str) -> None:
+        self.transport, self.scheme = transport, scheme
+        self.household = Household(1, NOW_MS)
+        self.desk_identity = self.household.add("desk", "coordinator")
+        self.identities = {name: self.household.add(name) for name in ("phone", "kitchen")}
+        desk_trust = self.household.trust("desk")
+        self.desk_post = Post(self.desk_identity, desk_trust, CLOCK, ENTROPY)
+        self.desk = Hub(self.desk_post, CLOCK, ENTROPY, transport, listen)
+        self.up: dict[bytes, asyncio.Event] = {}
+        self.desk.on_peer(self._peer)
+        self.uplinks: list[Uplink] = []
+
+    def _peer(self, peer: bytes, up: bool) -> None:
+        event = self.up.setdefault(peer, asyncio.Event())
+        event.set() if up else event.clear()
+
+    async def node(self, name: str, clock: MeshClock | None = None) -> Uplink:
+        identity = self.identities[name]
+        post_clock = clock or MeshClock(CLOCK)
+        trust = self.household.trust(name)
+        post = Post(identity, trust, post_clock, ENTROPY)
+        address = self.desk.address.removeprefix(self.scheme)
+        uplink = Uplink(post, post_clock, ENTROPY, self.transport, scheme=self.scheme, addresses=[address])
+        self.uplinks.append(uplink)
+        live = asyncio.Event()
+        uplink.on_peer(lambda _, up: live.set() if up else live.clear())
+        await uplink.start()
+        await asyncio.wait_for(live.wait(), 5)
+        uplink.tell(self.desk_identity.device_id, SessionType.JOB_PROGRESS, JobProgress(b"j" * 16, 0, 0.0))
+        await asyncio.wait_for(self.up.setdefault(identity.device_id, asyncio.Event()).wait(), 5)
+        return uplink
+
+
+RIGS: dict[str, Callable[[], tuple[Transport, str, str]]] = {
+    "memory": lambda: (MemoryNetwork(7).transport("all"), "memory://", "memory://desk"),
+    "zmq": lambda: (ZmqTransport(), "tcp://", "tcp://127.0.0.1:0"),
+}
+
+
+@asynccontextmanager
+async def rigged(kind: str) -> AsyncIterator[Rig]:
+    rig = Rig(*RIGS[kind]())
+    rig.desk.on_session(SessionType.JOB_PROGRESS, lambda peer, ref, body: None)
+    await rig.desk.start()
+    try:
+        yield rig
+    finally:
+        for uplink in rig.uplinks:
+            await uplink.close()
+        await rig.desk.close()
+
+
+@pytest.fixture(params=sorted(RIGS))
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rigged(request.param) as made:
+        yield made
+
+
+async def test_signed_messages_arrive_verified_in_both_directions(rig: Rig) -> None:
+    phone = await rig.node("phone")
+    got: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: got.put_nowait((envelope.header.src, body)))
+    phone.on(MessageType.JOB_CANCEL, lambda envelope, body: got.put_nowait((envelope.header.src, body)))
+    phone.post(phone.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1, "up"))
+    assert await asyncio.wait_for(got.get(), 5) == (phone.device_id, JobCancel(b"j" * 16, 1, "up"))
+    rig.desk.post(phone.device_id, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 2, "down"))
+    assert await asyncio.wait_for(got.get(), 5) == (rig.desk.device_id, JobCancel(b"j" * 16, 2, "down"))
+
+
+async def test_session_calls_are_answered_refused_and_timed_out(rig: Rig) -> None:
+    phone = await rig.node("phone")
+
+    def serve(peer: bytes, ref: int, call: Any) -> None:
+        if call.operation == "device.echo":
+            phone.tell(peer, SessionType.CALL_REPLY, CallReply(call.args), ref)
+        elif call.operation == "device.bad":
+            phone.tell(peer, SessionType.CALL_REPLY, CallReply(b"", error_to_wire(InvalidInput("no", field="x"))), ref)
+
+    phone.on_session(SessionType.CALL, serve)
+    value = await rig.desk.call(phone.device_id, "device.echo", encode_value({"text": "hi"}), 5000)
+    assert decode_value(value) == {"text": "hi"}
+    with pytest.raises(InvalidInput) as caught:
+        await rig.desk.call(phone.device_id, "device.bad", encode_value({}), 5000)
+    assert caught.value.field == "x"
+    with pytest.raises(DeadlineExceeded):
+        await rig.desk.call(phone.device_id, "device.silent", encode_value({}), 50)
+    with pytest.raises(PeerUnreachable):
+        await rig.desk.call(b"n" * 20, "device.echo", encode_value({}), 50)
+
+
+async def test_a_message_between_two_nodes_is_relayed_and_still_signed_end_to_end(rig: Rig) -> None:
+    phone, kitchen = await rig.node("phone"), await rig.node("kitchen")
+    got: asyncio.Queue[bytes] = asyncio.Queue()
+    kitchen.on(MessageType.JOB_CANCEL, lambda envelope, body: got.put_nowait(envelope.header.src))
+    phone.post(kitchen.device_id, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
+    assert await asyncio.wait_for(got.get(), 5) == phone.device_id
+
+
+async def test_a_revoked_node_is_refused_on_a_live_connection(rig: Rig) -> None:
+    phone = await rig.node("phone")
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: pytest.fail("a revoked device was heard"))
+    rig.household.revoked.append(phone.device_id)
+    rig.desk_post.trust.merge(TrustUpdate(revocations=rig.household.revocations()))
+    phone.post(phone.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
+    kitchen = await rig.node("kitchen")
+    seen = asyncio.Event()
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: seen.set())
+    kitchen.post(kitchen.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
+    await asyncio.wait_for(seen.wait(), 5)
+
+
+async def test_a_node_with_a_clock_ten_minutes_off_is_corrected_and_says_so(rig: Rig) -> None:
+    class Wrong(SystemClock):
+        def now_ms(self) -> int:
+            return super().now_ms() + 600_000
+
+    clock = MeshClock(Wrong())
+    phone = await rig.node("phone", clock)
+    assert clock.corrected
+    assert 590_000 < clock.skew_ms < 610_000
+    seen = asyncio.Event()
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: seen.set())
+    phone.post(phone.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
+    await asyncio.wait_for(seen.wait(), 5)
+
+
+async def test_newer_trust_travels_with_the_welcome(rig: Rig) -> None:
+    rig.household.add("garden")
+    rig.desk_post.trust.merge(TrustUpdate(roster=rig.household.roster()))
+    version = rig.desk_post.trust.membership.roster_version
+    rig.household._versions = 0
+    phone = await rig.node("phone")
+    assert phone._post.trust.membership.roster_version == version
+
+
+async def test_a_restarted_coordinator_is_found_again_without_help() -> None:
+    async with rigged("zmq") as rig:
+        phone = await rig.node("phone")
+        address = rig.desk.address
+        await rig.desk.close()
+        rig.up[phone.device_id] = asyncio.Event()
+        rig.desk = Hub(rig.desk_post, CLOCK, ENTROPY, rig.transport, address)
+        rig.desk.on_peer(rig._peer)
+        rig.desk.on_session(SessionType.JOB_PROGRESS, lambda peer, ref, body: None)
+        live = asyncio.Event()
+        phone.on_peer(lambda _, up: live.set() if up else None)
+        await rig.desk.start()
+        await asyncio.wait_for(live.wait(), 10)
