@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import Count, Effects, Key, KeyId, Name, OptionalKey, TimeMs, Word
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
     BadSignature,
@@ -46,18 +47,18 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
     `effects` (bit set) bounds what may be permitted there.
     """
 
-    mesh: bytes
-    subject: bytes
+    mesh: KeyId
+    subject: KeyId
     kind: Kind
-    name: str
-    ed_pub: bytes
-    curve_pub: bytes
-    roles: tuple[str, ...]
-    capabilities: tuple[str, ...]
-    effects: int
-    not_before_ms: int
-    expires_ms: int
-    serial: int
+    name: Name
+    ed_pub: Key
+    curve_pub: OptionalKey
+    roles: tuple[Word, ...]
+    capabilities: tuple[Word, ...]
+    effects: Effects
+    not_before_ms: TimeMs
+    expires_ms: TimeMs
+    serial: Count
 
     def allows_capability(self, capability: str) -> bool:
         """Whether the owner granted this capability to this device."""
@@ -67,35 +68,35 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
 class Roster(msgspec.Struct, array_like=True, frozen=True):
     """All certificates that are valid now, signed by the issuer; `version` only rises."""
 
-    mesh: bytes
-    version: int
-    issued_ms: int
+    mesh: KeyId
+    version: Count
+    issued_ms: TimeMs
     members: tuple[Signed, ...]
 
 
 class RevocationList(msgspec.Struct, array_like=True, frozen=True):
     """Ids that are no members any more (`subjects`) and single certificates (`serials`); `version` only rises."""
 
-    mesh: bytes
-    version: int
-    issued_ms: int
-    subjects: tuple[bytes, ...] = ()
-    serials: tuple[int, ...] = ()
+    mesh: KeyId
+    version: Count
+    issued_ms: TimeMs
+    subjects: tuple[KeyId, ...] = ()
+    serials: tuple[Count, ...] = ()
 
 
 class Renewal(msgspec.Struct, array_like=True, frozen=True):
     """A member's wish that its certificate `serial` shall live on, signed with that certificate's key."""
 
-    mesh: bytes
-    subject: bytes
-    serial: int
-    issued_ms: int
+    mesh: KeyId
+    subject: KeyId
+    serial: Count
+    issued_ms: TimeMs
 
 
 class MeshBundle(msgspec.Struct, array_like=True, frozen=True):
     """The trust anchor of a mesh, as a device stores it; see the module."""
 
-    root_pub: bytes
+    root_pub: Key
     owner: Signed
     issuer: Signed
     medulla: Signed
@@ -165,8 +166,9 @@ def check_validity(certificate: Certificate, now_ms: int) -> None:
     if now_ms > certificate.expires_ms + CLOCK_SKEW_MS:
         raise CertificateExpired(f"the certificate of {certificate.name} has ended")
     if now_ms < certificate.not_before_ms - CLOCK_SKEW_MS:
-        raise CertificateExpired(f"the certificate of {certificate.name} is not valid yet",
-                                 hint="Is this device's clock right?")
+        raise CertificateExpired(
+            f"the certificate of {certificate.name} is not valid yet", hint="Is this device's clock right?"
+        )
 
 
 class Membership:
@@ -203,7 +205,9 @@ class Membership:
             raise CertificateRefused("the roster belongs to another mesh")
         if roster.version <= self.roster_version:
             return False
-        opened = [open_certificate(member, self.anchors.issuer.ed_pub, self.mesh) for member in roster.members]
+        opened = [
+            open_certificate(member, self.anchors.issuer.ed_pub, self.mesh) for member in roster.members
+        ]
         self._members = {certificate.subject: certificate for certificate in opened}
         self.roster_version, self.signed_roster = roster.version, signed
         self._index()
@@ -234,7 +238,10 @@ class Membership:
         self._revoked_subjects.update(revocations.subjects)
         self._revoked_serials.update(revocations.serials)
         self._index()
-        if (revocations.version, revocations.issued_ms) <= (self.revocation_version, self.revocations_issued_ms):
+        if (revocations.version, revocations.issued_ms) <= (
+            self.revocation_version,
+            self.revocations_issued_ms,
+        ):
             return False
         self.revocation_version, self.revocations_issued_ms = revocations.version, revocations.issued_ms
         self.signed_revocations = signed

@@ -156,6 +156,16 @@ def argon2id(passphrase: bytes, salt: bytes, *, ops: int, mem_kib: int, length: 
 
 
 __all__ = [
-    "CurveKey", "SigningKey", "argon2id", "constant_time_equal", "hkdf_sha256", "hmac_sha256", "keyed_mac", "seal",
-    "sha256", "unseal", "verify", "x25519",
+    "CurveKey",
+    "SigningKey",
+    "argon2id",
+    "constant_time_equal",
+    "hkdf_sha256",
+    "hmac_sha256",
+    "keyed_mac",
+    "seal",
+    "sha256",
+    "unseal",
+    "verify",
+    "x25519",
 ]

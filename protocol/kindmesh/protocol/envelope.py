@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.bounds import Count, DurationMs, Hash, KeyId, OptionalTimeId, Tag, TimeId, TimeMs
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey, sha256, verify
 from kindmesh.protocol.errors import (
@@ -41,19 +42,19 @@ class Header(msgspec.Struct, array_like=True, frozen=True):
     """`message_id` 16 bytes; `src`, `dst` 20-byte ids; `boot` the persisted boot counter and `tag` 8 random bytes of
     this boot; `sequence` rises by one per message and boot; `in_reply_to` and `trace` are 16 bytes or empty."""
 
-    version: int
-    type: int
-    message_id: bytes
-    src: bytes
-    dst: bytes
-    boot: int
-    tag: bytes
-    sequence: int
-    issued_ms: int
-    ttl_ms: int
-    in_reply_to: bytes
-    trace: bytes
-    body_hash: bytes
+    version: Count
+    type: Count
+    message_id: TimeId
+    src: KeyId
+    dst: KeyId
+    boot: Count
+    tag: Tag
+    sequence: Count
+    issued_ms: TimeMs
+    ttl_ms: DurationMs
+    in_reply_to: OptionalTimeId
+    trace: OptionalTimeId
+    body_hash: Hash
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -87,8 +88,23 @@ def make_envelope(
     trace: bytes = b"",
 ) -> list[bytes]:
     """The three frames of a signed message."""
-    header = encode(Header(WIRE_VERSION, type_, message_id, src, dst, boot, tag, sequence, issued_ms, ttl_ms,
-                           in_reply_to, trace, sha256(body)))
+    header = encode(
+        Header(
+            WIRE_VERSION,
+            type_,
+            message_id,
+            src,
+            dst,
+            boot,
+            tag,
+            sequence,
+            issued_ms,
+            ttl_ms,
+            in_reply_to,
+            trace,
+            sha256(body),
+        )
+    )
     return [header, key.sign(ENVELOPE_DOMAIN + header), body]
 
 
@@ -151,4 +167,12 @@ def check_age(header: Header, now_ms: int) -> None:
         raise Expired(f"the message is {late_s} s past its time", hint="Is a clock wrong?")
 
 
-__all__ = ["Envelope", "Header", "check_age", "envelope_hash", "make_envelope", "open_envelope", "peek_header"]
+__all__ = [
+    "Envelope",
+    "Header",
+    "check_age",
+    "envelope_hash",
+    "make_envelope",
+    "open_envelope",
+    "peek_header",
+]

@@ -50,6 +50,8 @@ from typing import ClassVar
 
 import msgspec
 
+from kindmesh.protocol.bounds import Text, Word
+
 
 class KindmeshError(Exception):
     """Base of all errors; `str(error)` is one plain sentence for a person."""
@@ -536,10 +538,10 @@ class InternalError(LocalError):
 class WireError(msgspec.Struct, array_like=True, frozen=True):
     """An error as it travels: code, cause, hint, field."""
 
-    code: str
-    message: str
-    hint: str = ""
-    field: str = ""
+    code: Word
+    message: Text
+    hint: Text = ""
+    field: Word = ""
 
 
 def _tree(base: type[KindmeshError]) -> dict[str, type[KindmeshError]]:

@@ -22,7 +22,9 @@ def check_extensions(ext: Ext, known: AbstractSet[str] = frozenset()) -> None:
     """
     for name in ext:
         if name.startswith("!") and name not in known:
-            raise UnknownCritical(f"the extension {name[1:][:40]!r} is required but not known here", field=name[:41])
+            raise UnknownCritical(
+                f"the extension {name[1:][:40]!r} is required but not known here", field=name[:41]
+            )
 
 
 __all__ = ["Ext", "check_extensions"]

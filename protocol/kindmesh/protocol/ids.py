@@ -97,4 +97,13 @@ def parse_time_id(text: str) -> bytes:
     return raw
 
 
-__all__ = ["format_id", "format_time_id", "id_time_ms", "key_id", "new_id", "parse_id", "parse_time_id", "short_id"]
+__all__ = [
+    "format_id",
+    "format_time_id",
+    "id_time_ms",
+    "key_id",
+    "new_id",
+    "parse_id",
+    "parse_time_id",
+    "short_id",
+]

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import Count, DurationMs, Effects, Line, Measure, Word
 from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.extensions import Ext, check_extensions
 
@@ -81,14 +82,14 @@ class Field(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     bytes; `default` is the canonical MessagePack of the value used when the field is absent (empty: none).
     """
 
-    name: str
+    name: Word
     type: FieldType
-    title: str = ""
+    title: Line = ""
     required: bool = True
-    minimum: float | None = None
-    maximum: float | None = None
-    max_length: int = 4096
-    choices: tuple[str, ...] = ()
+    minimum: Measure | None = None
+    maximum: Measure | None = None
+    max_length: Count = 4096
+    choices: tuple[Line, ...] = ()
     default: bytes = b""
     items: FieldType = "text"
 
@@ -96,22 +97,22 @@ class Field(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
 class Limits(msgspec.Struct, array_like=True, frozen=True):
     """Bounds the node enforces: time per call, calls at once, bytes in and out."""
 
-    timeout_ms: int = 30_000
-    max_concurrent: int = 4
-    max_input_bytes: int = 65_536
-    max_output_bytes: int = 262_144
+    timeout_ms: DurationMs = 30_000
+    max_concurrent: Count = 4
+    max_input_bytes: Count = 65_536
+    max_output_bytes: Count = 262_144
 
 
 class Operation(msgspec.Struct, array_like=True, frozen=True):
     """One callable; see the module's rules. `effects` is a bit set of `Effect`."""
 
-    name: str
-    title: str
+    name: Word
+    title: Line
     input: tuple[Field, ...]
     output: tuple[Field, ...]
-    effects: int
+    effects: Effects
     idempotent: bool
-    data_classes: tuple[str, ...] = ()
+    data_classes: tuple[Word, ...] = ()
     limits: Limits = Limits()
     session_call: bool = False
     ext: Ext = {}
@@ -120,11 +121,11 @@ class Operation(msgspec.Struct, array_like=True, frozen=True):
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """A capability: `requires` names the extra (`pip install 'kindmesh[extra]'`) its code needs, or is empty."""
 
-    capability: str
-    version: str
-    title: str
+    capability: Word
+    version: Word
+    title: Line
     operations: tuple[Operation, ...]
-    requires: str = ""
+    requires: Word = ""
     ext: Ext = {}
 
     def operation(self, name: str) -> Operation | None:
@@ -147,12 +148,16 @@ def check_manifest(manifest: Manifest) -> None:
         check_extensions(operation.ext)
         head, _, tail = operation.name.partition(".")
         if head != manifest.capability or not NAME_PATTERN.fullmatch(tail) or operation.name in seen:
-            raise Malformed(f"{operation.name[:80]!r} is not a new operation of {manifest.capability}", field="name")
+            raise Malformed(
+                f"{operation.name[:80]!r} is not a new operation of {manifest.capability}", field="name"
+            )
         seen.add(operation.name)
         if not 0 < operation.effects < 256:
             raise Malformed(f"{operation.name} declares no known effect", field="effects")
         if operation.session_call and operation.effects != Effect.READ:
-            raise Malformed(f"{operation.name} is a session call but does more than read", field="session_call")
+            raise Malformed(
+                f"{operation.name} is a session call but does more than read", field="session_call"
+            )
         for fields in (operation.input, operation.output):
             names = [item.name for item in fields]
             if len(set(names)) != len(names) or not all(NAME_PATTERN.fullmatch(name) for name in names):
@@ -205,12 +210,24 @@ def to_json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
 
 
 _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "text": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "bytes": (bytes,),
-    "list": (list,), "object": (dict,), "artifact": (dict,),
+    "text": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "bytes": (bytes,),
+    "list": (list,),
+    "object": (dict,),
+    "artifact": (dict,),
 }
 _TYPE_WORDS: Final[dict[str, str]] = {
-    "text": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
-    "bytes": "bytes", "list": "a list", "object": "an object", "artifact": "a file (an artifact)",
+    "text": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "bytes": "bytes",
+    "list": "a list",
+    "object": "an object",
+    "artifact": "a file (an artifact)",
 }
 _ARTIFACT_ID: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -227,14 +244,19 @@ def check_fields(fields: tuple[Field, ...], values: Any) -> dict[str, Any]:
     for name in values:
         if name not in known:
             hint = f"It takes: {', '.join(known) or 'nothing'}."
-            raise InvalidInput(f"there is no value called {str(name)[:40]!r}", field=str(name)[:40], hint=hint)
+            raise InvalidInput(
+                f"there is no value called {str(name)[:40]!r}", field=str(name)[:40], hint=hint
+            )
     checked: dict[str, Any] = {}
     for field in fields:
         if field.name not in values:
             if field.required:
                 title = f" ({field.title})" if field.title else ""
-                raise InvalidInput(f"{field.name}{title} is missing", field=field.name,
-                                   hint=f"Add {field.name}=... ({_TYPE_WORDS[field.type]}).")
+                raise InvalidInput(
+                    f"{field.name}{title} is missing",
+                    field=field.name,
+                    hint=f"Add {field.name}=... ({_TYPE_WORDS[field.type]}).",
+                )
             if field.default:
                 checked[field.name] = msgspec.msgpack.decode(field.default)
             continue
@@ -294,6 +316,18 @@ def artifacts_in(fields: tuple[Field, ...], values: dict[str, Any]) -> list[str]
 
 
 __all__ = [
-    "EFFECT_WORDS", "HARMLESS", "Effect", "Field", "FieldType", "Limits", "Manifest", "Operation", "artifacts_in",
-    "check_fields", "check_manifest", "effect_names", "parse_effects", "to_json_schema",
+    "EFFECT_WORDS",
+    "HARMLESS",
+    "Effect",
+    "Field",
+    "FieldType",
+    "Limits",
+    "Manifest",
+    "Operation",
+    "artifacts_in",
+    "check_fields",
+    "check_manifest",
+    "effect_names",
+    "parse_effects",
+    "to_json_schema",
 ]

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import Count, Effects, Hash, KeyId, Line, OptionalTimeId, TimeId, TimeMs, Word
 from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.errors import BadSignature, PermitExpired, PermitMismatch, PermitRefused, PermitStale
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_MAX
@@ -31,28 +32,28 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     token; `max_uses` is 1 for `once`; `principal` names who asked; `readers` are
     devices that may fetch the artifacts made under this permit."""
 
-    mesh: bytes
+    mesh: KeyId
     kind: PermitKind
-    permit_id: bytes
-    run_id: bytes
-    step: int
-    job_id: bytes
-    operation: str
-    target: bytes
-    args_hash: bytes
-    effects: int
-    policy_version: int
-    epoch: int
-    issued_ms: int
-    expires_ms: int
-    max_uses: int
-    principal: str
+    permit_id: TimeId
+    run_id: TimeId
+    step: Count
+    job_id: TimeId
+    operation: Word
+    target: KeyId
+    args_hash: Hash
+    effects: Effects
+    policy_version: Count
+    epoch: Count
+    issued_ms: TimeMs
+    expires_ms: TimeMs
+    max_uses: Count
+    principal: Line
     isolation: Isolation
-    parent: bytes = b""
-    approval_id: bytes = b""
-    readers: tuple[bytes, ...] = ()
-    duration_ms: int = 0
-    stream_bytes: int = 0
+    parent: OptionalTimeId = b""
+    approval_id: OptionalTimeId = b""
+    readers: tuple[KeyId, ...] = ()
+    duration_ms: Count = 0
+    stream_bytes: Count = 0
 
 
 def sign_permit(permit: Permit, key: SigningKey) -> Signed:
@@ -113,13 +114,16 @@ def check_permit(
     if permit.kind != "once" or permit.max_uses != 1:
         raise PermitRefused(f"this version does not honour {permit.kind} permits", field="kind")
     if permit.isolation == "none" and permit.effects & ~HARMLESS:
-        raise PermitRefused("Medulla is not isolated there, so it may allow nothing beyond read and notify",
-                            field="isolation")
+        raise PermitRefused(
+            "Medulla is not isolated there, so it may allow nothing beyond read and notify", field="isolation"
+        )
     if now_ms > permit.expires_ms + CLOCK_SKEW_MS or now_ms < permit.issued_ms - CLOCK_SKEW_MS:
         when = "past its end" if now_ms > permit.issued_ms else "not valid yet"
         raise PermitExpired(f"the permit is {when}", hint="Is this device's clock right?")
     if permit.policy_version < policy_version:
-        raise PermitStale(f"the permit comes from policy {permit.policy_version}, this device knows {policy_version}")
+        raise PermitStale(
+            f"the permit comes from policy {permit.policy_version}, this device knows {policy_version}"
+        )
 
 
 __all__ = ["Isolation", "Permit", "PermitKind", "check_permit", "open_permit", "sign_permit"]

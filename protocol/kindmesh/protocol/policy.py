@@ -12,6 +12,20 @@ from typing import Final, Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import (
+    Arguments,
+    Count,
+    Effects,
+    Key,
+    KeyId,
+    Line,
+    Name,
+    OptionalKey,
+    Payload,
+    TimeId,
+    TimeMs,
+    Word,
+)
 from kindmesh.protocol.certificate import Kind
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.ids import format_id
@@ -31,67 +45,67 @@ SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 class Grant(msgspec.Struct, array_like=True, frozen=True):
     """Lets a key be certified as this: signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`."""
 
-    mesh: bytes
-    grant_id: bytes
+    mesh: KeyId
+    grant_id: TimeId
     kind: Kind
-    name: str
-    ed_pub: bytes
-    curve_pub: bytes
-    roles: tuple[str, ...]
-    capabilities: tuple[str, ...]
-    effects: int
-    issued_ms: int
-    expires_ms: int
+    name: Name
+    ed_pub: Key
+    curve_pub: OptionalKey
+    roles: tuple[Word, ...]
+    capabilities: tuple[Word, ...]
+    effects: Effects
+    issued_ms: TimeMs
+    expires_ms: TimeMs
 
 
 class Removal(msgspec.Struct, array_like=True, frozen=True):
     """Makes a member leave: signed by the owner."""
 
-    mesh: bytes
-    subject: bytes
-    issued_ms: int
+    mesh: KeyId
+    subject: KeyId
+    issued_ms: TimeMs
 
 
 class ApprovalRequest(msgspec.Struct, array_like=True, frozen=True):
     """What a person is asked; made by Medulla. `args` are the canonical argument bytes, so the prompt can show them."""
 
-    mesh: bytes
-    request_id: bytes
-    run_id: bytes
-    job_id: bytes
-    operation: str
-    target: bytes
-    target_name: str
-    args: bytes
-    effects: int
-    principal: str
-    reasons: tuple[str, ...]
-    issued_ms: int
-    expires_ms: int
+    mesh: KeyId
+    request_id: TimeId
+    run_id: TimeId
+    job_id: TimeId
+    operation: Word
+    target: KeyId
+    target_name: Name
+    args: Arguments
+    effects: Effects
+    principal: Line
+    reasons: tuple[Line, ...]
+    issued_ms: TimeMs
+    expires_ms: TimeMs
 
 
 class Approval(msgspec.Struct, array_like=True, frozen=True):
     """A person's answer; `request` are the `ApprovalRequest`'s bytes as Medulla made and the prompt showed them."""
 
-    request: bytes
+    request: Payload
     answer: Literal["allow", "deny"]
-    answered_ms: int
+    answered_ms: TimeMs
 
 
 class Rule(msgspec.Struct, array_like=True, frozen=True):
     """For operations that match (a full name, `capability.*` or `*`) and have any of `effects` (bit set)."""
 
-    operation: str
-    effects: int
+    operation: Word
+    effects: Effects
     answer: Answer
 
 
 class Policy(msgspec.Struct, array_like=True, frozen=True):
     """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`."""
 
-    mesh: bytes
-    version: int
-    issued_ms: int
+    mesh: KeyId
+    version: Count
+    issued_ms: TimeMs
     rules: tuple[Rule, ...]
 
 
@@ -183,7 +197,22 @@ def describe_request(request: ApprovalRequest) -> list[str]:
 
 
 __all__ = [
-    "Answer", "Approval", "ApprovalRequest", "Grant", "Policy", "Removal", "Rule", "decide", "describe_request",
-    "first_policy", "open_approval", "open_grant", "open_policy", "open_removal", "sign_approval", "sign_grant",
-    "sign_policy", "sign_removal",
+    "Answer",
+    "Approval",
+    "ApprovalRequest",
+    "Grant",
+    "Policy",
+    "Removal",
+    "Rule",
+    "decide",
+    "describe_request",
+    "first_policy",
+    "open_approval",
+    "open_grant",
+    "open_policy",
+    "open_removal",
+    "sign_approval",
+    "sign_grant",
+    "sign_policy",
+    "sign_removal",
 ]

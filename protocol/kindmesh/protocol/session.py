@@ -50,7 +50,9 @@ class SessionKeys:
         if len(frames) != 3 or not is_session_frame(frames[0]) or len(frames[2]) > BODY_MAX:
             raise Malformed("not a session frame")
         head, mac, body = frames
-        if head[1:9] != self.session_id or not constant_time_equal(keyed_mac(self._receive_key, head + body), mac):
+        if head[1:9] != self.session_id or not constant_time_equal(
+            keyed_mac(self._receive_key, head + body), mac
+        ):
             raise BadSignature("the frame does not belong to this session")
         self._window.accept(0, int.from_bytes(head[9:], "big"))
         return body

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kindmesh.protocol.bounds import KeyId, Payload, Signature
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey, verify
 from kindmesh.protocol.errors import BadSignature, Malformed
@@ -24,9 +25,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Signed(msgspec.Struct, array_like=True, frozen=True):
     """`payload` bytes, `author` (20-byte id of the signing key), `signature` (64 bytes)."""
 
-    payload: bytes
-    author: bytes
-    signature: bytes
+    payload: Payload
+    author: KeyId
+    signature: Signature
 
 
 def sign_struct(value: msgspec.Struct, domain: bytes, key: SigningKey) -> Signed:
@@ -35,7 +36,9 @@ def sign_struct(value: msgspec.Struct, domain: bytes, key: SigningKey) -> Signed
     return Signed(payload, key_id(key.public), key.sign(domain + payload))
 
 
-def open_signed(signed: Signed, type_: type[T], domain: bytes, public: bytes, *, limit: int = ROSTER_MAX) -> T:
+def open_signed(
+    signed: Signed, type_: type[T], domain: bytes, public: bytes, *, limit: int = ROSTER_MAX
+) -> T:
     """The struct inside, after its signature was checked against `public` (32 bytes).
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kindmesh.protocol.bounds import Arguments, Count, Hash, Line
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.signed import Signed
 
@@ -16,20 +17,20 @@ from kindmesh.protocol.signed import Signed
 class ArtifactGet(msgspec.Struct, array_like=True, frozen=True):
     """`artifact` SHA-256 (32); bytes from `offset`, at most `length`; `permit` and, as input, its `args`."""
 
-    artifact: bytes
-    offset: int
-    length: int
+    artifact: Hash
+    offset: Count
+    length: Count
     permit: Signed
-    args: bytes = b""
+    args: Arguments = b""
 
 
 class ArtifactData(msgspec.Struct, array_like=True, frozen=True):
     """`data` from `offset` of `size_bytes` in all, or the reason why not."""
 
-    artifact: bytes
-    offset: int
-    size_bytes: int
-    media_type: str
+    artifact: Hash
+    offset: Count
+    size_bytes: Count
+    media_type: Line
     data: bytes
     error: WireError | None = None
 

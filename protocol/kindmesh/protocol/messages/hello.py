@@ -7,10 +7,12 @@ manifests: the coordinator passes it on to Medulla as it is, so nobody between c
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from kindmesh.protocol.bounds import Count, Fraction, Hash, Key, KeyId, Line, Measure, Nonce, TimeMs
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.extensions import Ext
 from kindmesh.protocol.manifest import Manifest, check_manifest
@@ -23,25 +25,25 @@ class Hello(msgspec.Struct, array_like=True, frozen=True):
     """`ephemeral` X25519 key (32), `nonce` (32), wire `versions` spoken, versions of what is known (0: nothing)."""
 
     certificate: Signed
-    ephemeral: bytes
-    nonce: bytes
-    versions: tuple[int, ...]
-    roster_version: int
-    revocation_version: int
-    policy_version: int
-    clock_ms: int
+    ephemeral: Key
+    nonce: Nonce
+    versions: Annotated[tuple[Count, ...], Meta(max_length=16)]
+    roster_version: Count
+    revocation_version: Count
+    policy_version: Count
+    clock_ms: TimeMs
     ext: Ext = {}
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True):
     """`hello_hash` (32) names the HELLO; `roster`, `revocations`, `policy` are sent when the other side's are older."""
 
-    hello_hash: bytes
+    hello_hash: Hash
     certificate: Signed
-    ephemeral: bytes
-    nonce: bytes
-    version: int
-    clock_ms: int
+    ephemeral: Key
+    nonce: Nonce
+    version: Count
+    clock_ms: TimeMs
     roster: Signed | None = None
     revocations: Signed | None = None
     policy: Signed | None = None
@@ -52,13 +54,13 @@ class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
     """How a device is now; None where it cannot tell. `load` 0..1 of its cores over the last minute, `battery` 0..1,
     `charging`, `temperature_c` of the hottest zone, `memory_free_mib`, `disk_free_mib`, `running` jobs."""
 
-    load: float | None = None
-    battery: float | None = None
+    load: Measure | None = None
+    battery: Fraction | None = None
     charging: bool | None = None
-    temperature_c: float | None = None
-    memory_free_mib: int | None = None
-    disk_free_mib: int | None = None
-    running: int = 0
+    temperature_c: Measure | None = None
+    memory_free_mib: Count | None = None
+    disk_free_mib: Count | None = None
+    running: Count = 0
 
 
 class Offer(msgspec.Struct, array_like=True, frozen=True):
@@ -66,18 +68,18 @@ class Offer(msgspec.Struct, array_like=True, frozen=True):
 
     manifest: Manifest
     ready: bool
-    hint: str = ""
-    fit: float = 0.5
+    hint: Line = ""
+    fit: Fraction = 0.5
 
 
 class Advert(msgspec.Struct, array_like=True, frozen=True):
     """All that a device offers; `version` rises with every change within a boot."""
 
-    mesh: bytes
-    device: bytes
-    boot: int
-    version: int
-    issued_ms: int
+    mesh: KeyId
+    device: KeyId
+    boot: Count
+    version: Count
+    issued_ms: TimeMs
     offers: tuple[Offer, ...]
 
 

@@ -10,6 +10,18 @@ from typing import Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import (
+    Arguments,
+    Count,
+    Hash,
+    KeyId,
+    Line,
+    OptionalTimeId,
+    Result,
+    TimeId,
+    TimeMs,
+    Word,
+)
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.extensions import Ext
 from kindmesh.protocol.signed import Signed
@@ -21,23 +33,23 @@ Outcome = Literal["succeeded", "failed", "cancelled", "interrupted", "uncertain"
 class ArtifactInfo(msgspec.Struct, array_like=True, frozen=True):
     """An artifact and who holds it: `artifact` is SHA-256 of its bytes (32), `holder` a device id."""
 
-    artifact: bytes
-    size_bytes: int
-    media_type: str
-    holder: bytes
+    artifact: Hash
+    size_bytes: Count
+    media_type: Line
+    holder: KeyId
 
 
 class Job(msgspec.Struct, array_like=True, frozen=True):
     """`args` are canonical MessagePack (a map) and are hashed as received; `deadline_ms` is UTC; `sources` say where
     the artifacts in `args` can be fetched."""
 
-    job_id: bytes
-    run_id: bytes
-    step: int
-    epoch: int
-    operation: str
-    args: bytes
-    deadline_ms: int
+    job_id: TimeId
+    run_id: TimeId
+    step: Count
+    epoch: Count
+    operation: Word
+    args: Arguments
+    deadline_ms: TimeMs
     priority: Priority
     permit: Signed | None
     sources: tuple[ArtifactInfo, ...] = ()
@@ -47,23 +59,23 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
 class JobCancel(msgspec.Struct, array_like=True, frozen=True):
     """Stop working on a job; the node answers with its result."""
 
-    job_id: bytes
-    epoch: int
-    reason: str = ""
+    job_id: TimeId
+    epoch: Count
+    reason: Line = ""
 
 
 class JobResult(msgspec.Struct, array_like=True, frozen=True):
     """`value` is canonical MessagePack (a map) when `outcome` is succeeded, else empty. `interrupted`: it was begun,
     had no effect and may be done again elsewhere; `uncertain`: begun, and nobody can know how it ended."""
 
-    job_id: bytes
-    epoch: int
+    job_id: TimeId
+    epoch: Count
     outcome: Outcome
-    value: bytes
+    value: Result
     error: WireError | None
-    permit_id: bytes
-    started_ms: int
-    ended_ms: int
+    permit_id: OptionalTimeId
+    started_ms: TimeMs
+    ended_ms: TimeMs
     artifacts: tuple[ArtifactInfo, ...] = ()
     ext: Ext = {}
 
@@ -72,7 +84,7 @@ class Stop(msgspec.Struct, array_like=True, frozen=True):
     """Halt motion, actuation and speech, and stay halted; any member may send it, no permit is
     needed. Leaving the stopped state needs local input on each device, so there is no message for it."""
 
-    reason: str = ""
+    reason: Line = ""
 
 
 __all__ = ["ArtifactInfo", "Job", "JobCancel", "JobResult", "Outcome", "Priority", "Stop"]

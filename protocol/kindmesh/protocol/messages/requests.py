@@ -10,11 +10,13 @@ from typing import Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import Word
+
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
     """`method` of the control interface; `params` are canonical MessagePack."""
 
-    method: str
+    method: Word
     params: bytes
 
 

@@ -7,6 +7,18 @@ from __future__ import annotations
 
 import msgspec
 
+from kindmesh.protocol.bounds import (
+    Arguments,
+    Count,
+    DurationMs,
+    Fraction,
+    Line,
+    Reference,
+    Result,
+    TimeId,
+    TimeMs,
+    Word,
+)
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.messages.hello import NodeFacts
 from kindmesh.protocol.signed import Signed
@@ -15,60 +27,60 @@ from kindmesh.protocol.signed import Signed
 class SessionBody(msgspec.Struct, array_like=True, frozen=True):
     """`type` is a `SessionType`; `ref` (0..2**63-1) pairs a reply with its call."""
 
-    type: int
-    ref: int
+    type: Count
+    ref: Reference
     payload: bytes
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True):
     """Every second, both ways. Versions let the other side notice that it should send or ask for newer trust."""
 
-    beat: int
-    clock_ms: int
+    beat: Count
+    clock_ms: TimeMs
     facts: NodeFacts | None
-    roster_version: int
-    revocation_version: int
-    policy_version: int
-    advert_version: int
+    roster_version: Count
+    revocation_version: Count
+    policy_version: Count
+    advert_version: Count
 
 
 class Call(msgspec.Struct, array_like=True, frozen=True):
     """A read-only session call: `args` are canonical MessagePack; answered within `timeout_ms` or not at all."""
 
-    operation: str
-    args: bytes
-    timeout_ms: int
+    operation: Word
+    args: Arguments
+    timeout_ms: DurationMs
 
 
 class CallReply(msgspec.Struct, array_like=True, frozen=True):
     """`value` (canonical MessagePack) or `error`."""
 
-    value: bytes
+    value: Result
     error: WireError | None = None
 
 
 class JobAccepted(msgspec.Struct, array_like=True, frozen=True):
     """The job is in the node's journal; `state` is `accepted` or `running`."""
 
-    job_id: bytes
-    epoch: int
-    state: str
+    job_id: TimeId
+    epoch: Count
+    state: Word
 
 
 class JobProgress(msgspec.Struct, array_like=True, frozen=True):
     """`fraction` 0..1 of a running job, and what it does now."""
 
-    job_id: bytes
-    epoch: int
-    fraction: float
-    text: str = ""
+    job_id: TimeId
+    epoch: Count
+    fraction: Fraction
+    text: Line = ""
 
 
 class ResultTaken(msgspec.Struct, array_like=True, frozen=True):
     """The result is in the coordinator's journal; the node may forget it after its keeping time."""
 
-    job_id: bytes
-    epoch: int
+    job_id: TimeId
+    epoch: Count
 
 
 class TrustUpdate(msgspec.Struct, array_like=True, frozen=True):
@@ -84,8 +96,17 @@ class Relay(msgspec.Struct, array_like=True, frozen=True):
     """Custody: a signed envelope's three frames on their way to its `dst`; `hops` so far, at most 4."""
 
     frames: tuple[bytes, bytes, bytes]
-    hops: int = 0
+    hops: Count = 0
 
 
-__all__ = ["Call", "CallReply", "Heartbeat", "JobAccepted", "JobProgress", "Relay", "ResultTaken", "SessionBody",
-           "TrustUpdate"]
+__all__ = [
+    "Call",
+    "CallReply",
+    "Heartbeat",
+    "JobAccepted",
+    "JobProgress",
+    "Relay",
+    "ResultTaken",
+    "SessionBody",
+    "TrustUpdate",
+]
