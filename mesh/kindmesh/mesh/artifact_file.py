@@ -169,7 +169,7 @@ class ChunkFile:
 
     @classmethod
     def resume(cls, path: Path, key: bytes, entropy: Entropy) -> Self:
-        """Take up an existing file with its key; `next_valid` has to be called until it says None. Raises StoreError."""
+        """Take up an existing file with its key: call `next_valid` until it says None. Raises StoreError."""
         try:
             return cls(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW), key, entropy)
         except OSError as error:

@@ -1,10 +1,10 @@
 """Artifacts: bytes too large for a message, kept by the hash of what they say, sealed at rest.
 
-An artifact's id is the SHA-256 of its plaintext. It becomes visible at once and whole, when all of it is on disk and the
-hash is known (and is the expected one); before, it is a `Writer`. A writer that knows its id (a fetch from another
-device) leaves its whole chunks behind when the process dies or the link goes, and `resume` goes on from there after checking
-and hashing them again; one that does not (a file put in here) leaves nothing. Memory use is one chunk, whatever the
-size. Two limits: bytes per artifact, and bytes on disk for all of them together.
+An artifact's id is the SHA-256 of its plaintext. It becomes visible at once and whole, when all of it is on disk and
+the hash is known (and is the expected one); before, it is a `Writer`. A writer that knows its id (a fetch from another
+device) leaves its whole chunks behind when the process dies or the link goes, and `resume` goes on from there after
+checking and hashing them again; one that does not (a file put in here) leaves nothing. Memory use is one chunk,
+whatever the size. Two limits: bytes per artifact, and bytes on disk for all of them together.
 
     objects/<id>   complete      partial/<id>   expected, resumable      new/<random>   id not known yet
 
@@ -43,6 +43,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.limits import ARTIFACT_CHUNK, ARTIFACT_MAX
 
 QUOTA_DEFAULT: Final = 4 * ARTIFACT_MAX
+_ID: Final = 32
 _PARTIAL: Final = b"partial\0"
 _MEDIA_TYPE: Final = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+(; ?[ -~]+)?")
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
@@ -98,7 +99,7 @@ class ArtifactStore:
             InvalidInput: not a media type. ArtifactTooLarge, QuotaExceeded: `size` does not fit.
             ArtifactError: another writer has the same expected id. DiskFull, StoreError.
         """
-        self._check(media_type, expected, size)
+        self._check(media_type, size)
         path = self._partial(expected) if expected else self._folder / "new" / self._entropy.token(16).hex()
         self._room.claim(path)
         try:
@@ -114,19 +115,18 @@ class ArtifactStore:
 
         Raises: as `writer`.
         """
-        self._check(media_type, expected, size)
+        self._check(media_type, size)
         path = self._partial(expected)
         self._room.claim(path)
         try:
-            with path.open("rb") as found:
-                header = open_header(found.read(HEADER), self._store_key, _PARTIAL + expected)
+            header = self._partial_header(path, expected)
+            if header is None:
+                return self._start(path, media_type, expected)
             before = path.stat().st_size
             file = ChunkFile.resume(path, header.key, self._entropy)
             writer = Writer(self._room, file, expected, partial(self._settle, header.key, header.media_type))
             writer.rehash()
             self._room.take(path.stat().st_size - before)
-        except (FileNotFoundError, ArtifactDamaged):
-            return self._start(path, media_type, expected)
         except BaseException:
             self._room.release(path)
             raise
@@ -139,10 +139,9 @@ class ArtifactStore:
             InvalidInput: it cannot be read. ArtifactTooLarge, QuotaExceeded, DiskFull: nothing is left behind.
         """
         try:
-            with (
-                path.open("rb") as source,
-                self.writer(media_type, size=os.fstat(source.fileno()).st_size) as writer,
-            ):
+            if not path.is_file():
+                raise InvalidInput(f"{path} is not a file.", hint="Check the path.", field="path")
+            with path.open("rb") as source, self.writer(media_type, size=path.stat().st_size) as writer:
                 while piece := source.read(ARTIFACT_CHUNK):
                     writer.write(piece)
                 return writer.finish()
@@ -268,11 +267,9 @@ class ArtifactStore:
         """`export` in a thread."""
         return await asyncio.to_thread(self.export, artifact_id, path)
 
-    def _check(self, media_type: str, expected: bytes | None, size: int | None) -> None:
+    def _check(self, media_type: str, size: int | None) -> None:
         if len(media_type) > MEDIA_TYPE_MAX or not _MEDIA_TYPE.fullmatch(media_type):
             raise InvalidInput("This is not a media type such as image/jpeg.", field="media_type")
-        if expected is not None and len(expected) != KEY:
-            raise InvalidInput("An artifact's id has 32 bytes.", field="id")
         if size is not None:
             self._room.check_room(size)
 
@@ -285,20 +282,30 @@ class ArtifactStore:
             raise disk_error(error, path) from error
         self._room.take(HEADER)
         try:
-            file = ChunkFile(path, key, header, self._entropy)
+            file = ChunkFile.create(path, key, header, self._entropy)
         except BaseException:
             self._room.take(-HEADER)
             raise
         return Writer(self._room, file, expected, partial(self._settle, key, media_type))
 
+    def _partial_header(self, path: Path, expected: bytes) -> Header | None:
+        """The header of an incomplete artifact, None when there is none that can be gone on with."""
+        try:
+            with path.open("rb") as found:
+                return open_header(found.read(HEADER), self._store_key, _PARTIAL + expected)
+        except (FileNotFoundError, ArtifactDamaged):
+            return None
+        except OSError as error:
+            raise disk_error(error, path, doing="resume") from error
+
     def _header(self, key: bytes, size: int, media_type: str, binding: bytes) -> bytes:
         return seal_header(Header(key, size, media_type), self._store_key, binding, self._entropy)
 
     def _object(self, artifact_id: bytes) -> Path:
-        return self._folder / "objects" / artifact_id.hex()
+        return self._folder / "objects" / _name(artifact_id)
 
     def _partial(self, artifact_id: bytes) -> Path:
-        return self._folder / "partial" / artifact_id.hex()
+        return self._folder / "partial" / _name(artifact_id)
 
     def _open(self, artifact_id: bytes) -> SealedFile:
         return SealedFile(self._object(artifact_id), artifact_id, self._store_key)
@@ -321,6 +328,12 @@ class ArtifactStore:
         except OSError as error:
             raise disk_error(error, target) from error
         return self.stat(artifact_id)
+
+
+def _name(artifact_id: bytes) -> str:
+    if len(artifact_id) != _ID:
+        raise InvalidInput("An artifact's id has 32 bytes.", field="artifact")
+    return artifact_id.hex()
 
 
 def _info(artifact_id: bytes, file: SealedFile) -> ArtifactInfo:

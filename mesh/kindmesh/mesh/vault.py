@@ -1,9 +1,9 @@
 """Payloads in a journal, sealed per run: deleting one small key forgets everything that was said in that run.
 
-Each run has a random key. It is stored beside the journal, in the table `run_key`, sealed under the folder's store key;
-payloads are XChaCha20-Poly1305 under the run's key with a random nonce in front, bound to the run and to a purpose (such as
-`b"arguments"`), so that a sealed value cannot be moved to another row and still open. What was forgotten stays unreadable
-even in backups of the journal that are made afterwards; older backups hold the key until they are deleted.
+Each run has a random key. It is stored beside the journal, in the table `run_key`, sealed under the folder's store
+key; payloads are XChaCha20-Poly1305 under the run's key with a random nonce in front, bound to the run and to a purpose
+(such as `b"arguments"`), so that a sealed value cannot be moved to another row and still open. Backups made before a
+run was forgotten still hold its key until they are deleted.
 
 A key is cached only once its row is committed: a key that a rolled-back turn had made must never seal anything later.
 """
@@ -59,7 +59,7 @@ class RunVault:
         return unseal(key, sealed[:NONCE], sealed[NONCE:], _LABEL + run_id + purpose)
 
     def forget(self, run_id: bytes) -> bool:
-        """Delete the run's key, in this turn; False when there was none. `Store.scrub` then clears the log of it too."""
+        """Delete the run's key, in this turn; False when there was none. `Store.scrub` clears the log of it too."""
         self._keys.pop(run_id, None)
         return self._store.execute("DELETE FROM run_key WHERE run = ?", (run_id,)) > 0
 
