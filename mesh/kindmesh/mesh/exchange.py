@@ -107,7 +107,7 @@ class Exchange:
                 self._endpoint.post(info.holder, MessageType.ARTIFACT_GET, request)
                 part = await asyncio.wait_for(answer, CHUNK_PATIENCE_S)
             except (TimeoutError, PeerUnreachable) as error:
-                log.info("chunk not received", extra={"artifact": request.artifact.hex()[:8], "why": type(error).__name__})
+                log.info("chunk not received", extra={"artifact": request.artifact.hex()[:8]})
                 await asyncio.sleep(0 if isinstance(error, TimeoutError) else CHUNK_PATIENCE_S / TRIES)
                 continue
             finally:
