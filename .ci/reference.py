@@ -9,15 +9,14 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n\n"
-ROOT = Path(__file__).resolve().parent.parent
+EXACT_MAX = 2**53
 
 
 def prose(text: str | None) -> str:
@@ -35,9 +34,36 @@ def table(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> str:
 
 
 def type_name(annotation: Any) -> str:
-    """A type as a reader wants it: without module names."""
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", text).replace(" | None", " or nothing")
+    """A type as a reader wants it: `bytes (32)`, `int 0..604800000`, `a, b or c`, `list of Signed (at most 64)`."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(args[0]) + "".join(
+            bounds(meta, args[0]) for meta in args[1:] if isinstance(meta, msgspec.Meta)
+        )
+    if origin is Literal:
+        return ", ".join(args[:-1]) + f" or {args[-1]}"
+    if origin in (Union, UnionType):
+        kinds = [type_name(kind) for kind in args if kind is not type(None)]
+        return " or ".join([*kinds, "nothing"] if type(None) in args else kinds)
+    if origin is tuple:
+        if args[-1] is Ellipsis:
+            return f"list of {type_name(args[0])}"
+        return f"[{', '.join(map(type_name, args))}]"
+    if origin is dict:
+        return f"map of {type_name(args[0])} to {type_name(args[1])}"
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def bounds(meta: msgspec.Meta, kind: Any) -> str:
+    """What a field's declaration adds to its type; the bound that only keeps numbers exact in JSON is left out."""
+    if meta.max_length is not None:
+        exact = meta.min_length == meta.max_length
+        return f" ({meta.max_length:,})" if exact else f" (at most {meta.max_length:,})"
+    if meta.pattern is not None:
+        return f" (`{meta.pattern}`)"
+    low = "" if meta.ge is None else f"{meta.ge:,}"
+    high = "" if meta.le is None or meta.le == EXACT_MAX else f"{meta.le:,}"
+    return f" {low}..{high}" if high or low not in ("", "0") else " from 0" if low and kind is int else ""
 
 
 def struct_fields(struct: type[msgspec.Struct]) -> str:
