@@ -1,0 +1,93 @@
+"""The mesh's trust as the coordinator passes it on: it holds signed papers, it can make none.
+
+Medulla signs roster and revocations, the owner signs the policy; this keeps the latest of each, gives them to every
+device that has older ones (seen in its heartbeat), and ends the session of whoever was revoked. The revocation list is
+signed anew every hour, because a list older than a day leaves devices with {read, notify} only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.brain.medulla.messages import Trust as SignedTrust
+from kindmesh.mesh.hub import Hub
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.errors import KindmeshError, TransportError
+from kindmesh.protocol.messages import Heartbeat, SessionType, TrustUpdate
+from kindmesh.protocol.signed import Signed
+
+log = logging.getLogger("kindmesh.coordinator.trust")
+
+REFRESH_S: Final = 3600.0
+RETRY_S: Final = 5.0
+
+
+class TrustService:
+    """For one hub. `run` refreshes for ever; everything else is called on the loop."""
+
+    def __init__(self, hub: Hub, trust: Trust, medulla: MedullaClient) -> None:
+        self._hub = hub
+        self._trust = trust
+        self._medulla = medulla
+
+    async def refresh(self) -> None:
+        """Ask Medulla for what is signed now, and pass it on.
+
+        Raises:
+            NotRunning, PeerUnreachable: Medulla is not there.
+        """
+        self.take(await self._medulla.trust())
+
+    async def run(self) -> None:
+        """Refresh at once and every hour; when Medulla is away, try again every few seconds."""
+        while True:
+            try:
+                await self.refresh()
+                await asyncio.sleep(REFRESH_S)
+            except KindmeshError as error:
+                log.warning("trust was not refreshed", extra={"code": error.code})
+                await asyncio.sleep(RETRY_S)
+
+    def take(self, signed: SignedTrust) -> None:
+        """Take over what Medulla just signed."""
+        self.apply(TrustUpdate(signed.roster, signed.revocations, signed.policy))
+
+    def take_roster(self, roster: Signed) -> None:
+        """Take over a roster that Medulla just signed."""
+        self.apply(TrustUpdate(roster=roster))
+
+    def apply(self, update: TrustUpdate) -> None:
+        """Merge, end the sessions of those revoked, and tell everybody else."""
+        before = {member.subject for member in self._trust.membership.members()}
+        if not self._trust.merge(update):
+            return
+        after = {member.subject for member in self._trust.membership.members()}
+        for gone in before - after:
+            self._hub.drop(gone)
+        for member in after:
+            if self._hub.connected(member):
+                self._push(member, update)
+
+    def compare(self, peer: bytes, beat: Heartbeat) -> None:
+        """Send what the author of this heartbeat lacks."""
+        trust, membership = self._trust, self._trust.membership
+        update = TrustUpdate(
+            roster=trust.signed_roster if beat.roster_version < membership.roster_version else None,
+            revocations=trust.signed_revocations if beat.revocation_version < membership.revocation_version else None,
+            policy=trust.signed_policy if beat.policy_version < trust.policy.version else None,
+        )
+        if update.roster or update.revocations or update.policy:
+            self._push(peer, update)
+
+    def _push(self, peer: bytes, update: TrustUpdate) -> None:
+        try:
+            self._hub.tell(peer, SessionType.TRUST_UPDATE, update)
+        except TransportError as error:
+            # Its next heartbeat shows that it still has the old ones.
+            log.info("trust not passed on", extra={"code": error.code, "peer": peer.hex()[:8]})
+
+
+__all__ = ["TrustService"]
