@@ -187,7 +187,31 @@ def messages() -> str:
     return "".join(parts)
 
 
+def configuration() -> str:
+    """Settings."""
+    module = importlib.import_module("kindmesh.node.config")
+    defaults = module.Config()
+    parts = [
+        "# Configuration\n\nEvery setting has a default, so a device needs no file. Where there is one, it is\n"
+        "`config.toml` in the state folder (`KINDMESH_HOME`), or in `~/.config/kindmesh` when the state folder is the usual one. The\n"
+        "environment overrides the file: `KINDMESH_<SECTION>_<KEY>`, for example `KINDMESH_MESH_PORT=7438`; lists are\n"
+        "separated by commas. A mistake is an error that names file, line and what was probably meant.\n\n"
+    ]
+    for section in msgspec.structs.fields(module.Config):
+        values = getattr(defaults, section.name)
+        rows = []
+        for field in msgspec.structs.fields(section.type):
+            shown = msgspec.json.encode(getattr(values, field.name)).decode()
+            rows.append((f"`{field.name}`", type_name(field.type), f"`{shown}`"))
+        said = prose(section.type.__doc__).removeprefix(f"`[{section.name}]`: ")
+        parts.append(
+            f"## `[{section.name}]`\n\n{said[:1].upper()}{said[1:]}\n\n{table(('Key', 'Type', 'Default'), rows)}"
+        )
+    return "".join(parts)
+
+
 PAGES = {
+    "configuration": configuration,
     "errors": errors,
     "limits": limits,
     "capabilities": capabilities,

@@ -57,5 +57,11 @@ def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
+def test_files_that_a_readme_names_exist(folder: str) -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / folder / "README.md").read_text())
+    assert [name for name in named if not any((ROOT / folder).rglob(name))] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_top_level_folder_says_what_lives_there(folder: str) -> None:
     assert (ROOT / folder / "README.md").is_file()
