@@ -1,0 +1,1 @@
+"""The command line: the same words for people and programs, `--json` everywhere, nothing heavy before it is needed."""
