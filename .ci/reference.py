@@ -193,9 +193,10 @@ def configuration() -> str:
     defaults = module.Config()
     parts = [
         "# Configuration\n\nEvery setting has a default, so a device needs no file. Where there is one, it is\n"
-        "`config.toml` in the state folder (`KINDMESH_HOME`), or in `~/.config/kindmesh` when the state folder is the usual one. The\n"
-        "environment overrides the file: `KINDMESH_<SECTION>_<KEY>`, for example `KINDMESH_MESH_PORT=7438`; lists are\n"
-        "separated by commas. A mistake is an error that names file, line and what was probably meant.\n\n"
+        "`config.toml` in the state folder (`KINDMESH_HOME`), or in `~/.config/kindmesh` when the state folder is\n"
+        "the usual one. The environment overrides the file: `KINDMESH_<SECTION>_<KEY>`, for example\n"
+        "`KINDMESH_MESH_PORT=7438`; lists are separated by commas. A mistake is an error that names file, line and\n"
+        "what was probably meant.\n\n"
     ]
     for section in msgspec.structs.fields(module.Config):
         values = getattr(defaults, section.name)
