@@ -9,13 +9,16 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n\n"
+ROOT = Path(__file__).resolve().parent.parent
 EXACT_MAX = 2**53
 
 
@@ -211,7 +214,26 @@ def configuration() -> str:
     return "".join(parts)
 
 
+def states() -> str:
+    """The state machines."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    machines = next(contract["source_modules"] for contract in contracts if contract["id"] == "pure-machines")
+    parts = [
+        "# States\n\nEverything that decides over time is a pure state machine: an event and a time go in,\n"
+        "instructions come out. A pair of state and event that has no place in a machine's table is an error with\n"
+        "the story so far. These are the machines, in the words with which their files open.\n\n"
+    ]
+    for name in machines:
+        file = "/".join([name.split(".")[1], *name.split(".")]) + ".py"
+        said = inspect.cleandoc(importlib.import_module(name).__doc__ or "")
+        parts.append(
+            f"## {name.removeprefix('kindmesh.')}\n\n[`{file}`](../../{file})\n\n```text\n{said}\n```\n\n"
+        )
+    return "".join(parts)
+
+
 PAGES = {
+    "states": states,
     "configuration": configuration,
     "errors": errors,
     "limits": limits,
