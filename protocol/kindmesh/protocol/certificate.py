@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from kindmesh.protocol.bounds import Count, Effects, Key, KeyId, Name, OptionalKey, TimeMs, Word
+from kindmesh.protocol.codec import encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
     BadSignature,
@@ -35,6 +36,7 @@ ROSTER_DOMAIN: Final = b"kindmesh-roster-v1\0"
 REVOCATION_DOMAIN: Final = b"kindmesh-revoke-v1\0"
 RENEWAL_DOMAIN: Final = b"kindmesh-renew-v1\0"
 
+ROOT_KINDS: Final = ("issuer", "medulla")
 Kind = Literal["device", "person", "issuer", "medulla", "skin"]
 Role = Literal["coordinator", "node", "owner", "caregiver", "resident", "guest", "bridge"]
 
@@ -174,7 +176,9 @@ def check_validity(certificate: Certificate, now_ms: int) -> None:
 class Membership:
     """What one device believes about who belongs to the mesh. Mutable, but only through checked merges.
 
-    Merging is commutative and idempotent: the higher version wins for the roster; revoked ids and serials only grow.
+    Merging is commutative and idempotent, so devices that have seen the same statements in any order agree: of each
+    member the certificate with the highest serial counts, wherever it came from; a member leaves by revocation only,
+    and revoked ids and serials only grow; the newest roster and list are those with the highest (version, time).
     """
 
     def __init__(self, anchors: Anchors) -> None:
@@ -186,6 +190,7 @@ class Membership:
         self._by_curve: dict[bytes, Certificate] = {}
         self._revoked_subjects: set[bytes] = set()
         self._revoked_serials: set[int] = set()
+        self._roster_rank = self._revocation_rank = (0, 0, b"")
         self.signed_roster: Signed | None = None
         self.signed_revocations: Signed | None = None
 
@@ -195,22 +200,23 @@ class Membership:
         return self.anchors.mesh
 
     def merge_roster(self, signed: Signed) -> bool:
-        """Take over a roster; False when ours is as new.
+        """Take over a roster; False when ours is as new (what it alone knows is learned all the same).
 
         Raises:
             BadSignature, CertificateRefused, Malformed: nothing was changed.
         """
+        if signed == self.signed_roster:
+            return False
         roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.anchors.issuer.ed_pub)
         if roster.mesh != self.mesh:
             raise CertificateRefused("the roster belongs to another mesh")
-        if roster.version <= self.roster_version:
-            return False
-        opened = [
-            open_certificate(member, self.anchors.issuer.ed_pub, self.mesh) for member in roster.members
-        ]
-        self._members = {certificate.subject: certificate for certificate in opened}
-        self.roster_version, self.signed_roster = roster.version, signed
+        for certificate in [self._open_member(member) for member in roster.members]:
+            self._keep(certificate)
         self._index()
+        rank = (roster.version, roster.issued_ms, signed.payload)
+        if rank <= self._roster_rank:
+            return False
+        self._roster_rank, self.roster_version, self.signed_roster = rank, roster.version, signed
         return True
 
     def add(self, signed: Signed) -> Certificate:
@@ -219,12 +225,23 @@ class Membership:
         Raises:
             CertificateRefused: not issued by this mesh.
         """
-        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.mesh)
-        known = self._members.get(certificate.subject)
-        if known is None or certificate.serial > known.serial:
-            self._members[certificate.subject] = certificate
+        certificate = self._open_member(signed)
+        if self._keep(certificate):
             self._index()
         return certificate
+
+    def _open_member(self, signed: Signed) -> Certificate:
+        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.mesh)
+        if certificate.kind in ROOT_KINDS or "owner" in certificate.roles:
+            raise CertificateRefused("only the mesh root certifies the owner, the issuer and Medulla")
+        return certificate
+
+    def _keep(self, certificate: Certificate) -> bool:
+        known = self._members.get(certificate.subject)
+        if known is not None and (known.serial, encode(known)) >= (certificate.serial, encode(certificate)):
+            return False
+        self._members[certificate.subject] = certificate
+        return True
 
     def merge_revocations(self, signed: Signed) -> bool:
         """Take over a revocation list; False when ours is as new.
@@ -232,25 +249,27 @@ class Membership:
         Raises:
             BadSignature, CertificateRefused, Malformed: nothing was changed.
         """
+        if signed == self.signed_revocations:
+            return False
         revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.anchors.issuer.ed_pub)
         if revocations.mesh != self.mesh:
             raise CertificateRefused("the revocation list belongs to another mesh")
         self._revoked_subjects.update(revocations.subjects)
         self._revoked_serials.update(revocations.serials)
         self._index()
-        if (revocations.version, revocations.issued_ms) <= (
-            self.revocation_version,
-            self.revocations_issued_ms,
-        ):
+        rank = (revocations.version, revocations.issued_ms, signed.payload)
+        if rank <= self._revocation_rank:
             return False
+        self._revocation_rank, self.signed_revocations = rank, signed
         self.revocation_version, self.revocations_issued_ms = revocations.version, revocations.issued_ms
-        self.signed_revocations = signed
         return True
 
     def _index(self) -> None:
         self._by_curve = {
             certificate.curve_pub: certificate
-            for certificate in self._members.values()
+            for certificate in sorted(
+                self._members.values(), key=lambda member: (member.serial, member.subject)
+            )
             if certificate.curve_pub and not self.is_revoked(certificate)
         }
 

@@ -3,12 +3,14 @@
 Structs are `array_like` and hold no free-form field: what is free-form (job arguments, results) travels as `bytes`
 that hold one MessagePack value, is hashed as received, and is decoded apart by `decode_value` with a depth limit
 checked before decoding. Array-like structs leave no place for duplicate keys; free-form values are accepted in
-canonical form only (sorted keys, smallest encodings, 64-bit floats), which leaves none either.
+canonical form only (sorted keys, smallest encodings, 64-bit floats), which leaves none either. In an `ext` map the
+last of doubled keys counts; a critical name is refused whatever it says.
 Rules: size first, then depth, then decode; every failure is `Malformed`, never anything else.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import msgspec
@@ -64,7 +66,8 @@ def decode_value(data: bytes, *, limit: int = ARGUMENTS_MAX, depth: int = DEPTH_
     """Plain data out of `data`, at most `depth` containers deep, without duplicate keys.
 
     Raises:
-        Malformed: too long, too deep, not MessagePack, duplicate or non-text keys, extension types.
+        Malformed: too long, too deep, not MessagePack, duplicate or non-text keys, extension types, numbers that
+            are not finite (JSON, and so the owner's prompt, cannot show them).
     """
     if len(data) > limit:
         raise Malformed(f"{len(data)} bytes where at most {limit} are allowed")
@@ -155,7 +158,10 @@ def _check_plain(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_plain(item)
-    elif value is not None and not isinstance(value, (str, bytes, bool, int, float)):
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Malformed("a number is not finite")
+    elif value is not None and not isinstance(value, (str, bytes, int)):
         raise Malformed("an extension type is not allowed")
 
 

@@ -60,7 +60,7 @@ class Invitation(msgspec.Struct, array_like=True, frozen=True):
     mesh: KeyId
     ed_pub: Key
     curve_pub: Key
-    hints: tuple[Word, ...]
+    hints: Annotated[tuple[Word, ...], Meta(min_length=1)]
     secret: Secret
     expires_s: Count
     role: Word = "node"
@@ -182,9 +182,8 @@ def invitation_from_text(text: str) -> Invitation:
         invitation = decode(Invitation, base64.b32decode(body + "=" * (-len(body) % 8)), limit=1024)
     except (binascii.Error, ValueError, Malformed) as error:
         raise InvalidInput("the invitation is damaged or cut off", field="text", hint=hint) from error
-    sizes = (len(invitation.mesh), len(invitation.ed_pub), len(invitation.curve_pub), len(invitation.secret))
-    if sizes != (20, 32, 32, PAIR_SECRET) or not invitation.hints:
-        raise InvalidInput("the invitation is damaged or cut off", field="text", hint=hint)
+    if invitation.version != ENROL_VERSION:
+        raise UnsupportedVersion("this invitation was made by another version of Kindmesh")
     return invitation
 
 
@@ -219,14 +218,18 @@ def check_hello(hello: EnrolHello, curve_pub: bytes) -> None:
         raise EnrolmentRefused("the device came over another connection than it says")
     if not hello.name.strip() or len(hello.name) > NAME_MAX or not hello.name.isprintable():
         raise EnrolmentRefused(f"a device's name has 1 to {NAME_MAX} printable characters", field="name")
+    if not all(offer.capability.isprintable() and offer.title.isprintable() for offer in hello.offers):
+        raise EnrolmentRefused("what the device offers cannot be shown", field="offers")
 
 
 def check_proof(invitation: Invitation, hello: EnrolHello, transcript_hash: bytes, proof: EnrolProof) -> None:
-    """Refuse a proof made without the secret, or without the device's key.
+    """Refuse a proof made without the secret, without the device's key, or for another role than was offered.
 
     Raises:
         EnrolmentRefused.
     """
+    if hello.role != invitation.role:
+        raise EnrolmentRefused("the device asks for another role than it was invited to", field="role")
     if not constant_time_equal(proof_mac(invitation, transcript_hash), proof.mac):
         raise EnrolmentRefused("the device did not read this window's invitation")
     if not verify(hello.ed_pub, proof.signature, DEVICE_DOMAIN + transcript_hash):
@@ -247,7 +250,7 @@ def check_granted(granted: EnrolGranted, invitation: Invitation, hello: EnrolHel
     """Refuse papers that are not for this device, or not of the mesh and coordinator that the invitation names.
 
     Raises:
-        EnrolmentRefused, CertificateRefused.
+        EnrolmentRefused, CertificateRefused, Malformed.
     """
     anchors = open_bundle(granted.bundle, invitation.mesh)
     own = open_certificate(granted.certificate, anchors.issuer.ed_pub, anchors.mesh)

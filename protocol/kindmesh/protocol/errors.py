@@ -11,11 +11,11 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
     |   |   |-- UnknownCritical              a critical `ext` entry that we do not know
     |   |   `-- UnsupportedVersion
     |   |-- AuthenticationError
-    |   |   |-- BadSignature                 `-- BadSeal
-    |   |   |-- UnknownMember                `-- Revoked
-    |   |   |-- CertificateRefused           `-- CertificateExpired
-    |   |   |-- SourceMismatch               `-- WrongDestination
-    |   |   |-- Replayed                     `-- ClockSkew, `-- Expired
+    |   |   |-- BadSignature, BadSeal
+    |   |   |-- UnknownMember, Revoked
+    |   |   |-- CertificateRefused, CertificateExpired
+    |   |   |-- SourceMismatch, WrongDestination
+    |   |   |-- Replayed, ClockSkew, Expired
     |   |   `-- EnrolmentRefused
     |   |-- PermitRefused
     |   |   |-- PermitMissing, PermitExpired, PermitMismatch, PermitUsed, PermitStale
@@ -25,6 +25,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
     |   |   `-- UnknownOperation             names the nearest one
     |   |-- AccessRefused                    an artifact without a reader grant
     |   `-- RemoteFailure                    a code we do not know
+    |       `-- ReportedError                keeps that code
     `-- LocalError
         |-- TransportError
         |   |-- PeerUnreachable, BackPressure, FrameTooLarge, AddressInUse, TransportClosed
@@ -50,7 +51,7 @@ from typing import ClassVar
 
 import msgspec
 
-from kindmesh.protocol.bounds import Text, Word
+from kindmesh.protocol.bounds import Text, Word, printable
 
 
 class KindmeshError(Exception):
@@ -572,13 +573,18 @@ class ReportedError(RemoteFailure):
 
 
 def error_from_wire(wire: WireError) -> KindmeshError:
-    """The error to raise on this side: of the class with that code, or `ReportedError` for a code we do not know."""
-    cls = ERRORS.get(wire.code)
+    """The error to raise on this side: of the class with that code, or `ReportedError` for a code we do not know.
+
+    Its text is shown to people, so it is made `printable`; another side's `InvalidTransition` is not our bug and
+    arrives as `InternalError`.
+    """
+    code, message, hint, field = map(printable, (wire.code, wire.message, wire.hint, wire.field))
+    cls = ERRORS.get(code)
     if cls is None:
-        return ReportedError(wire.code, wire.message, hint=wire.hint, field=wire.field)
+        return ReportedError(code, message, hint=hint, field=field)
     if cls is InvalidTransition:
-        return InternalError(wire.message, hint=wire.hint)
-    return cls(wire.message, hint=wire.hint, field=wire.field)
+        return InternalError(message, hint=hint)
+    return cls(message, hint=hint, field=field)
 
 
 __all__ = [

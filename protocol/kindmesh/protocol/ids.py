@@ -51,7 +51,7 @@ def parse_id(text: str) -> bytes:
         InvalidInput: wrong length, a character outside the alphabet, or check characters that do not fit.
     """
     plain = "".join(text.split()).replace("-", "").lower()
-    if len(plain) != 34:
+    if len(plain) != 34 or not plain.isascii():
         raise InvalidInput("an id has 34 characters", field="id", hint="Copy it from kindmesh nodes --json.")
     try:
         raw = base64.b32decode(plain[:32].upper())
@@ -92,7 +92,7 @@ def parse_time_id(text: str) -> bytes:
         raw = base64.b32hexdecode(plain + "=" * (-len(plain) % 8))
     except (binascii.Error, ValueError) as error:
         raise InvalidInput("this is not a job id", field="id", hint="kindmesh jobs lists them.") from error
-    if len(raw) != TIME_ID:
+    if len(raw) != TIME_ID or format_time_id(raw).upper() != plain:
         raise InvalidInput("this is not a job id", field="id", hint="kindmesh jobs lists them.")
     return raw
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from kindmesh.protocol.bounds import Count, DurationMs, Effects, Line, Measure, Word
+from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.extensions import Ext, check_extensions
 
@@ -79,7 +80,8 @@ class Field(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     """One named input or output.
 
     `minimum`/`maximum` bound numbers (inclusive) and the length of lists; `max_length` bounds text (characters) and
-    bytes; `default` is the canonical MessagePack of the value used when the field is absent (empty: none).
+    bytes; `choices` are for text; `default` is the canonical MessagePack of the value used when the field is absent
+    (empty: none), for fields that are not required.
     """
 
     name: Word
@@ -158,10 +160,29 @@ def check_manifest(manifest: Manifest) -> None:
             raise Malformed(
                 f"{operation.name} is a session call but does more than read", field="session_call"
             )
-        for fields in (operation.input, operation.output):
+        for direction, fields in (("input", operation.input), ("output", operation.output)):
             names = [item.name for item in fields]
             if len(set(names)) != len(names) or not all(NAME_PATTERN.fullmatch(name) for name in names):
-                raise Malformed(f"{operation.name} has a bad or doubled field name", field="input")
+                raise Malformed(f"{operation.name} has a bad or doubled field name", field=direction)
+            for item in fields:
+                _check_field(operation.name, item)
+
+
+def _check_field(operation: str, field: Field) -> None:
+    where = f"{field.name} of {operation}"
+    if field.choices and field.type != "text":
+        raise Malformed(f"{where} has choices, which only text can have", field=field.name)
+    low, high = field.minimum, field.maximum
+    if low is not None and high is not None and low > high:
+        raise Malformed(f"{where} has a minimum above its maximum", field=field.name)
+    if not field.default:
+        return
+    if field.required:
+        raise Malformed(f"{where} is required and so takes no default", field=field.name)
+    try:
+        _check_value(field, decode_value(field.default))
+    except InvalidInput as error:
+        raise Malformed(f"the default of {where} is not a value it takes", field=field.name) from error
 
 
 _JSON_TYPES: Final[dict[str, dict[str, Any]]] = {
@@ -200,10 +221,12 @@ def to_json_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
             schema |= {"maxItems": int(field.maximum)} if field.maximum is not None else {}
         elif field.type == "text":
             schema["maxLength"] = field.max_length
+        elif field.type == "bytes":
+            schema["maxLength"] = -(-field.max_length // 3) * 4
         if field.choices:
             schema["enum"] = list(field.choices)
         if field.default:
-            schema["default"] = msgspec.msgpack.decode(field.default)
+            schema["default"] = decode_value(field.default)
         properties[field.name] = schema
     required = [field.name for field in fields if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
@@ -258,7 +281,7 @@ def check_fields(fields: tuple[Field, ...], values: Any) -> dict[str, Any]:
                     hint=f"Add {field.name}=... ({_TYPE_WORDS[field.type]}).",
                 )
             if field.default:
-                checked[field.name] = msgspec.msgpack.decode(field.default)
+                checked[field.name] = decode_value(field.default)
             continue
         checked[field.name] = _check_value(field, values[field.name])
     return checked
@@ -271,8 +294,6 @@ def _wrong(field: Field, message: str, hint: str = "") -> InvalidInput:
 def _check_value(field: Field, value: Any) -> Any:
     _check_type(field, field.type, value)
     if field.type in ("integer", "number"):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise _wrong(field, "is not a finite number")
         if field.minimum is not None and value < field.minimum:
             raise _wrong(field, f"is below {field.minimum:g}")
         if field.maximum is not None and value > field.maximum:
@@ -298,21 +319,31 @@ def _check_type(field: Field, wanted: str, value: Any) -> None:
         fits = False
     if not fits:
         raise _wrong(field, f"should be {_TYPE_WORDS[wanted]}", f"Got {type(value).__name__}.")
-    if wanted == "artifact" and not _ARTIFACT_ID.fullmatch(str(value.get("artifact", ""))):
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _wrong(field, "is not a finite number")
+    if wanted == "artifact":
+        _check_artifact(field, value)
+
+
+def _check_artifact(field: Field, value: dict[str, Any]) -> None:
+    name, size, media = value.get("artifact"), value.get("size_bytes", 0), value.get("media_type", "")
+    if not isinstance(name, str) or not _ARTIFACT_ID.fullmatch(name):
         raise _wrong(field, "does not name a file", "An artifact is 64 hexadecimal characters.")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0 or not isinstance(media, str):
+        raise _wrong(field, "has a wrong size or media type", "The artifact alone is enough.")
 
 
 def artifacts_in(fields: tuple[Field, ...], values: dict[str, Any]) -> list[str]:
-    """Ids (64 hex characters) of the artifacts that `values` refer to, each once, in field order."""
-    found: list[str] = []
+    """Ids (64 hex characters) of the artifacts that `values` (checked) refer to, each once, in field order."""
+    found: dict[str, None] = {}
     for field in fields:
-        value = values.get(field.name)
-        if value is None:
+        if field.name not in values:
             continue
-        parts = value if field.type == "list" and field.items == "artifact" else [value]
-        if field.type == "artifact" or field.items == "artifact":
-            found += [part["artifact"] for part in parts if part["artifact"] not in found]
-    return found
+        if field.type == "artifact":
+            found[values[field.name]["artifact"]] = None
+        elif field.type == "list" and field.items == "artifact":
+            found.update(dict.fromkeys(part["artifact"] for part in values[field.name]))
+    return list(found)
 
 
 __all__ = [

@@ -25,8 +25,10 @@ from kindmesh.protocol.bounds import (
     TimeId,
     TimeMs,
     Word,
+    printable,
 )
 from kindmesh.protocol.certificate import Kind
+from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import PERMIT_MAX
@@ -39,6 +41,7 @@ POLICY_DOMAIN: Final = b"kindmesh-policy-v1\0"
 REMOVAL_DOMAIN: Final = b"kindmesh-removal-v1\0"
 
 Answer = Literal["allow", "ask", "deny"]
+ALL_EFFECTS: Final = sum(Effect)
 SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -124,8 +127,11 @@ def decide(policy: Policy, operation: str, effects: int) -> Answer:
     """The policy's answer for an operation with these effects.
 
     For each effect the most specific matching rules speak (full name before `capability.*` before `*`), the
-    strongest of them counts; over all effects the strongest answer wins. No rule for an effect: `ask`.
+    strongest of them counts; over all effects the strongest answer wins. No rule for an effect: `ask`. No effect at
+    all, or one that this version does not know: `deny`, since no rule can have meant it.
     """
+    if not 0 < effects <= ALL_EFFECTS:
+        return "deny"
     worst: Answer = "allow"
     for effect in Effect:
         if not effects & effect:
@@ -182,17 +188,23 @@ def open_policy(signed: Signed, owner_pub: bytes) -> Policy:
 
 
 def describe_request(request: ApprovalRequest) -> list[str]:
-    """Lines of the prompt: all that the approval will be bound to, from the bytes that will be signed."""
+    """Lines of the prompt: all that the approval will be bound to, from the bytes that will be signed.
+
+    Text in the request cannot forge, hide or reorder a line: what is not printable is shown as its escape.
+
+    Raises:
+        Malformed: the arguments are not canonical, so what is shown might not be what is done.
+    """
     effects = [EFFECT_WORDS[effect] for effect in Effect if request.effects & effect]
-    values = msgspec.json.format(msgspec.json.encode(msgspec.msgpack.decode(request.args)), indent=2).decode()
+    values = msgspec.json.format(msgspec.json.encode(decode_value(request.args)), indent=2).decode()
     return [
-        f"operation  {request.operation}",
-        f"device     {request.target_name} ({format_id(request.target)})",
+        f"operation  {printable(request.operation)}",
+        f"device     {printable(request.target_name)} ({format_id(request.target)})",
         f"effects    {', '.join(effect_names(request.effects))}: {'; '.join(effects)}",
-        f"asked by   {request.principal}",
-        *(f"why asked  {reason}" for reason in request.reasons),
+        f"asked by   {printable(request.principal)}",
+        *(f"why asked  {printable(reason)}" for reason in request.reasons),
         "values",
-        *(f"  {line}" for line in values.splitlines()),
+        *(f"  {printable(line)}" for line in values.split("\n")),
     ]
 
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from kindmesh.protocol.bounds import Count, Fraction, Hash, Key, KeyId, Line, Measure, Nonce, TimeMs
 from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import Malformed, SourceMismatch
 from kindmesh.protocol.extensions import Ext
 from kindmesh.protocol.manifest import Manifest, check_manifest
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
@@ -95,12 +96,18 @@ def sign_advert(advert: Advert, key: SigningKey) -> Signed:
 
 
 def open_advert(signed: Signed, device_pub: bytes) -> Advert:
-    """The advert, its manifests checked.
+    """The advert, its manifests checked; the mesh it names is for the caller to compare.
 
     Raises:
         BadSignature, Malformed, UnknownCritical.
+        SourceMismatch: a device speaks of another device's offers.
     """
     advert = open_signed(signed, Advert, ADVERT_DOMAIN, device_pub)
+    if advert.device != signed.author:
+        raise SourceMismatch("the advert is about another device than its author")
+    capabilities = [offer.manifest.capability for offer in advert.offers]
+    if len(set(capabilities)) != len(capabilities):
+        raise Malformed("the advert offers a capability twice", field="offers")
     for offer in advert.offers:
         check_manifest(offer.manifest)
     return advert
