@@ -1,0 +1,125 @@
+"""Where a permit is refused: the one place that says whether a job may run on this device. Pure.
+
+Whoever brought the job, it is judged by this device's own knowledge: its manifest's effects, its clock, the argument
+bytes as they came, the highest policy version it has seen, and what the owner granted it at pairing. In this order:
+a permit is there, Medulla signed it, the operation is offered here, the certificate grants it, the permit allows
+exactly this (`protocol.permit.check_permit`), the revocation list is not stale (else only read and notify), and the
+device was not told to stop. Uses are counted by the job machine: a permit names one job and one epoch, and the same
+job and epoch never runs twice.
+
+`stop` halts motion, actuation and speech, and never an alert: a job of priority `emergency` that only reads or
+notifies is one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.certificate import Certificate
+from kindmesh.protocol.crypto import sha256
+from kindmesh.protocol.errors import PermitMismatch, PermitMissing, PermitRefused, Stopped
+from kindmesh.protocol.manifest import HARMLESS, Effect, Operation, effect_names
+from kindmesh.protocol.messages.jobs import Job, Priority
+from kindmesh.protocol.permit import Permit, check_permit, open_permit
+
+_MOVING: Final = int(Effect.ACTUATE | Effect.MOVE)
+_SPEECH: Final = "speech."
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What this device knows when a job comes; `policy_version` is the highest seen, `stale` says that the
+    revocation list is older than a day, `stopped` that the stop latch is set."""
+
+    mesh: bytes
+    device: bytes
+    medulla_pub: bytes
+    certificate: Certificate
+    policy_version: int
+    stale: bool
+    stopped: bool
+
+
+def open_job_permit(job: Job, medulla_pub: bytes) -> Permit:
+    """The job's permit, its signature checked and nothing else.
+
+    Raises:
+        PermitMissing: there is none.
+        PermitRefused: Medulla did not sign it.
+        Malformed: it is no permit.
+    """
+    if job.permit is None:
+        raise PermitMissing("the job came without a permit; this device does nothing without one")
+    return open_permit(job.permit, medulla_pub)
+
+
+def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing, now_ms: int) -> None:
+    """Refuse unless `permit` allows exactly this job, here and now.
+
+    Raises:
+        PermitMismatch, PermitExpired, PermitStale, PermitRefused: the permit does not fit.
+        Stopped: the device was told to stop, and this would move, switch or speak.
+    """
+    check_permit(
+        permit,
+        mesh=standing.mesh,
+        target=standing.device,
+        operation=job.operation,
+        effects=operation.effects,
+        job_id=job.job_id,
+        args=job.args,
+        epoch=job.epoch,
+        policy_version=standing.policy_version,
+        now_ms=now_ms,
+    )
+    if permit.run_id != job.run_id or permit.step != job.step:
+        raise PermitMismatch("the permit is for another run", field="run")
+    capability = job.operation.partition(".")[0]
+    if not standing.certificate.allows_capability(capability):
+        raise PermitRefused(
+            f"{capability} was not granted to this device",
+            hint="The owner grants it by pairing the device again.",
+            field="capability",
+        )
+    beyond = operation.effects & ~standing.certificate.effects
+    if beyond:
+        raise PermitRefused(
+            f"this device was not granted: {', '.join(effect_names(beyond))}",
+            hint="The owner grants it by pairing the device again.",
+            field="effects",
+        )
+    if standing.stale and operation.effects & ~HARMLESS:
+        raise PermitRefused(
+            "this device has not heard for a day who was removed from the mesh, so it only reads and notifies",
+            hint="Bring it near the coordinator, so that they can talk.",
+            field="revocations",
+        )
+    if standing.stopped and is_halted(operation.name, operation.effects, job.priority):
+        raise Stopped(
+            "this device was told to stop", hint="Whoever is at the device lets it go on: kindmesh stop --reset there."
+        )
+
+
+def check_repeat(job: Job, permit: Permit, standing: Standing) -> None:
+    """A job that begins nothing new here (it runs, or is answered from the journal): the permit must be for it and
+    for this device, but may have ended meanwhile.
+
+    Raises:
+        PermitMismatch: it is for something else.
+    """
+    if (permit.mesh, permit.target) != (standing.mesh, standing.device):
+        raise PermitMismatch("the permit is for another device", field="target")
+    same = (permit.job_id, permit.epoch, permit.operation) == (job.job_id, job.epoch, job.operation)
+    if not same or permit.args_hash != sha256(job.args):
+        raise PermitMismatch("the permit is for another job", field="job")
+
+
+def is_halted(operation: str, effects: int, priority: Priority) -> bool:
+    """Whether `stop` halts this: what moves or switches, and speech; never an alert."""
+    if priority == "emergency" and not effects & ~HARMLESS:
+        return False
+    return bool(effects & _MOVING) or (operation.startswith(_SPEECH) and bool(effects & Effect.NOTIFY))
+
+
+__all__ = ["Standing", "check_job", "check_repeat", "is_halted", "open_job_permit"]
