@@ -36,6 +36,10 @@ LinkWatcher = Callable[[bool], None]
 """Told on the event loop when a channel's link comes up (True) and when it goes down (False)."""
 
 
+PeerWatcher = Callable[[bytes, bool], None]
+"""Told on the event loop when a hop key gets its session (True) and when its newest session breaks (False)."""
+
+
 class TransportStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of counters since `start`. Messages, but for the two that count bytes."""
 
@@ -58,7 +62,7 @@ class Listener(Protocol):
     def address(self) -> str:
         """Where it really listens, for instance "tcp://192.0.2.7:7437"; the asked-for address before `start`."""
 
-    async def start(self, receiver: Receiver) -> None:
+    async def start(self, receiver: Receiver, watch: PeerWatcher | None = None) -> None:
         """Bind and accept.
 
         Raises:
@@ -77,7 +81,7 @@ class Listener(Protocol):
         """
 
     def peers(self) -> frozenset[bytes]:
-        """Hop keys with a session, as far as known: a broken link may be noticed only when it is used."""
+        """Hop keys with a session, as far as known: a link that went silent is noticed after some seconds."""
 
     def statistics(self) -> TransportStatistics:
         """Counters so far."""
@@ -174,6 +178,7 @@ __all__ = [
     "Counters",
     "LinkWatcher",
     "Listener",
+    "PeerWatcher",
     "Receiver",
     "Transport",
     "TransportStatistics",
