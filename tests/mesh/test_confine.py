@@ -232,3 +232,11 @@ def test_confining_after_threads_were_started_is_refused() -> None:
 def test_die_with_parent_notices_a_parent_that_is_gone() -> None:
     assert in_child(lambda: confine.die_with_parent(os.getppid())) is True
     assert in_child(lambda: confine.die_with_parent(1)) is False
+
+
+def test_runtime_paths_leave_out_what_contains_the_protected_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(os.fspath(tmp_path))
+    assert os.fspath(tmp_path) in confine.runtime_paths()
+    assert os.fspath(tmp_path) not in confine.runtime_paths(tmp_path / "home")

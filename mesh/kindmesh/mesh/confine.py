@@ -244,15 +244,21 @@ def no_network() -> NetworkReach:
     return network_reach()
 
 
-def runtime_paths() -> list[str]:
-    """What a Python program must be able to read and execute: the interpreter, its library, sys.path, shared
-    libraries.
+def runtime_paths(outside: _Path | None = None) -> list[str]:
+    """What a Python program must be able to read and execute: the interpreter, its library, sys.path, shared libraries.
+
+    Hierarchies that contain `outside` are left out: sys.path often begins with the current folder, which may hold all
+    that shall be kept away.
     """
     found = ["/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/gnu/store"]
     found += [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     found += [path for path in sys.path if path]
     found += [os.path.dirname(os.path.realpath(sys.executable))]
-    return sorted({os.path.realpath(path) for path in found if os.path.exists(path)})
+    kept = {os.path.realpath(path) for path in found if os.path.exists(path)}
+    if outside is not None:
+        below = os.path.realpath(outside)
+        kept = {path for path in kept if os.path.commonpath([path, below]) != path}
+    return sorted(kept)
 
 
 def apply(sandbox: Sandbox) -> Confinement:

@@ -37,6 +37,8 @@ def disk_error(error: OSError, path: Path | str, *, doing: str = "write") -> Kin
 def private_folder(path: Path) -> Path:
     """Make `path` (and what is missing above it), readable by this user only (0700).
 
+    One that others may only pass through (0711) is left so: the launcher opens it that far for Medulla's own user.
+
     Raises:
         InsecurePermissions: it exists and belongs to another user, or is not a folder.
         DiskFull, StoreError: it cannot be made.
@@ -46,7 +48,7 @@ def private_folder(path: Path) -> Path:
         found = path.lstat() if not path.is_symlink() else path.stat()
         if found.st_uid not in (os.geteuid(), 0):
             raise InsecurePermissions(f"{path} belongs to another user.", hint="Choose a folder of your own.")
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        if stat.S_IMODE(found.st_mode) & 0o066:
             os.chmod(path, 0o700)
     except FileExistsError as error:
         raise StoreError(f"{path} is a file where a folder is needed.") from error

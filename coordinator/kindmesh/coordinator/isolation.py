@@ -1,0 +1,275 @@
+"""How Medulla is kept apart from the coordinator on this system: found out by trying, never by guessing.
+
+    uid       root started us: Medulla runs as a user of its own, coordinator and node as another; both confined besides
+    landlock  Medulla cannot be looked into (not dumpable), the coordinator is confined so that it can neither read
+        Medulla's or the owner's files nor steer a process outside its domain
+    none      neither works here: Medulla says so in every permit and allows nothing beyond read and notify
+
+For `uid` the interpreter must start, import Kindmesh and reach the state folder as those users: a child tries it. For
+`landlock` a child applies the coordinator's very sandbox and then tries to break out of it in each way that matters.
+User ids: `kindmesh-medulla` and `kindmesh` where such users exist, else two from 61184-65519 (which systemd leaves to
+dynamic users) chosen by the folder's path; a folder that belongs to a user keeps that user for coordinator and node.
+`give_back` undoes the change of owners; the `owner` folder is never changed, so it remembers whose the rest was.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from kindmesh.mesh import confine
+from kindmesh.mesh.confine import Sandbox, User
+from kindmesh.mesh.home import RECOVERY_KIT, Home
+from kindmesh.protocol.errors import ConfinementFailed, KindmeshError
+
+Isolation = Literal["uid", "landlock", "none"]
+
+_FIRST_UID, _UIDS = 61_184, 4_336
+_TIMEOUT_S: Final = 30
+_PRIVATE, _SEARCHABLE, _GROUP_SEARCHABLE = 0o700, 0o711, 0o2710
+_DEVICE_GROUPS: Final = ("audio", "video", "render", "i2c", "gpio", "spi", "dialout", "input", "bluetooth")
+_ROOT_ONLY: Final = ("owner", RECOVERY_KIT)
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationPlan:
+    """`medulla` and `others` are users to become (None: stay who we are); `reasons` why nothing stronger was
+    possible.
+    """
+
+    mode: Isolation
+    medulla: User | None = None
+    others: User | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def coordinator_sandbox(home: Home, user: User | None = None) -> Sandbox:
+    """What the coordinator is left with: its own folder and the sockets; nothing of Medulla's, the owner's or the
+    node's.
+    """
+    runtime = confine.runtime_paths(home.root)
+    socket_folder = home.socket("coordinator").parent
+    return Sandbox(
+        read=["/etc", "/proc", "/sys", "/run/systemd/resolve", "/usr/share/zoneinfo", home.config_file],
+        write=[home.coordinator, home.run, socket_folder],
+        execute=runtime,
+        devices=["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"],
+        connect=[home.medulla / "run", home.socket("medulla").parent, home.run, "/run/systemd/resolve"],
+        user=user,
+    )
+
+
+def choose_isolation(home: Home) -> IsolationPlan:
+    """The strongest mode that works here. Tries things in child processes; changes nothing."""
+    reasons: list[str] = []
+    if sys.platform != "linux":
+        return IsolationPlan("none", reasons=(f"{sys.platform} has neither own users for this nor Landlock",))
+    plan = _try_users(home, reasons)
+    if plan is not None:
+        return plan
+    failed = _in_child(lambda: _break_out(home, os.getppid()))
+    if not failed:
+        return IsolationPlan("landlock", reasons=tuple(reasons))
+    return IsolationPlan("none", reasons=(*reasons, *failed))
+
+
+# ------------------------------------------------------------------------------------------------------ own users
+
+
+def _try_users(home: Home, reasons: list[str]) -> IsolationPlan | None:
+    if os.geteuid() != 0:
+        reasons.append("own users need root")
+        return None
+    if home.socket("medulla").parent != home.medulla / "run":
+        reasons.append("own users need a shorter path of the state folder")
+        return None
+    medulla, others = _users(home)
+    for user in (medulla, others):
+        problem = _reachable(home, user)
+        if problem:
+            reasons.append(f"own users do not work here: {problem}")
+            return None
+    return IsolationPlan("uid", medulla, others, tuple(reasons))
+
+
+def _users(home: Home) -> tuple[User, User]:
+    slot = int.from_bytes(hashlib.sha256(os.fsencode(home.root)).digest()[:4], "big") % (_UIDS // 2)
+    owner = home.owner.stat()
+    medulla_id = _named("kindmesh-medulla") or _FIRST_UID + 2 * slot
+    if owner.st_uid != 0:
+        others_id, others_gid = owner.st_uid, owner.st_gid
+    else:
+        others_id = others_gid = _named("kindmesh") or _FIRST_UID + 2 * slot + 1
+    return User(medulla_id, medulla_id, (others_gid,)), User(others_id, others_gid, _device_groups())
+
+
+def _named(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _device_groups() -> tuple[int, ...]:
+    return tuple(group.gr_gid for group in grp.getgrall() if group.gr_name in _DEVICE_GROUPS)
+
+
+def _reachable(home: Home, user: User) -> str:
+    """Why `user` cannot run Kindmesh in this folder, or an empty text."""
+    code = "import kindmesh.coordinator.brain.medulla.service, os, sys; os.stat(sys.argv[1])"
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-P", "-c", code, os.fspath(home.root)],
+            user=user.uid,
+            group=user.gid,
+            extra_groups=list(user.groups),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"user {user.uid} cannot start {sys.executable} ({type(error).__name__})"
+    if tried.returncode == 0:
+        return ""
+    last = tried.stderr.decode(errors="replace").strip().splitlines()
+    return f"user {user.uid}: {last[-1] if last else 'it ended'}"
+
+
+def take_over(home: Home, plan: IsolationPlan) -> None:
+    """Give the folders to the users of the plan (mode uid), or back to their owner (other modes).
+
+    Raises:
+        ConfinementFailed: an owner could not be changed.
+    """
+    if plan.medulla is None or plan.others is None:
+        give_back(home)
+        return
+    others, medulla = plan.others, plan.medulla
+    try:
+        for entry in home.root.iterdir():
+            if entry.name not in (*_ROOT_ONLY, home.medulla.name):
+                _chown_tree(entry, others.uid, others.gid)
+        _chown_tree(home.medulla, medulla.uid, medulla.gid)
+        run = home.medulla / "run"
+        run.mkdir(exist_ok=True)
+        os.chown(run, medulla.uid, others.gid)
+        os.chmod(run, _GROUP_SEARCHABLE)
+        os.chmod(home.medulla, _SEARCHABLE)
+        os.chmod(home.root, _SEARCHABLE)
+    except OSError as error:
+        raise ConfinementFailed(
+            f"the state folder could not be given to its users: {error.strerror}"
+        ) from error
+
+
+def give_back(home: Home) -> None:
+    """Everything belongs again to whoever owns `owner/`, private. Does nothing when it does already.
+
+    Raises:
+        ConfinementFailed: an owner could not be changed.
+    """
+    owner = home.owner.stat()
+    if os.geteuid() != 0 or home.medulla.stat().st_uid == owner.st_uid:
+        return
+    try:
+        for entry in home.root.iterdir():
+            _chown_tree(entry, owner.st_uid, owner.st_gid)
+        for folder in (home.medulla / "run", home.medulla, home.root):
+            os.chmod(folder, _PRIVATE)
+    except OSError as error:
+        raise ConfinementFailed(f"the state folder could not be given back: {error.strerror}") from error
+
+
+def _chown_tree(top: Path, uid: int, gid: int) -> None:
+    """Links are not followed; runs as root, so a folder that others can write to must not lead elsewhere."""
+    os.chown(top, uid, gid, follow_symlinks=False)
+    if top.is_symlink() or not top.is_dir():
+        return
+    for _, folders, files, descriptor in os.fwalk(top, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+
+
+# -------------------------------------------------------------------------------------------------------- landlock
+
+
+def _break_out(home: Home, outside: int) -> list[str]:
+    """In a child: confine it as the coordinator, then try what must not work. Returns what did work, in words."""
+    done = confine.apply(coordinator_sandbox(home))
+    if done.filesystem != "confined":
+        return list(done.shortfalls)
+    broken = []
+    for path in (home.medulla / "keys" / "issuer.key", home.owner / "owner.key"):
+        for flags, verb in ((os.O_RDONLY, "read"), (os.O_WRONLY | os.O_APPEND, "write")):
+            if _opens(path, flags):
+                broken.append(f"a confined process can still {verb} {path.name}")
+    if _opens(Path(f"/proc/{outside}/mem"), os.O_RDONLY):
+        broken.append("a confined process can still read another's memory")
+    if done.signals == "refused" and _signals(outside):
+        broken.append("a confined process can still signal another")
+    started = subprocess.run(
+        [sys.executable, "-P", "-c", "import kindmesh.coordinator.isolation"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if started.returncode != 0:
+        broken.append("a confined process cannot run Kindmesh: its program lies beside the state folder")
+    return broken
+
+
+def _opens(path: Path, flags: int) -> bool:
+    try:
+        os.close(os.open(path, flags))
+    except OSError:
+        return False
+    return True
+
+
+def _signals(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _in_child(work: Callable[[], list[str]]) -> list[str]:
+    """What `work` returns when run in a forked child; a child that fails counts as a finding."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reading)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.write(writing, json.dumps(work()).encode())
+            code = 0
+        except (KindmeshError, OSError, subprocess.SubprocessError) as error:
+            os.write(2, f"isolation could not be tried: {error}\n".encode())
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        return ["the coordinator's confinement could not be tried"]
+    found: list[str] = json.loads(data)
+    return found
+
+
+__all__ = ["IsolationPlan", "choose_isolation", "coordinator_sandbox", "give_back", "take_over"]

@@ -1,0 +1,118 @@
+"""What a permit costs Medulla, by hand: `.venv/bin/python tests/benchmarks/bench_medulla.py [--requests N] [--batch N]`.
+
+Runs the real process on a mesh made for it, sends requests in batches over its socket, and reads its own CPU time
+(user and system, from /proc/PID/stat) before and after: decode, rules, signature, log, commit, encode, socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla.client import medulla_call, medulla_socket
+from kindmesh.coordinator.brain.medulla.messages import Advertise, Advertised, PermitRequest
+from kindmesh.coordinator.owner import create_mesh
+from kindmesh.mesh.clock import SystemEntropy
+from kindmesh.mesh.home import Home
+from kindmesh.mesh.identity import Identity
+from kindmesh.protocol.codec import encode_value
+from kindmesh.protocol.ids import new_id
+from kindmesh.protocol.manifest import Effect, Manifest, Operation
+from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def offer_echo(home: Home) -> bytes:
+    """Has this device offer `bench.echo`; returns its id."""
+    entropy = SystemEntropy()
+    node = Identity.load(home.identity, entropy, start=False)
+    from kindmesh.mesh.trust import Trust
+
+    operation = Operation("bench.echo", "Echo", (), (), int(Effect.READ), idempotent=True)
+    manifest = Manifest("bench", "1", "Bench", (operation,))
+    advert = Advert(Trust.load(home.identity).mesh, node.device_id, 1, 1, 0, (Offer(manifest, True),))
+    medulla_call(medulla_socket(home), "advert", Advertise(sign_advert(advert, node.signing)), Advertised)
+    return node.device_id
+
+
+def measure(home: Home, pid: int, target: bytes, requests: int, batch: int) -> dict[str, float]:
+    args = encode_value({"text": "x" * 80})
+    entropy = SystemEntropy()
+    encode = msgspec.msgpack.Encoder().encode
+    frames = []
+    for number in range(requests):
+        now_ms = time.time_ns() // 1_000_000
+        run, job = new_id(now_ms, entropy.token(10)), new_id(now_ms, entropy.token(10))
+        body = encode((number, "permit", PermitRequest(run, 1, job, "bench.echo", target, args, 1, "bench")))
+        frames.append(len(body).to_bytes(4, "big") + body)
+    latencies = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
+        connected.connect(os.fspath(medulla_socket(home)))
+        before, started = cpu_s(pid), time.perf_counter()
+        for first in range(0, requests, batch):
+            part = frames[first : first + batch]
+            sent = time.perf_counter()
+            connected.sendall(b"".join(part))
+            for _ in part:
+                size = int.from_bytes(exactly(connected, 4), "big")
+                reply = exactly(connected, size)
+                assert b"allow" in reply, msgspec.msgpack.decode(reply)
+            latencies.append(time.perf_counter() - sent)
+        elapsed, used = time.perf_counter() - started, cpu_s(pid) - before
+    latencies.sort()
+    return {
+        "requests": requests,
+        "batch": batch,
+        "cpu_us_per_permit": round(used / requests * 1e6, 1),
+        "per_s": round(requests / elapsed),
+        "p50_us": round(latencies[len(latencies) // 2] * 1e6),
+        "p99_us": round(latencies[int(len(latencies) * 0.99)] * 1e6),
+    }
+
+
+def exactly(connected: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += connected.recv(size - len(data))
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, action="append")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        create_mesh(home, "bench bench bench", "bench")
+        reading, writing = os.pipe()
+        command = [sys.executable, "-m", "kindmesh.coordinator.brain.medulla", "--home", str(home.root)]
+        medulla = subprocess.Popen([*command, "--ready-fd", str(writing)], pass_fds=[writing])
+        os.close(writing)
+        assert os.read(reading, 16) == b"ready\n"
+        try:
+            target = offer_echo(home)
+            for batch in options.batch or [1, 4, 32]:
+                print(json.dumps(measure(home, medulla.pid, target, options.requests, batch)))  # noqa: T201
+            status = Path(f"/proc/{medulla.pid}/smaps_rollup").read_text(encoding="ascii")
+            print([line for line in status.splitlines() if line.startswith(("Rss", "Pss:"))])  # noqa: T201
+        finally:
+            medulla.terminate()
+            medulla.wait()
+
+
+if __name__ == "__main__":
+    main()
