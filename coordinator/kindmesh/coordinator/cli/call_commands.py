@@ -1,0 +1,201 @@
+"""`call` and `review`: having something done, and the owner's yes where it needs one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kindmesh.coordinator.cli.arguments import parse_arguments
+from kindmesh.coordinator.cli.local import connect, download, is_coordinator, upload
+from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, exit_code
+from kindmesh.mesh.control_client import ControlClient
+from kindmesh.mesh.home import Home
+from kindmesh.protocol.errors import InvalidInput, NeedsApproval, Uncertain, WireError, error_from_wire
+
+_STATES = {
+    "queued": "waiting for its turn",
+    "waiting_device": "waiting for a device",
+    "waiting_approval": "waiting for the owner's yes",
+    "placed": "on its way",
+    "accepted": "accepted",
+    "running": "running",
+}
+
+
+def fields_of(capabilities: list[dict[str, Any]], operation: str) -> dict[str, dict[str, Any]]:
+    """The input fields of an operation by name, as some device offers it; empty when none does."""
+    for offer in capabilities:
+        for found in offer["operations"]:
+            if found["name"] == operation:
+                return {field["name"]: field for field in found["input"]}
+    return {}
+
+
+def run_call(
+    out: Output,
+    operation: str,
+    words: Sequence[str],
+    *,
+    save: Path | None,
+    target: str,
+    timeout_s: float | None,
+    session: bool,
+    explain: bool,
+    full: bool,
+    approve: bool,
+) -> int:
+    """Run one operation and show what came of it."""
+    home = Home.locate()
+    with connect(home) as client:
+        fields = fields_of(client.call("capabilities"), operation)
+
+        def take(path: Path) -> dict[str, Any]:
+            return upload(client, path, lambda part: out.progress(f"{path.name} {part * 100:.0f} %"))
+
+        request: dict[str, Any] = {"operation": operation, "args": parse_arguments(words, fields, take)}
+        if target:
+            request["target"] = target
+        if explain:
+            return _explain(out, client, request)
+        if session:
+            value = client.call("call", {**request, "timeout_ms": int((timeout_s or 10) * 1000)})
+            out.result({"ok": True, "value": value}, *value_lines(value))
+            return EXIT_DONE
+        if timeout_s is not None:
+            request["deadline_ms"] = int(time.time() * 1000 + timeout_s * 1000)
+        job = _submit(out, home, client, {**request, "full": full, "wait": True}, approve)
+        if job["state"] != "succeeded":
+            return _failed(out, job)
+        saved = _save(client, job, save)
+        lines = value_lines(job["value"]) + ([f"Saved {saved['bytes']} bytes to {saved['path']}."] if saved else [])
+        out.result({"ok": True, **job, **({"saved": saved} if saved else {})}, *lines)
+    return EXIT_DONE
+
+
+def _submit(out: Output, home: Home, client: ControlClient, request: dict[str, Any], approve: bool) -> dict[str, Any]:
+    stream = client.stream("submit", request)
+    while True:
+        try:
+            event: dict[str, Any] = next(stream)
+        except StopIteration as end:
+            job: dict[str, Any] = end.value
+            out.clear()
+            return job
+        state = event.get("state", "")
+        if state == "waiting_approval":
+            if not (approve and is_coordinator(home)):
+                hint = "The owner answers with kindmesh review on the coordinator; the job waits meanwhile."
+                raise NeedsApproval(f"{request['operation']} needs the owner's yes", hint=hint)
+            _answer(out, home, event["request"])
+        elif event.get("fraction") is not None:
+            out.progress(f"{request['operation']} {event['fraction'] * 100:.0f} % {event.get('text', '')}")
+        elif state in _STATES:
+            where = f" on {event['device_name']}" if event.get("device_name") else ""
+            out.progress(f"{request['operation']}: {_STATES[state]}{where}")
+
+
+def _failed(out: Output, job: dict[str, Any]) -> int:
+    error = job.get("error") or {"code": "JOB", "message": f"{job['operation']} {job['state']}", "hint": ""}
+    wire = WireError(error["code"], error["message"], error.get("hint", ""), error.get("field", ""))
+    raised = error_from_wire(wire)
+    if out.as_json:
+        out.result({"ok": False, **job})
+    else:
+        out.trouble(raised)
+        out.note(f"Its story: kindmesh jobs {job['job']}")
+    if job["state"] == "uncertain":
+        return exit_code(Uncertain())
+    return exit_code(raised)
+
+
+def _save(client: ControlClient, job: dict[str, Any], save: Path | None) -> dict[str, Any] | None:
+    if save is None:
+        return None
+    artifacts = [value for value in job["value"].values() if isinstance(value, dict) and "artifact" in value]
+    if not artifacts:
+        raise InvalidInput("this operation gave no file to save", field="save")
+    written = download(client, artifacts[0], job["job"], save)
+    return {"path": str(save), "bytes": written, "artifact": artifacts[0]["artifact"]}
+
+
+def value_lines(value: dict[str, Any]) -> list[str]:
+    """A result for people: long text on its own, artifacts by size, the rest as `name: value`."""
+    lines: list[str] = []
+    for name, item in value.items():
+        if isinstance(item, dict) and "artifact" in item:
+            lines.append(f"{name}: {item['artifact']} ({item.get('size_bytes', '?')} bytes)")
+        elif isinstance(item, str) and (len(item) > 60 or "\n" in item):
+            lines += [f"{name}:", *(f"  {line}" for line in item.splitlines())]
+        elif isinstance(item, list) and len(item) > 4:
+            lines.append(f"{name}: {len(item)} items (all of them with --json)")
+        else:
+            lines.append(f"{name}: {item}")
+    return lines
+
+
+def _explain(out: Output, client: ControlClient, request: dict[str, Any]) -> int:
+    """Every candidate with its score, and why not."""
+    explained: dict[str, Any] = client.call("explain", request)
+    lines = []
+    for candidate in explained["candidates"]:
+        if candidate.get("why_not"):
+            lines.append(f"{candidate['device_name']:<16} no: {candidate['why_not']}")
+        else:
+            parts = ", ".join(f"{name} {value:+.2f}" for name, value in candidate["parts"].items())
+            lines.append(f"{candidate['device_name']:<16} {candidate['score']:.3f}  ({parts})")
+    out.result(explained, *lines)
+    return EXIT_DONE
+
+
+# The owner's yes.
+
+
+def _answer(out: Output, home: Home, request: bytes) -> bool:
+    """Show exactly what will be signed, ask, sign, hand in; True when it was allowed."""
+    from kindmesh.coordinator.cli.passphrase import ask_passphrase
+    from kindmesh.coordinator.owner import unlock_owner
+    from kindmesh.protocol.codec import decode
+    from kindmesh.protocol.policy import ApprovalRequest, describe_request
+    from kindmesh.protocol.signed import signed_to_bytes
+
+    out.clear()
+    fence = "-" * 72
+    shown = [fence, *describe_request(decode(ApprovalRequest, request)), fence]
+    sys.stderr.write("\n".join(["May this be done, once?", *shown, "yes or no: "]))
+    sys.stderr.flush()
+    allow = sys.stdin.readline().strip().lower() in ("y", "yes")
+    owner = unlock_owner(home, ask_passphrase())
+    approval = owner.sign_approval(request, allow=allow)
+    with connect(home) as second:
+        second.call("approve", {"approval": signed_to_bytes(approval)})
+    return allow
+
+
+def run_review(out: Output, job: str) -> int:
+    """What waits for the owner's yes; with a job, answer it (without: all, one after the other)."""
+    home = Home.locate()
+    with connect(home, timeout_ms=10_000) as client:
+        waiting: list[dict[str, Any]] = client.call("approvals")
+    chosen = [one for one in waiting if not job or one["job"] == job]
+    if job and not chosen:
+        raise InvalidInput(f"{job} does not wait for an answer", field="job", hint="kindmesh review lists what does.")
+    if out.as_json and not job:
+        for one in waiting:
+            out.result({key: value for key, value in one.items() if key != "request"})
+        return EXIT_DONE
+    if not chosen:
+        out.result({"ok": True, "waiting": 0}, "Nothing waits for an answer.")
+        return EXIT_DONE
+    if not is_coordinator(home):
+        out.note("The owner's key is on the coordinator: answer there.")
+        return EXIT_REFUSED
+    answered = [(one["job"], _answer(out, home, one["request"])) for one in chosen]
+    for job_id, allowed in answered:
+        out.result({"ok": True, "job": job_id, "allowed": allowed}, f"{job_id}: {'allowed' if allowed else 'refused'}.")
+    return EXIT_DONE
+
+
+__all__ = ["fields_of", "run_call", "run_review", "value_lines"]

@@ -1,0 +1,198 @@
+"""The commands and their options; what they do is in the modules next to this one, imported when they run.
+
+Every command takes `--json`. A `KindmeshError` becomes one sentence with a hint (or one JSON object) and an exit code
+(see `output`); a person never sees a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
+from kindmesh.protocol.errors import KindmeshError
+
+app = typer.Typer(
+    name="kindmesh",
+    help="Turn the devices you already own into one careful, local-first assistant.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+
+
+def _run(as_json: bool, command: Callable[[Output], int]) -> None:
+    out = Output(as_json)
+    try:
+        code = command(out)
+    except KindmeshError as error:
+        code = out.trouble(error)
+    except KeyboardInterrupt:
+        out.clear()
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
+    owner: Annotated[str, typer.Option(help="What to call the owner.")] = "owner",
+    kit: Annotated[Path | None, typer.Option(help="Where to put the recovery kit.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a new mesh, with this device as its coordinator."""
+    from kindmesh.coordinator.cli.setup_commands import run_init
+
+    _run(as_json, lambda out: run_init(out, name, owner, kit))
+
+
+@app.command()
+def up(
+    listen: Annotated[str, typer.Option(help="host:port to listen at; default from config.toml.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Run Kindmesh on this device until it is told to stop (Ctrl-C)."""
+    from kindmesh.coordinator.cli.setup_commands import run_up
+
+    _run(as_json, lambda out: run_up(out, listen))
+
+
+@app.command()
+def pair(
+    minutes: Annotated[float, typer.Option(help="How long the window is open, at most 15.")] = 5.0,
+    role: Annotated[str, typer.Option(help="node or bridge.")] = "node",
+    save: Annotated[Path | None, typer.Option(help="Also save the QR code (.png or .svg).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let another device in: shows a QR code, asks you about whoever knocks."""
+    from kindmesh.coordinator.cli.setup_commands import run_pair
+
+    _run(as_json, lambda out: run_pair(out, minutes, role, save))
+
+
+@app.command()
+def join(
+    text: Annotated[str, typer.Argument(help="The text of the invitation; - reads it from standard input.")],
+    name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Join the mesh that an invitation is for."""
+    from kindmesh.coordinator.cli.setup_commands import run_join
+
+    _run(as_json, lambda out: run_join(out, text, name))
+
+
+@app.command()
+def nodes(as_json: Json = False) -> None:
+    """List the devices: state, when last seen, load, battery, heat."""
+    from kindmesh.coordinator.cli.mesh_commands import run_nodes
+
+    _run(as_json, run_nodes)
+
+
+@app.command()
+def capabilities(as_json: Json = False) -> None:
+    """List what the devices can do, and what is missing for the rest."""
+    from kindmesh.coordinator.cli.mesh_commands import run_capabilities
+
+    _run(as_json, run_capabilities)
+
+
+@app.command()
+def call(
+    operation: Annotated[str, typer.Argument(help="For instance speech.render.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the file that comes out.")] = None,
+    on: Annotated[str, typer.Option(help="The device's name or id; default: the best one.")] = "",
+    timeout: Annotated[float | None, typer.Option(help="Seconds until it is given up.")] = None,
+    session: Annotated[bool, typer.Option("--session", help="A quick read-only call, not kept as a job.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which device would do it, and why.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Survive a power cut, not only a crash.")] = False,
+    ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask here when the owner's yes is needed.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run one operation, wherever it is served best.
+
+    Example: kindmesh call speech.render text="Good morning" --save morning.wav
+    """
+    from kindmesh.coordinator.cli.call_commands import run_call
+
+    _run(
+        as_json,
+        lambda out: run_call(
+            out, operation, arguments or [], save=save, target=on, timeout_s=timeout, session=session,
+            explain=explain, full=full, approve=ask,
+        ),
+    )  # fmt: skip
+
+
+@app.command()
+def jobs(
+    job: Annotated[str, typer.Argument(help="A job's id: shows its whole story.")] = "",
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    state: Annotated[str, typer.Option(help="Only those in this state.")] = "",
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the job.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List recent jobs, or show one: who did what, where and why, under which permit, how long."""
+    from kindmesh.coordinator.cli.mesh_commands import run_cancel, run_jobs
+
+    _run(as_json, lambda out: run_cancel(out, job) if cancel else run_jobs(out, job, limit, state))
+
+
+@app.command()
+def review(
+    job: Annotated[str, typer.Argument(help="The job to answer; default: all that wait.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Answer what waits for the owner's yes."""
+    from kindmesh.coordinator.cli.call_commands import run_review
+
+    _run(as_json, lambda out: run_review(out, job))
+
+
+@app.command()
+def stop(
+    reset: Annotated[bool, typer.Option("--reset", help="Let this device act again.")] = False,
+    reason: Annotated[str, typer.Option(help="Shown on the devices.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Halt motion, actuation and speech on every device, at once. Alerts go on."""
+    from kindmesh.coordinator.cli.mesh_commands import run_stop
+
+    _run(as_json, lambda out: run_stop(out, reset, reason))
+
+
+@app.command()
+def revoke(
+    device: Annotated[str, typer.Argument(help="The device's name or id.")],
+    as_json: Json = False,
+) -> None:
+    """Remove a device from the mesh."""
+    from kindmesh.coordinator.cli.mesh_commands import run_revoke
+
+    _run(as_json, lambda out: run_revoke(out, device))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is wrong and what to do about it."""
+    from kindmesh.coordinator.cli.doctor import run_doctor
+
+    _run(as_json, run_doctor)
+
+
+def main() -> None:
+    """Entry point of the `kindmesh` command."""
+    sys.exit(app())
+
+
+__all__ = ["app", "main"]
