@@ -110,6 +110,7 @@ def capabilities(as_json: Json = False) -> None:
 def call(
     operation: Annotated[str, typer.Argument(help="For instance speech.render.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")] = None,
+    *,
     save: Annotated[Path | None, typer.Option(help="Save the file that comes out.")] = None,
     on: Annotated[str, typer.Option(help="The device's name or id; default: the best one.")] = "",
     timeout: Annotated[float | None, typer.Option(help="Seconds until it is given up.")] = None,

@@ -156,13 +156,14 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
     owner = unlock_owner(home, ask_passphrase())
     client, answers = connect(home), connect(home)
     paired = False
+    closing: dict[str, Any] = {}
     with client, answers:
         stream = client.stream("pair.open", {"ttl_ms": int(minutes * 60_000), "role": role})
         while True:
             try:
                 event: dict[str, Any] = next(stream)
             except StopIteration as end:
-                closing: dict[str, Any] = end.value
+                closing = end.value
                 break
             kind = event["event"]
             if kind == "window":
