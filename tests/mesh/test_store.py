@@ -120,7 +120,7 @@ async def test_who_comes_during_a_sync_waits_for_the_next_one(path: Path) -> Non
 
 
 async def test_callbacks_are_told_in_the_turn_of_the_commit(path: Path) -> None:
-    store = Store.open(path, SCHEMA)
+    store = Store.open(path, SCHEMA, sync="inline")
     told: list[KindmeshError | None] = []
     store.after_commit(told.append)
     assert told == [None], "nothing pending: at once"

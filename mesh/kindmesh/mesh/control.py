@@ -19,8 +19,9 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -74,7 +75,8 @@ class Call:
         self._connection.send(pack(Reply(self.id, "event", payload)))
 
 
-Handler: TypeAlias = Callable[[Any, Call], Awaitable[Any]]
+Handler: TypeAlias = Callable[[Any, Call], Coroutine[Any, Any, Any] | asyncio.Future[Any]]
+"""Takes params and the call. An `async def`, or, where every microsecond counts, a function that returns a future."""
 
 
 class ControlServer:
@@ -178,7 +180,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: ControlServer) -> None:
         self._server = server
         self._unframer = Unframer()
-        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.tasks: dict[int, asyncio.Future[Any]] = {}
         self.transport: asyncio.Transport
         self.peer: Peer
         self._loop = asyncio.get_running_loop()
@@ -233,24 +235,50 @@ class _Connection(asyncio.Protocol):
         except KindmeshError as error:
             self.send(pack_error(request.id, error))
             return
-        task = self._loop.create_task(self._run(handler, request))
+        result = handler(request.params, Call(self, request))
+        if isinstance(result, asyncio.Future):
+            task = result
+            task.add_done_callback(partial(self._answer, request))
+        else:
+            task = self._loop.create_task(self._run(request, result))
+            task.add_done_callback(partial(self._check, request))
         self.tasks[request.id] = task
-        task.add_done_callback(lambda done: self._done(request, done))
 
-    async def _run(self, handler: Handler, request: Request) -> None:
+    async def _run(self, request: Request, work: Coroutine[Any, Any, Any]) -> None:
+        """Answer in the same turn in which the handler ends."""
         try:
-            result = await handler(request.params, Call(self, request))
-            self.send(pack(Reply(request.id, "ok", result)))
+            result = await work
         except KindmeshError as error:
             self.send(pack_error(request.id, error))
+        else:
+            self._reply(request, result)
 
-    def _done(self, request: Request, task: asyncio.Task[None]) -> None:
+    def _answer(self, request: Request, future: asyncio.Future[Any]) -> None:
+        if self._check(request, future):
+            self._reply(request, future.result())
+
+    def _reply(self, request: Request, result: Any) -> None:
+        try:
+            self.send(pack(Reply(request.id, "ok", result)))
+        except FrameTooLarge as error:
+            self.send(pack_error(request.id, error))
+        except TypeError as error:
+            _log.error("control result is not plain data", exc_info=error, extra={"method": request.method})
+            self.send(pack_error(request.id, InternalError()))
+
+    def _check(self, request: Request, done: asyncio.Future[Any]) -> bool:
+        """Forget the request; when it did not end well and has no answer yet, answer why."""
         del self.tasks[request.id]
-        if task.cancelled():
+        if done.cancelled():
             self.send(pack_error(request.id, Interrupted("Kindmesh stopped before this was done.")))
-        elif (error := task.exception()) is not None:
+            return False
+        error = done.exception()
+        if isinstance(error, KindmeshError):
+            self.send(pack_error(request.id, error))
+        elif error is not None:
             _log.error("control handler failed", exc_info=error, extra={"method": request.method})
             self.send(pack_error(request.id, InternalError()))
+        return error is None
 
     def _end(self, error: KindmeshError) -> None:
         self.send(pack_error(0, error))

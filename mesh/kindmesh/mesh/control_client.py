@@ -1,8 +1,8 @@
 """Asking a running Kindmesh on this machine, from a program that waits: plain sockets, no event loop, quick to import.
 
 `ControlClient` connects when it is first used and keeps the connection. One request at a time: `call` returns the
-result, `stream` yields events as they come and returns the result. The error that the other side replied is raised as if
-it had happened here. Closing the connection in the middle of a request cancels it over there.
+result, `stream` yields events as they come and returns the result. The error that the other side replied is raised as
+if it had happened here. Closing the connection in the middle of a request cancels it over there.
 """
 
 from __future__ import annotations
