@@ -65,6 +65,8 @@ _NOW = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _EVENTS = int(zmq.EVENTS)
 _POLLIN = int(zmq.POLLIN)
+_CURVE_OVERHEAD = 64
+"""More than what encryption adds to a frame; libzmq measures frames before it decrypts them."""
 _EVENT = struct.Struct("=HI")
 _HERE_I_AM = [b""]
 _USER_ID = b"User-Id"
@@ -191,7 +193,7 @@ class _End:
         self._socket = socket = hub.context.socket(kind)
         for option, value in (
             (zmq.LINGER, 0),
-            (zmq.MAXMSGSIZE, FRAME_MAX),
+            (zmq.MAXMSGSIZE, FRAME_MAX + _CURVE_OVERHEAD),
             (zmq.SNDHWM, self._transport.high_water),
             (zmq.RCVHWM, self._transport.high_water),
             (zmq.HEARTBEAT_IVL, 2_000),
@@ -249,9 +251,22 @@ class _End:
         """Read up to `TURN` messages; True if nothing was left."""
         raise NotImplementedError
 
+    def _begin(self, frame: bytes, flags: int) -> None:
+        """Send the first frame of a message; `zmq.Again` if there is really no room."""
+        try:
+            self._send(frame, flags)
+        except zmq.Again:
+            # libzmq looks at acknowledgements now and then only; reading EVENTS makes it look.
+            self._look()
+            try:
+                self._send(frame, flags)
+            except zmq.Again:
+                self._look()
+                raise
+
     def _look(self) -> None:
-        """Read again if something is there: its signal may have been swallowed."""
-        if self._later is None and _readable(self._socket):
+        """Read EVENTS, and read messages if there are any: their signal may have been swallowed."""
+        if _readable(self._socket) and self._later is None:
             self._later = self._loop.call_soon(self._drain)
 
 
@@ -293,7 +308,7 @@ class ZmqListener(_End):
         if session is None or not self._admit(hop_key):
             raise PeerUnreachable("no device with this key is connected")
         try:
-            self._send(session.route, _MORE)
+            self._begin(session.route, _MORE)
         except zmq.Again:
             raise BackPressure("the link to this device is full") from None
         except zmq.ZMQError:
@@ -412,17 +427,18 @@ class ZmqChannel(_End):
         if self._hub is None:
             raise TransportClosed("this channel is not open")
         last, broken = len(frames) - 1, False
-        for index, frame in enumerate(frames):
+        try:
+            self._begin(frames[0], _MORE if last else _NOW)
+        except zmq.Again:
+            if self.connected:
+                raise BackPressure("the link is full") from None
+            raise PeerUnreachable(f"{self.address} is not connected: {self._reason}") from None
+        for index in range(1, last + 1):
             try:
-                self._send(frame, _MORE if index < last else _NOW)
+                self._send(frames[index], _MORE if index < last else _NOW)
             except zmq.Again:
-                if index:
-                    # The link broke in mid-message. libzmq drops the rest, but it has to get the rest.
-                    broken = True
-                elif self.connected:
-                    raise BackPressure("the link is full") from None
-                else:
-                    raise PeerUnreachable(f"{self.address} is not connected: {self._reason}") from None
+                # The link broke in mid-message. libzmq drops the rest, but it has to be given the rest.
+                broken = True
         if broken:
             raise PeerUnreachable(f"the link to {self.address} broke")
         self._sent(size)
