@@ -1,4 +1,4 @@
-"""What a permit costs Medulla, by hand: `.venv/bin/python tests/benchmarks/bench_medulla.py [--requests N] [--batch N]`.
+"""What a permit costs Medulla. By hand: `.venv/bin/python tests/benchmarks/bench_medulla.py [--batch N]`.
 
 Runs the real process on a mesh made for it, sends requests in batches over its socket, and reads its own CPU time
 (user and system, from /proc/PID/stat) before and after: decode, rules, signature, log, commit, encode, socket.

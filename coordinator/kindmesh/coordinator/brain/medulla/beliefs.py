@@ -136,12 +136,10 @@ class Beliefs:
         """Take over the advert of a member (the caller checked that its author is one)."""
         advert = open_advert(signed, self.certificates[signed.author][0].ed_pub)
         self.check_mesh(advert.mesh)
-        if advert.device != signed.author:
-            raise WrongDestination("the advert speaks of another device")
-        operations = [operation for offer in advert.offers for operation in offer.manifest.operations]
-        effects: dict[str, int] = {}
-        for operation in operations:
-            effects[operation.name] = effects.get(operation.name, 0) | operation.effects
+        manifests = [offer.manifest for offer in advert.offers]
+        effects = {
+            operation.name: operation.effects for manifest in manifests for operation in manifest.operations
+        }
         self.offers[signed.author] = Offers((advert.boot, advert.version), effects)
         return advert
 

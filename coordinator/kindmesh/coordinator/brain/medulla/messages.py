@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, OptionalTimeId, TimeId, Word
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.permit import Isolation
@@ -39,16 +40,16 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     `effects` are what the planner adds to what the device declares; they can only add. `principal` names who asked.
     """
 
-    run_id: bytes
-    step: int
-    job_id: bytes
-    operation: str
-    target: bytes
-    args: bytes
-    epoch: int
-    principal: str
-    effects: int = 0
-    parent: bytes = b""
+    run_id: TimeId
+    step: Count
+    job_id: TimeId
+    operation: Word
+    target: KeyId
+    args: Arguments
+    epoch: Count
+    principal: Word
+    effects: Effects = 0
+    parent: OptionalTimeId = b""
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
@@ -66,7 +67,7 @@ class Approve(msgspec.Struct, array_like=True, frozen=True):
     """A signed `Approval`; `epoch` of the attempt the permit shall be for, if it rose since the question was asked."""
 
     approval: Signed
-    epoch: int = 0
+    epoch: Count = 0
 
 
 class Issue(msgspec.Struct, array_like=True, frozen=True):

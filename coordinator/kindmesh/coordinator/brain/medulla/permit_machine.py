@@ -19,7 +19,7 @@ from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
 from kindmesh.protocol.codec import decode, decode_value, encode
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.errors import Busy, InvalidInput, PermitExpired, PermitMismatch, PermitUsed
-from kindmesh.protocol.ids import KEY_ID, TIME_ID
+from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PERMIT_TTL_MS
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
@@ -34,10 +34,11 @@ def request_permit(beliefs: Beliefs, request: PermitRequest, now_ms: int, fresh:
     """Method `permit`.
 
     Raises:
-        InvalidInput: a field that cannot be (named).
+        InvalidInput: `parent` is no id.
         Busy: too many questions wait already.
     """
-    _check_request(request)
+    if len(request.parent) not in (0, TIME_ID):
+        raise InvalidInput("parent is no permit's id", field="parent")
     case = _case(beliefs, request, now_ms, approved=False)
     judgement = judge(case)
     if judgement.answer == "allow":
@@ -78,21 +79,6 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     if judgement.answer == "allow":
         return answered + _allow(beliefs, request, case, now_ms, permit_id=fresh, approval_id=request_id)
     return answered + _refuse(beliefs, request, judgement, now_ms)
-
-
-def _check_request(request: PermitRequest) -> None:
-    for name, value, sizes in (
-        ("run_id", request.run_id, (TIME_ID,)),
-        ("job_id", request.job_id, (TIME_ID,)),
-        ("target", request.target, (KEY_ID,)),
-        ("parent", request.parent, (0, TIME_ID)),
-    ):
-        if len(value) not in sizes:
-            raise InvalidInput(f"{name} has {len(value)} bytes", field=name)
-    if not 0 <= request.effects < 256 or request.epoch < 0 or request.step < 0:
-        raise InvalidInput("effects, epoch or step are out of range", field="effects")
-    if len(request.args) > ARGUMENTS_MAX or len(request.principal) > 200:
-        raise InvalidInput("the arguments or the principal are too long", field="args")
 
 
 def _case(beliefs: Beliefs, request: PermitRequest, now_ms: int, *, approved: bool) -> Case:

@@ -116,7 +116,11 @@ def isolated(case: Case) -> Finding | None:
 
 
 def policy(case: Case) -> Finding | None:
-    """The owner's policy; what it asks about, the owner's own signed yes settles."""
+    """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
+    or `member` denies) it does not judge.
+    """
+    if case.declared is None:
+        return None
     words = ", ".join(effect_names(case.effects))
     if case.policy == "deny":
         return Finding("policy", "deny", f"the owner's policy forbids {case.operation} ({words})")
