@@ -1,0 +1,226 @@
+"""The rules of how it goes on and ends: results, devices that come and go, time, cancelling. See `machine`."""
+
+from __future__ import annotations
+
+from kindmesh.coordinator.heart.machine_job import (
+    ELSEWHERE,
+    GRACE_MS,
+    LOSSES_MAX,
+    RECONNECT_MS,
+    REFUSALS_MAX,
+    RESEND_MS,
+    Job,
+)
+from kindmesh.coordinator.heart.machine_words import (
+    AckResult,
+    CancelAsked,
+    DeadlinePassed,
+    DeviceBack,
+    DeviceLost,
+    Ended,
+    Finish,
+    Instruction,
+    Place,
+    Restarted,
+    ResultArrived,
+    RetryDue,
+    ScheduleRetry,
+    SendCancel,
+)
+
+
+def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
+    """A device says how it ended; only the current attempt counts."""
+    ack = AckResult(event.device, event.epoch)
+    if not job.is_current(event.device, event.epoch):
+        job.older.pop(event.device, None)
+        job.note(now_ms, "late result", event.device, event.outcome)
+        return [ack]
+    job.note(now_ms, "result", event.device, event.code or event.outcome)
+    if not event.begun and event.code in ELSEWHERE:
+        return [ack, *refused_to_begin(job, event, now_ms)]
+    outcome = event.outcome
+    if outcome == "failed" and event.code == "CANCELLED":
+        outcome = "cancelled"
+    if outcome in ("cancelled", "interrupted"):
+        return [ack, *broken_off(job, outcome, now_ms)]
+    if outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
+        return [ack, *job.finish(now_ms, Finish("expired", take=True))]
+    ended: Ended = "succeeded" if outcome == "succeeded" else "failed" if outcome == "failed" else "uncertain"
+    return [ack, *job.finish(now_ms, Finish(ended, take=True))]
+
+
+def refused_to_begin(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
+    """It was not begun; another try is safe, except where another copy of this attempt may still begin."""
+    if not job.movable and job.sends > 1:
+        job.state = "placed"
+        return [ScheduleRetry(now_ms + job.backoff())]
+    if job.cancel_by:
+        return job.finish(now_ms, _cancelled(job.cancel_by))
+    if job.overdue:
+        return job.finish(now_ms, Finish("expired", take=True))
+    job.refusals += 1
+    if event.code != "BUSY" and job.refusals >= REFUSALS_MAX:
+        return job.finish(now_ms, Finish("failed", take=True))
+    job.avoid = event.device
+    job.take("none")
+    job.state = "queued"
+    return [ScheduleRetry(now_ms + job.backoff())]
+
+
+def broken_off(job: Job, outcome: str, now_ms: int) -> list[Instruction]:
+    """The device stopped working on it and says that nothing was changed."""
+    if job.cancel_by:
+        return job.finish(now_ms, _cancelled(job.cancel_by))
+    if job.overdue:
+        return job.finish(now_ms, _late("it was stopped at its deadline"))
+    if job.movable:
+        return again(job, now_ms)
+    if outcome == "interrupted":
+        return job.finish(now_ms, _unknown("the device was interrupted while doing it"))
+    return job.finish(now_ms, Finish("cancelled", take=True))
+
+
+def again(job: Job, now_ms: int) -> list[Instruction]:
+    """Free the lease of a job that may be done again, and place it elsewhere."""
+    job.losses += 1
+    if job.losses >= LOSSES_MAX:
+        message = f"{job.losses} attempts ended without a result"
+        return job.finish(now_ms, Finish("failed", False, "INTERRUPTED", message, "Look at the devices named."))
+    job.lease, job.state, job.avoid, job.asking = "freed", "queued", job.device, False
+    return [Place(job.device)]
+
+
+def on_lost(job: Job, event: DeviceLost, now_ms: int) -> list[Instruction]:
+    """A device is away."""
+    if event.device != job.device or job.state == "waiting_device":
+        return []
+    if job.lease == "sent":
+        job.note(now_ms, "lost", event.device)
+        return part_from_device(job, now_ms)
+    if job.lease == "chosen" and job.state == "queued":
+        job.note(now_ms, "lost", event.device)
+        job.take("none")
+        job.avoid = event.device
+        return [Place(event.device)]
+    return []
+
+
+def part_from_device(job: Job, now_ms: int) -> list[Instruction]:
+    """The device that may be doing it is away."""
+    if job.cancel_by and not job.effectful:
+        return job.finish(now_ms, _cancelled(job.cancel_by))
+    if job.overdue:
+        return job.finish(now_ms, too_late(job))
+    if job.movable and not job.cancel_by:
+        return again(job, now_ms)
+    job.state, job.why, job.asking = "waiting_device", "its device is away with it", False
+    job.note(now_ms, "waiting", job.device, job.why)
+    return []
+
+
+def on_back(job: Job, event: DeviceBack, now_ms: int) -> list[Instruction]:
+    """A device is here (again): it gets its jobs again, and hears which of its old ones moved."""
+    if event.device == job.device:
+        if job.lease in ("sent", "freed") and job.state != "waiting_approval":
+            return rejoin(job, now_ms)
+        return []
+    instructions: list[Instruction] = []
+    if event.device in job.older:
+        instructions.append(SendCancel(event.device, job.older.pop(event.device)))
+    if job.wants_place:
+        instructions.append(Place(job.avoid))
+    return instructions
+
+
+def rejoin(job: Job, now_ms: int) -> list[Instruction]:
+    """Same attempt, sent again: a device that has it answers from its journal."""
+    job.note(now_ms, "back", job.device)
+    job.lease, job.state = "sent", "placed"
+    if not job.permitted:
+        return job.ask_again()
+    instructions = job.send(now_ms)
+    if job.cancel_by:
+        instructions.append(SendCancel(job.device, job.epoch))
+    return instructions
+
+
+def on_retry(job: Job, event: RetryDue, now_ms: int) -> list[Instruction]:
+    """Time for the next try of whatever the job waits for."""
+    if job.state == "placed" and not job.overdue:
+        if job.cancel_by:
+            return [SendCancel(job.device, job.epoch), ScheduleRetry(now_ms + RESEND_MS)]
+        return job.send(now_ms) if job.permitted else job.ask_again()
+    if job.state == "queued" and job.lease == "chosen":
+        return job.ask_again()
+    return [Place(job.avoid)] if job.wants_place else []
+
+
+def on_deadline(job: Job, event: DeadlinePassed, now_ms: int) -> list[Instruction]:
+    """Too late: a working device is told to stop and gets a moment to report."""
+    if now_ms < job.deadline_ms:
+        return []
+    if job.lease == "sent" and job.state != "waiting_device" and not job.overdue:
+        job.overdue = True
+        job.note(now_ms, "overdue", job.device)
+        return [SendCancel(job.device, job.epoch), ScheduleRetry(job.deadline_ms + GRACE_MS)]
+    if job.overdue and now_ms < job.deadline_ms + GRACE_MS:
+        return []
+    return job.finish(now_ms, too_late(job))
+
+
+def too_late(job: Job) -> Finish:
+    """How a job ends whose time is up."""
+    if job.lease in ("sent", "freed"):
+        if job.effectful:
+            return _unknown("its device did not report back in time")
+        return _cancelled(job.cancel_by) if job.cancel_by else _late("its device did not report back in time")
+    if job.state == "waiting_approval":
+        return Finish("expired", False, "NEEDS_APPROVAL", "nobody approved it in time", "Start it again.")
+    if job.state == "waiting_device":
+        return Finish("expired", False, "NO_DEVICE_ABLE", f"no device could do it in time: {job.why}")
+    return _late(job.why or ("the reviewer did not answer" if job.gone_noted else "it waited too long"))
+
+
+def on_cancel(job: Job, event: CancelAsked, now_ms: int) -> list[Instruction]:
+    """Not wanted any more; what may have begun ends when its device says so."""
+    job.note(now_ms, "cancel asked", b"", event.by)
+    if job.lease in ("none", "chosen"):
+        return job.finish(now_ms, _cancelled(event.by))
+    away = job.lease == "freed" or job.state == "waiting_device"
+    if away and not job.effectful:
+        return job.finish(now_ms, _cancelled(event.by))
+    if job.lease == "freed":
+        return job.finish(now_ms, _unknown("it was cancelled while its device was away"))
+    job.cancel_by = event.by
+    return [] if away else [SendCancel(job.device, job.epoch)]
+
+
+def on_restarted(job: Job, event: Restarted, now_ms: int) -> list[Instruction]:
+    """The machine is new, the job is not: devices get time to come back before anything moves."""
+    job.note(now_ms, "restarted")
+    job.permitted = event.has_permit
+    if job.state == "waiting_approval":
+        return [ScheduleRetry(job.deadline_ms)]
+    if job.state == "placed":
+        return [ScheduleRetry(now_ms + RECONNECT_MS)]
+    return [Place()]
+
+
+def _cancelled(by: str) -> Finish:
+    return Finish("cancelled", False, "CANCELLED", f"it was cancelled by {by}")
+
+
+def _late(why: str) -> Finish:
+    return Finish("expired", False, "DEADLINE_EXCEEDED", f"it took longer than allowed: {why}")
+
+
+def _unknown(why: str) -> Finish:
+    return Finish(
+        "uncertain", False, "UNCERTAIN", f"nobody can know whether it happened: {why}",
+        "Look whether it happened, then decide.",
+    )  # fmt: skip
+
+__all__ = [
+    "on_back", "on_cancel", "on_deadline", "on_lost", "on_restarted", "on_result", "on_retry", "part_from_device",
+]  # fmt: skip
