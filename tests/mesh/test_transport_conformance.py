@@ -435,3 +435,20 @@ async def test_one_transport_can_listen_and_dial_and_be_used_again(
         await channel.close()
         await listener.close()
         phone.links.clear()
+
+
+async def test_an_address_is_free_as_soon_as_its_listener_is_closed(
+    world: World, desk: Inbox, phone: Inbox
+) -> None:
+    device = world.device()
+    listener = device.listen(world.address, SERVER, world.admit)
+    await listener.start(desk.receive)
+    channel = device.dial(listener.address, SERVER.public, CLIENT)
+    await channel.start(phone.receive, phone.linked)
+    for _ in range(3):
+        await until(lambda: channel.connected)
+        await listener.close()
+        listener = device.listen(listener.address, SERVER, world.admit)
+        await listener.start(desk.receive)
+    await channel.close()
+    await listener.close()
