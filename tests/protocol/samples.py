@@ -1,0 +1,408 @@
+"""One small household in which nothing is random: what the golden vectors and many tests are made of.
+
+Every key's seed is SHA-256 of `kindmesh-vector-` and its name, every time is `NOW` or near it, every id counts up.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kindmesh.protocol.certificate import (
+    Certificate,
+    Kind,
+    Membership,
+    MeshBundle,
+    Renewal,
+    RevocationList,
+    Roster,
+    open_bundle,
+    sign_certificate,
+    sign_renewal,
+    sign_revocations,
+    sign_roster,
+)
+from kindmesh.protocol.codec import encode, encode_value
+from kindmesh.protocol.crypto import CurveKey, SigningKey, sha256
+from kindmesh.protocol.enrol import (
+    DEVICE_DOMAIN,
+    DONE_DOMAIN,
+    ENROL_VERSION,
+    EnrolChallenge,
+    EnrolClosed,
+    EnrolDone,
+    EnrolGranted,
+    EnrolHello,
+    EnrolPending,
+    EnrolProof,
+    EnrolRefused,
+    Invitation,
+    OfferSummary,
+    proof_mac,
+    transcript,
+)
+from kindmesh.protocol.envelope import envelope_hash, make_envelope
+from kindmesh.protocol.errors import EnrolmentRefused, PermitMissing, error_to_wire
+from kindmesh.protocol.ids import key_id, new_id
+from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, PERMIT_TTL_MS
+from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
+from kindmesh.protocol.messages import (
+    ArtifactData,
+    ArtifactGet,
+    Call,
+    CallReply,
+    Heartbeat,
+    Hello,
+    Job,
+    JobAccepted,
+    JobCancel,
+    JobProgress,
+    JobResult,
+    MessageType,
+    NodeFacts,
+    Relay,
+    Reply,
+    Request,
+    ResultTaken,
+    SessionType,
+    SignedAdvert,
+    Stop,
+    TrustUpdate,
+    Welcome,
+)
+from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.policy import (
+    Approval,
+    ApprovalRequest,
+    Grant,
+    Policy,
+    Removal,
+    Rule,
+    sign_approval,
+    sign_grant,
+    sign_policy,
+    sign_removal,
+)
+from kindmesh.protocol.session import SessionKeys, derive_session
+from kindmesh.protocol.signed import Signed
+
+NOW: Final = 1_767_225_600_000
+"""2026-01-01 00:00 UTC."""
+KEYS: Final = ("root", "owner", "issuer", "medulla", "desk", "phone", "stranger")
+
+
+def seed(name: str) -> bytes:
+    """32 bytes that belong to `name`."""
+    return sha256(b"kindmesh-vector-" + name.encode())
+
+
+def time_id(number: int) -> bytes:
+    """A 16-byte id made at `NOW`."""
+    return new_id(NOW, number.to_bytes(10, "big"))
+
+
+SIGNING: Final = {name: SigningKey(seed(name)) for name in KEYS}
+CURVE: Final = {name: CurveKey(seed(f"{name}-curve")) for name in ("desk", "phone", "stranger")}
+IDS: Final = {name: key_id(key.public) for name, key in SIGNING.items()}
+MESH: Final = IDS["root"]
+
+
+def certificate(
+    name: str, kind: Kind = "device", roles: tuple[str, ...] = ("node",), serial: int = 1
+) -> Certificate:
+    """What `name` would be certified as."""
+    return Certificate(
+        mesh=MESH,
+        subject=IDS[name],
+        kind=kind,
+        name=name,
+        ed_pub=SIGNING[name].public,
+        curve_pub=CURVE[name].public if kind == "device" else b"",
+        roles=roles,
+        capabilities=("device", "speech") if kind == "device" else (),
+        effects=Effect.READ | Effect.NOTIFY if kind == "device" else 255,
+        not_before_ms=NOW,
+        expires_ms=NOW + CERTIFICATE_LIFETIME_MS,
+        serial=serial,
+    )
+
+
+CERTIFICATES: Final[dict[str, Certificate]] = {
+    "owner": certificate("owner", "person", ("owner",), 1),
+    "issuer": certificate("issuer", "issuer", (), 2),
+    "medulla": certificate("medulla", "medulla", (), 3),
+    "desk": certificate("desk", "device", ("coordinator", "node"), 4),
+    "phone": certificate("phone", "device", ("node",), 5),
+}
+SIGNED: Final[dict[str, Signed]] = {
+    name: sign_certificate(value, SIGNING["root" if name in ("owner", "issuer", "medulla") else "issuer"])
+    for name, value in CERTIFICATES.items()
+}
+BUNDLE: Final = MeshBundle(SIGNING["root"].public, SIGNED["owner"], SIGNED["issuer"], SIGNED["medulla"])
+ROSTER: Final = Roster(MESH, 7, NOW, (SIGNED["desk"], SIGNED["phone"]))
+REVOCATIONS: Final = RevocationList(MESH, 3, NOW, (IDS["stranger"],), (99,))
+RENEWAL: Final = Renewal(MESH, IDS["phone"], 5, NOW)
+SIGNED_ROSTER: Final = sign_roster(ROSTER, SIGNING["issuer"])
+SIGNED_REVOCATIONS: Final = sign_revocations(REVOCATIONS, SIGNING["issuer"])
+SIGNED_RENEWAL: Final = sign_renewal(RENEWAL, SIGNING["phone"])
+
+
+def membership() -> Membership:
+    """What a device of this household believes."""
+    believed = Membership(open_bundle(BUNDLE, MESH))
+    believed.merge_roster(SIGNED_ROSTER)
+    believed.merge_revocations(SIGNED_REVOCATIONS)
+    return believed
+
+
+MANIFEST: Final = Manifest(
+    capability="speech",
+    version="1.0.0",
+    title="Speaks",
+    requires="speech",
+    operations=(
+        Operation(
+            name="speech.render",
+            title="Make speech",
+            input=(
+                Field("text", "text", "What to say", max_length=20),
+                Field("voice", "text", required=False, choices=("en", "de"), default=encode_value("en")),
+                Field("rate", "integer", required=False, minimum=80, maximum=400),
+                Field("gain", "number", required=False, minimum=0, maximum=1.5),
+                Field("loud", "boolean", required=False),
+                Field("image", "artifact", required=False),
+                Field("raw", "bytes", required=False, max_length=4),
+                Field("marks", "list", required=False, minimum=1, maximum=3, items="integer"),
+                Field("extra", "object", required=False),
+            ),
+            output=(Field("audio", "artifact"), Field("length_ms", "integer", minimum=0)),
+            effects=Effect.READ,
+            idempotent=True,
+            data_classes=("text",),
+            limits=Limits(10_000, 2, 65_536, 1_024),
+            ext={"note": encode_value("a reader may ignore this")},
+        ),
+        Operation("speech.say", "Say it", (Field("text", "text"),), (), int(Effect.NOTIFY), False),
+    ),
+)
+ADVERT: Final = Advert(MESH, IDS["phone"], 3, 1, NOW, (Offer(MANIFEST, True, "", 0.75),))
+SIGNED_ADVERT: Final = sign_advert(ADVERT, SIGNING["phone"])
+
+POLICY: Final = Policy(
+    MESH, 2, NOW, (Rule("*", 9, "allow"), Rule("speech.*", 8, "ask"), Rule("speech.say", 8, "deny"))
+)
+GRANT: Final = Grant(
+    mesh=MESH,
+    grant_id=time_id(40),
+    kind="device",
+    name="phone",
+    ed_pub=SIGNING["phone"].public,
+    curve_pub=CURVE["phone"].public,
+    roles=("node",),
+    capabilities=("device", "speech"),
+    effects=9,
+    issued_ms=NOW,
+    expires_ms=NOW + 600_000,
+)
+REMOVAL: Final = Removal(MESH, IDS["stranger"], NOW)
+ARGS: Final = encode_value({"text": "Good morning"})
+REQUEST: Final = ApprovalRequest(
+    mesh=MESH,
+    request_id=time_id(41),
+    run_id=time_id(42),
+    job_id=time_id(43),
+    operation="speech.say",
+    target=IDS["phone"],
+    target_name="phone",
+    args=ARGS,
+    effects=8,
+    principal="owner",
+    reasons=("the policy asks",),
+    issued_ms=NOW,
+    expires_ms=NOW + 60_000,
+)
+APPROVAL: Final = Approval(encode(REQUEST), "allow", NOW + 5_000)
+SIGNED_POLICY: Final = sign_policy(POLICY, SIGNING["owner"])
+SIGNED_GRANT: Final = sign_grant(GRANT, SIGNING["owner"])
+SIGNED_REMOVAL: Final = sign_removal(REMOVAL, SIGNING["owner"])
+SIGNED_APPROVAL: Final = sign_approval(APPROVAL, SIGNING["owner"])
+
+PERMIT: Final = Permit(
+    mesh=MESH,
+    kind="once",
+    permit_id=time_id(50),
+    run_id=time_id(42),
+    step=0,
+    job_id=time_id(43),
+    operation="speech.say",
+    target=IDS["phone"],
+    args_hash=sha256(ARGS),
+    effects=int(Effect.NOTIFY),
+    policy_version=2,
+    epoch=1,
+    issued_ms=NOW,
+    expires_ms=NOW + PERMIT_TTL_MS,
+    max_uses=1,
+    principal="owner",
+    isolation="landlock",
+    readers=(IDS["desk"],),
+)
+SIGNED_PERMIT: Final = sign_permit(PERMIT, SIGNING["medulla"])
+INFO: Final = ArtifactInfo(sha256(b"a letter"), 8, "text/plain", IDS["phone"])
+FACTS: Final = NodeFacts(0.25, 0.5, True, 41.5, 512, 2048, 1)
+
+_HELLO: Final = Hello(
+    certificate=SIGNED["phone"],
+    ephemeral=CurveKey(seed("phone-ephemeral")).public,
+    nonce=seed("phone-nonce"),
+    versions=(1,),
+    roster_version=6,
+    revocation_version=3,
+    policy_version=0,
+    clock_ms=NOW,
+)
+
+
+def frames(type_: MessageType, body: msgspec.Struct, number: int, author: str = "phone") -> list[bytes]:
+    """A signed message from `author` to the other of phone and desk."""
+    return make_envelope(
+        SIGNING[author],
+        type_=int(type_),
+        message_id=time_id(number),
+        src=IDS[author],
+        dst=IDS["phone" if author == "desk" else "desk"],
+        boot=3,
+        tag=b"boot-tag",
+        sequence=number,
+        issued_ms=NOW,
+        body=encode(body),
+        trace=time_id(42),
+    )
+
+
+HELLO_FRAMES: Final = frames(MessageType.HELLO, _HELLO, 1)
+_WELCOME: Final = Welcome(
+    hello_hash=envelope_hash(HELLO_FRAMES),
+    certificate=SIGNED["desk"],
+    ephemeral=CurveKey(seed("desk-ephemeral")).public,
+    nonce=seed("desk-nonce"),
+    version=1,
+    clock_ms=NOW,
+    roster=SIGNED_ROSTER,
+    policy=SIGNED_POLICY,
+)
+WELCOME_FRAMES: Final = frames(MessageType.WELCOME, _WELCOME, 2, "desk")
+
+MESSAGES: Final[dict[MessageType, tuple[str, msgspec.Struct]]] = {
+    MessageType.HELLO: ("phone", _HELLO),
+    MessageType.WELCOME: ("desk", _WELCOME),
+    MessageType.ADVERT: ("phone", SignedAdvert(SIGNED_ADVERT)),
+    MessageType.JOB: (
+        "desk",
+        Job(
+            time_id(43),
+            time_id(42),
+            0,
+            1,
+            "speech.say",
+            ARGS,
+            NOW + 30_000,
+            "interactive",
+            SIGNED_PERMIT,
+            (INFO,),
+        ),
+    ),
+    MessageType.JOB_CANCEL: ("desk", JobCancel(time_id(43), 1, "no longer wanted")),
+    MessageType.JOB_RESULT: (
+        "phone",
+        JobResult(
+            time_id(43),
+            1,
+            "failed",
+            b"",
+            error_to_wire(PermitMissing()),
+            time_id(50),
+            NOW,
+            NOW + 900,
+            (INFO,),
+        ),
+    ),
+    MessageType.STOP: ("phone", Stop("a hand was in the way")),
+    MessageType.ARTIFACT_GET: ("desk", ArtifactGet(INFO.artifact, 0, 262_144, SIGNED_PERMIT)),
+    MessageType.ARTIFACT_DATA: ("phone", ArtifactData(INFO.artifact, 0, 8, "text/plain", b"a letter")),
+    MessageType.REQUEST: ("phone", Request("jobs", encode_value({"limit": 5}))),
+    MessageType.REPLY: ("desk", Reply("ok", encode_value({"jobs": []}))),
+}
+FRAMES: Final = {
+    type_: frames(type_, body, number, author)
+    for number, (type_, (author, body)) in enumerate(MESSAGES.items(), start=1)
+}
+SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
+    SessionType.HEARTBEAT: Heartbeat(12, NOW, FACTS, 7, 3, 2, 1),
+    SessionType.CALL: Call("device.echo", ARGS, 2_000),
+    SessionType.CALL_REPLY: CallReply(ARGS),
+    SessionType.JOB_ACCEPTED: JobAccepted(time_id(43), 1, "accepted"),
+    SessionType.JOB_PROGRESS: JobProgress(time_id(43), 1, 0.5, "half of it"),
+    SessionType.RESULT_TAKEN: ResultTaken(time_id(43), 1),
+    SessionType.TRUST_UPDATE: TrustUpdate(SIGNED_ROSTER, SIGNED_REVOCATIONS, SIGNED_POLICY, SIGNED["phone"]),
+    SessionType.RELAY: Relay((HELLO_FRAMES[0], HELLO_FRAMES[1], HELLO_FRAMES[2]), 1),
+}
+
+
+def session_pair() -> tuple[SessionKeys, SessionKeys]:
+    """(dialler's, listener's) ends of the session that HELLO and WELCOME open."""
+    hashes = {"hello_hash": envelope_hash(HELLO_FRAMES), "welcome_hash": envelope_hash(WELCOME_FRAMES)}
+    return (
+        derive_session(
+            secret=seed("phone-ephemeral"), peer_public=_WELCOME.ephemeral, dialler=True, **hashes
+        ),
+        derive_session(secret=seed("desk-ephemeral"), peer_public=_HELLO.ephemeral, dialler=False, **hashes),
+    )
+
+
+INVITATION: Final = Invitation(
+    version=ENROL_VERSION,
+    mesh=MESH,
+    ed_pub=SIGNING["desk"].public,
+    curve_pub=CURVE["desk"].public,
+    hints=("192.0.2.7:7420",),
+    secret=seed("secret")[:16],
+    expires_s=NOW // 1000 + 300,
+)
+ENROL_HELLO: Final = EnrolHello(
+    version=ENROL_VERSION,
+    ed_pub=SIGNING["phone"].public,
+    curve_pub=CURVE["phone"].public,
+    name="phone",
+    role="node",
+    offers=(OfferSummary("speech", "Speaks", 9),),
+    nonce=seed("enrol-phone"),
+)
+ENROL_CHALLENGE: Final = EnrolChallenge(seed("enrol-desk"))
+TRANSCRIPT: Final = transcript(INVITATION, ENROL_HELLO, ENROL_CHALLENGE)
+ENROL_PROOF: Final = EnrolProof(
+    proof_mac(INVITATION, TRANSCRIPT), SIGNING["phone"].sign(DEVICE_DOMAIN + TRANSCRIPT)
+)
+ENROL_GRANTED: Final = EnrolGranted(
+    bundle=BUNDLE,
+    certificate=SIGNED["phone"],
+    coordinator=SIGNED["desk"],
+    roster=SIGNED_ROSTER,
+    revocations=SIGNED_REVOCATIONS,
+    policy=SIGNED_POLICY,
+    addresses=("192.0.2.7:7421",),
+)
+ENROL_DONE: Final = EnrolDone(SIGNING["phone"].sign(DONE_DOMAIN + TRANSCRIPT))
+ENROL_MESSAGES: Final[tuple[msgspec.Struct, ...]] = (
+    ENROL_HELLO,
+    ENROL_CHALLENGE,
+    ENROL_PROOF,
+    EnrolPending(),
+    ENROL_GRANTED,
+    EnrolRefused(error_to_wire(EnrolmentRefused())),
+    ENROL_DONE,
+    EnrolClosed(),
+)
