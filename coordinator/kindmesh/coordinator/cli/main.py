@@ -191,6 +191,48 @@ def doctor(as_json: Json = False) -> None:
     _run(as_json, run_doctor)
 
 
+bench = typer.Typer(
+    help="Measure Kindmesh on this machine, next to a baseline in the same run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(bench, name="bench")
+
+
+@bench.command()
+def roundtrip(
+    payload: Annotated[int, typer.Option(min=0, max=65_536, help="Bytes of text there and back.")] = 100,
+    inflight: Annotated[int, typer.Option(min=1, max=256, help="Requests under way at once.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=16, help="Nodes that serve.")] = 1,
+    requests: Annotated[int, typer.Option(min=8, max=1_000_000, help="Requests of each kind.")] = 2_000,
+    as_json: Json = False,
+) -> None:
+    """Session calls and durable jobs against raw pyzmq: latency, throughput, CPU, ratios."""
+    from kindmesh.coordinator.cli.bench_commands import run_bench_roundtrip
+
+    _run(as_json, lambda out: run_bench_roundtrip(out, payload, inflight, nodes, requests))
+
+
+@bench.command()
+def footprint(as_json: Json = False) -> None:
+    """Memory of a bare node and of the coordinator with Medulla, and import time."""
+    from kindmesh.coordinator.cli.bench_commands import run_bench_footprint
+
+    _run(as_json, run_bench_footprint)
+
+
+@bench.command()
+def discovery(
+    runs: Annotated[int, typer.Option(min=2, max=100, help="How often it is killed.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """How soon a device is there, is missed after kill -9, and is back."""
+    from kindmesh.coordinator.cli.bench_commands import run_bench_discovery
+
+    _run(as_json, lambda out: run_bench_discovery(out, runs))
+
+
 def main() -> None:
     """Entry point of the `kindmesh` command."""
     sys.exit(app())

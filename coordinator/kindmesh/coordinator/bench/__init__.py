@@ -1,0 +1,1 @@
+"""`kindmesh bench`: what it costs, measured here and now, next to a baseline in the same run."""

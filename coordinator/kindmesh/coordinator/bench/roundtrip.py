@@ -1,0 +1,129 @@
+"""`kindmesh bench roundtrip`: our calls and jobs against the raw floor, interleaved in one run.
+
+Rows, each a 100-byte text there and back unless `payload` says otherwise:
+- `floor`: see `floor`;
+- `session-call`: `device.echo` as a read-only session call (keyed MAC, not kept);
+- `durable-job`: `device.echo` as a job: signed, permitted, journaled before it is acknowledged; survives `kill -9`;
+- `durable-job-full`: `notes.append`, which writes: the same, and every step is on the disk (fsync) before it is told.
+The last two go the way that every job goes (`submit` on the coordinator's socket, as `kindmesh call` does). The
+owner's policy in this throw-away mesh allows `notes.append`, so that nobody has to type a thousand times yes. Rounds
+of all rows alternate, so that a slow moment of the machine touches all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kindmesh.coordinator.bench.floor import floor
+from kindmesh.coordinator.bench.statistics import Sample, row
+from kindmesh.coordinator.lab.mesh import Lab, cpu_seconds
+from kindmesh.coordinator.owner import unlock_owner
+from kindmesh.mesh.control_async import AsyncControlClient
+from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.manifest import Effect
+from kindmesh.protocol.policy import Policy, Rule
+from kindmesh.protocol.signed import signed_to_bytes
+
+ROUNDS = 8
+NAMES = ("floor", "session-call", "durable-job", "durable-job-full")
+
+
+async def run_roundtrip(
+    *, payload: int, inflight: int, nodes: int, requests: int, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """The rows; `requests` of each kind in all."""
+    root = Path(tempfile.mkdtemp(prefix="kindmesh-bench-"))
+    samples = {name: Sample(name) for name in NAMES}
+    per_round = max(1, requests // ROUNDS)
+    text = "x" * payload
+    try:
+        note("starting a mesh of its own ...")
+        async with Lab(root, settings={"KINDMESH_NODE_CAPABILITIES": "device,notes"}) as lab:
+            await _mesh(lab, nodes)
+            client = await AsyncControlClient.connect(lab.desk.home.socket("coordinator"))
+            try:
+                pids = _pids(lab)
+                with floor(nodes) as base:
+                    await _warm_up(client, text, lambda: base.run(50, text, inflight))
+                    for number in range(ROUNDS):
+                        note(f"round {number + 1} of {ROUNDS}")
+                        before = cpu_seconds(base.pids) + time.process_time()
+                        took, wall_s = base.run(per_round, text, inflight)
+                        samples["floor"].add(took, wall_s, cpu_seconds(base.pids) + time.process_time() - before)
+                        for name in NAMES[1:]:
+                            before = cpu_seconds(pids) + time.process_time()
+                            took, wall_s = await _round(client, name, per_round, text, inflight)
+                            samples[name].add(took, wall_s, cpu_seconds(pids) + time.process_time() - before)
+            finally:
+                await client.close()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    floor_sample = samples["floor"]
+    rows = [row(samples[name], floor_sample, payload=payload, inflight=inflight, nodes=nodes) for name in NAMES]
+    return {"rows": rows, "rounds": ROUNDS}
+
+
+async def _mesh(lab: Lab, nodes: int) -> None:
+    # The desk offers nothing itself, so that every request crosses to another process and back, as on the floor.
+    await lab.begin({"KINDMESH_NODE_DISABLED": "device,notes"})
+    for number in range(nodes):
+        await lab.add(f"node{number + 1}")
+    owner = unlock_owner(lab.desk.home, lab.environment["KINDMESH_PASSPHRASE"])
+    harmless = int(Effect.READ | Effect.NOTIFY)
+    rules = (Rule("*", harmless, "allow"), Rule("notes.append", int(Effect.READ | Effect.WRITE), "allow"))
+    policy = Policy(owner.mesh, 2, time.time_ns() // 1_000_000, rules)
+    lab.ask("policy.set", {"policy": signed_to_bytes(owner.sign_policy(policy))})
+
+
+def _pids(lab: Lab) -> list[int]:
+    status: dict[str, Any] = lab.ask("status")
+    found = [status["pid"], status["medulla"]["pid"]]
+    return found + [lab.ask("status", device=name, part="node")["pid"] for name in lab.devices if name != "desk"]
+
+
+async def _warm_up(
+    client: AsyncControlClient, text: str, base: Callable[[], object]
+) -> None:
+    base()
+    for name in NAMES[1:]:
+        await _round(client, name, 50, text, 1)
+
+
+async def _round(
+    client: AsyncControlClient, name: str, count: int, text: str, inflight: int
+) -> tuple[list[float], float]:
+    took: list[float] = []
+    left = iter(range(count))
+
+    async def worker() -> None:
+        for _ in left:
+            begun = time.perf_counter()
+            await _one(client, name, text)
+            took.append(time.perf_counter() - begun)
+
+    first = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(inflight):
+            group.create_task(worker())
+    return took, time.perf_counter() - first
+
+
+async def _one(client: AsyncControlClient, name: str, text: str) -> None:
+    if name == "session-call":
+        value = await client.call("call", {"operation": "device.echo", "args": {"text": text}, "timeout_ms": 30_000})
+        if value["text"] != text:
+            raise KindmeshError("the echo is not what was said")
+        return
+    operation = "device.echo" if name == "durable-job" else "notes.append"
+    job = await client.call("submit", {"operation": operation, "args": {"text": text}, "wait": True, "quiet": True})
+    if job["state"] != "succeeded":
+        raise KindmeshError(f"{operation} {job['state']}: {job.get('error')}")
+
+
+__all__ = ["run_roundtrip"]
