@@ -65,9 +65,10 @@ class MedullaSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[log]`: how much goes to standard error."""
+    """`[log]`: how much goes to standard error, and as what; `auto` is `human` at a terminal, else `json`."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "human"] = "auto"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -84,10 +84,9 @@ class WriteFailed(_Attempt, frozen=True):
 
 
 class Finished(_Attempt, frozen=True):
-    """The operation ended well; `value` is canonical MessagePack, `artifacts` ids (hex) of what it made."""
+    """The operation ended well; `value` is canonical MessagePack."""
 
     value: bytes
-    artifacts: tuple[str, ...] = ()
 
 
 class Failed(_Attempt, frozen=True):
@@ -190,7 +189,6 @@ class WriteResult(msgspec.Struct, frozen=True):
     started_ms: int
     ended_ms: int
     value: bytes = b""
-    artifacts: tuple[str, ...] = ()
     error: KindmeshError | None = None
 
 

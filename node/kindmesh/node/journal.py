@@ -126,8 +126,8 @@ class NodeJournal:
             sealed = self._seal(result)
             self.store.execute(f"{sql}, result = ? WHERE job_id = ?", (*values, sealed, order.job_id))
 
-    def result(self, step: WriteResult, result: JobResult, artifacts: list[bytes], done: Done) -> None:
-        """RESULT: how it ended; `artifacts` are those that it made."""
+    def result(self, step: WriteResult, result: JobResult, done: Done) -> None:
+        """RESULT: how it ended, and which artifacts it made."""
         order = step.order
         ended = (step.outcome, step.ended_ms, self._seal(result), order.job_id)
         try:
@@ -136,8 +136,8 @@ class NodeJournal:
                 with self.store.atomic():
                     self.store.execute(_UPSERT, _row(order, "intent", step.begun, step.started_ms))
                     self.store.execute(_RESULT, ended)
-            for artifact in artifacts:
-                made = (order.job_id, artifact, step.ended_ms)
+            for info in result.artifacts:
+                made = (order.job_id, info.artifact, step.ended_ms)
                 self.store.execute("INSERT OR REPLACE INTO produced VALUES (?, ?, ?)", made)
         except KindmeshError as error:
             done(error)

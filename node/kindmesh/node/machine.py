@@ -293,7 +293,7 @@ def _late_write_failed(entry: _Entry, event: WriteFailed, now_ms: int) -> list[I
 
 
 def _finished(entry: _Entry, event: Finished, now_ms: int) -> list[Instruction]:
-    return _save(entry, "succeeded", now_ms, value=event.value, artifacts=event.artifacts)
+    return _save(entry, "succeeded", now_ms, value=event.value)
 
 
 def _failed(entry: _Entry, event: Failed, now_ms: int) -> list[Instruction]:
@@ -350,14 +350,11 @@ def _end(entry: _Entry, error: KindmeshError, now_ms: int) -> list[Instruction]:
 
 
 def _save(
-    entry: _Entry, outcome: Outcome, now_ms: int, *, value: bytes = b"", artifacts: tuple[str, ...] = (),
-    error: KindmeshError | None = None,
-) -> list[Instruction]:  # fmt: skip
+    entry: _Entry, outcome: Outcome, now_ms: int, *, value: bytes = b"", error: KindmeshError | None = None
+) -> list[Instruction]:
     entry.state = "saving"
     entry.result = [
-        WriteResult(
-            entry.order, entry.attempt, outcome, entry.begun, entry.started_ms, now_ms, value, artifacts, error
-        )
+        WriteResult(entry.order, entry.attempt, outcome, entry.begun, entry.started_ms, now_ms, value, error)
     ]
     return entry.result
 

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.identity import Identity
@@ -101,16 +103,17 @@ class Reporter:
         advert = Advert(
             self._trust.mesh, self._identity.device_id, self._identity.boot, version, self._clock.now_ms(), offers
         )
+        signed = SignedAdvert(sign_advert(advert, self._identity.signing))
         try:
-            self._endpoint.post(coordinator, MessageType.ADVERT, SignedAdvert(sign_advert(advert, self._identity.signing)))
+            self._endpoint.post(coordinator, MessageType.ADVERT, signed)
         except TransportError as error:
             log.info("could not send the advert", extra={"code": error.code})
 
     def facts(self) -> NodeFacts:
-        """How the device is, as of the last reading."""
+        """How the device is, as of the last reading; the number of running jobs is that of now."""
         if self._last_facts is None or self._beat % FACTS_EVERY == 0:
-            self._last_facts = self._facts.read(self._running())
-        return self._last_facts
+            self._last_facts = self._facts.read()
+        return msgspec.structs.replace(self._last_facts, running=self._running())
 
     def beat(self) -> None:
         """Once every `HEARTBEAT_MS`: tell that this device lives, send again what is due, note what was taken."""

@@ -162,6 +162,10 @@ class Supervisor:
         if rested:
             self._changed()
 
+    def granted_anew(self) -> None:
+        """What the owner grants to this device may have changed."""
+        self._changed()
+
     def _rest_hint(self, capability: str) -> str:
         left = max(1, int(self._resting[capability] - self._monotonic()) + 1)
         return f"It failed {INTENSITY} times within a minute and rests; it is tried again in {left} s."

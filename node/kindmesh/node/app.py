@@ -1,0 +1,290 @@
+"""The node's composition root: puts the parts together, and decides nothing.
+
+`Node` is everything that runs for one device, over whatever transport, clock and stores it is given, so that tests and
+the simulator run the same. Entering it opens; leaving it closes; `drain` before leaving is the graceful end. `main` is
+the process `python -m kindmesh.node.app`: it locks the folder, says `ready` on `--ready-fd`, and ends on SIGTERM or
+SIGINT: running jobs may finish within the grace time, a second signal ends at once (what was under way is then
+`interrupted` or `uncertain` at the next start).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kindmesh.capabilities.registry import ENTRIES, Entry
+from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.durability import Where
+from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.home import Home
+from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.post import Post
+from kindmesh.mesh.store import Store
+from kindmesh.mesh.transport import Transport
+from kindmesh.mesh.trust import Trust
+from kindmesh.mesh.uplink import Uplink
+from kindmesh.mesh.vault import folder_key
+from kindmesh.node.admission import Room
+from kindmesh.node.calls import SessionCalls
+from kindmesh.node.config import Config, load_config
+from kindmesh.node.executor import Executor
+from kindmesh.node.facts import Facts
+from kindmesh.node.forwarding import Forwarding
+from kindmesh.node.holding import HeldArtifacts, Uploads
+from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
+from kindmesh.node.reporter import Reporter
+from kindmesh.node.supervisor import Supervisor
+from kindmesh.protocol.crypto import hkdf_sha256
+from kindmesh.protocol.errors import KindmeshError, error_to_wire
+from kindmesh.protocol.ids import format_id
+from kindmesh.protocol.limits import HEARTBEAT_MS
+
+log = logging.getLogger("kindmesh.node.app")
+
+STORE_KEY: Final = "store.key"
+RESULTS_INFO: Final = b"kindmesh-node-results-v1"
+FORGET_EVERY: Final = 60
+"""Beats between two rounds of forgetting old results."""
+DAY_MS: Final = 86_400_000
+EXIT_FAILED: Final = 1
+
+
+class Node:
+    """One device. `control`: also serve `run/node.sock` (needs a real loop). See the module."""
+
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        transport: Transport,
+        scheme: str = "tcp://",
+        entries: Sequence[Entry] = ENTRIES,
+        sync: Where = "auto",
+        control: bool = True,
+        idle_s: float = 120.0,
+    ) -> None:
+        """Opens the identity, the trust and the stores.
+
+        Raises:
+            NotInitialised: this folder belongs to no mesh.
+            StoreTooNew, StoreDamaged, DiskFull, StoreError, InsecurePermissions.
+        """
+        home.create()
+        self.home, self.config = home, config
+        self.trust = Trust.load(home.identity)
+        self.identity = Identity.load(home.identity, entropy)
+        self.clock = MeshClock(clock, self.trust.floor_ms)
+        key = folder_key(home.node / STORE_KEY, entropy=entropy)
+        self.artifacts = ArtifactStore.open(
+            home.artifacts, key, quota=config.node.artifacts_mib << 20, entropy=entropy
+        )
+        self.store = Store.open(home.node_journal, NODE_SCHEMA, sync=sync)
+        self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy)
+        post = Post(self.identity, self.trust, self.clock, entropy)
+        self.uplink = Uplink(post, self.clock, entropy, transport, scheme=scheme, addresses=config.mesh.seeds)
+        self.supervisor = Supervisor(
+            artifacts=HeldArtifacts(self.artifacts),
+            data_dir=home.data,
+            work_root=home.node / "work",
+            settings=config.node,
+            certificate=lambda: self.trust.certificate,
+            monotonic=self.clock.monotonic,
+            entries=entries,
+            idle_s=idle_s,
+        )
+        room = Room(config.node.concurrency, config.node.emergency_reserve)
+        self.reporter = Reporter(
+            endpoint=self.uplink,
+            identity=self.identity,
+            trust=self.trust,
+            journal=self.journal,
+            clock=self.clock,
+            facts=Facts(home.root),
+            running=lambda: room.total,
+            offers=lambda: (self.supervisor.version, self.supervisor.offers()),
+        )
+        self.exchange = Exchange(self.uplink, self.artifacts, self.trust, self.clock, self.journal.produced)
+        self.executor = Executor(
+            endpoint=self.uplink,
+            trust=self.trust,
+            journal=self.journal,
+            supervisor=self.supervisor,
+            reporter=self.reporter,
+            artifacts=self.artifacts,
+            exchange=self.exchange,
+            clock=self.clock,
+            room=room,
+        )
+        self.calls = SessionCalls(self.uplink, self.supervisor, room)
+        self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
+        self.forwarding = Forwarding(self.uplink, self.trust)
+        self.supervisor.on_change = self.reporter.advertise
+        self.uplink.on_trust(self.supervisor.granted_anew)
+        self._control = control
+        self._beats = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.callback(self.store.close)
+            stack.callback(self.uploads.close)
+            await stack.enter_async_context(self.supervisor)
+            stack.push_async_callback(self.calls.close)
+            stack.push_async_callback(self.uplink.close)
+            self.executor.resume()
+            await self.uplink.start()
+            if self._control:
+                await self._serve_control(stack)
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
+            stack.callback(self._stop_beating)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def drain(self) -> None:
+        """The graceful end: no new jobs; running ones finish within the grace time or are cancelled, and it is told."""
+        await self.executor.drain(self.config.node.grace_ms)
+        self.reporter.flush()
+
+    async def _serve_control(self, stack: AsyncExitStack) -> None:
+        # The simulator has no sockets, and does not pay for what serves them.
+        from kindmesh.mesh.control import ControlServer  # noqa: PLC0415
+        from kindmesh.node.local_control import LocalControl  # noqa: PLC0415
+
+        local = LocalControl(
+            identity=self.identity,
+            trust=self.trust,
+            clock=self.clock,
+            uplink=self.uplink,
+            journal=self.journal,
+            supervisor=self.supervisor,
+            executor=self.executor,
+            reporter=self.reporter,
+            artifacts=self.artifacts,
+            uploads=self.uploads,
+            forwarding=self.forwarding,
+        )
+        server = ControlServer(self.home.socket("node"), local.handlers())
+        await server.start()
+        stack.push_async_callback(server.close)
+
+    def _beat(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
+        self._beats += 1
+        self.reporter.beat()
+        self.executor.tick()
+        self.supervisor.tick()
+        self.uploads.tick()
+        self.journal.save_latch()
+        if self._beats % FORGET_EVERY == 0:
+            try:
+                self.journal.forget(self.clock.now_ms() - self.config.node.keep_days * DAY_MS)
+            except KindmeshError as error:
+                log.warning("could not forget old results", extra={"code": error.code})
+
+    def _stop_beating(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def serve(node: Node, say: Callable[..., None]) -> None:
+    """Run until SIGTERM or SIGINT; a second one does not wait for running jobs."""
+    loop = asyncio.get_running_loop()
+    end, at_once = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (at_once if end.is_set() else end).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    node.uplink.on_peer(lambda _, up: say("connected" if up else "disconnected", address=node.uplink.address))
+    async with node:
+        say("ready", device=format_id(node.identity.device_id), name=node.trust.certificate.name)
+        await end.wait()
+        say("stopping")
+        draining = asyncio.ensure_future(node.drain())
+        hurry = asyncio.ensure_future(at_once.wait())
+        await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurry):
+            task.cancel()
+        await asyncio.gather(draining, hurry, return_exceptions=True)
+    say("stopped")
+
+
+def _speaker(as_json: bool, ready_fd: int) -> Callable[..., None]:
+    def say(event: str, **details: Any) -> None:
+        if event == "ready" and ready_fd >= 0:
+            os.write(ready_fd, b"ready\n")
+            os.close(ready_fd)
+        plain = " ".join([event, *map(str, details.values())])
+        sys.stdout.write((json.dumps({"event": event, **details}) if as_json else plain) + "\n")
+        sys.stdout.flush()
+
+    return say
+
+
+def _transport() -> Transport:
+    from kindmesh.mesh.zmq_transport import ZmqTransport  # noqa: PLC0415 - the simulator runs without it
+
+    return ZmqTransport()
+
+
+def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
+    """The process: lock, configuration, logs, then serve.
+
+    Raises:
+        KindmeshError: why it cannot start.
+    """
+    from kindmesh.mesh.logs import setup_logging  # noqa: PLC0415 - only a process sets up logs
+
+    config = load_config(home.config_file, os.environ)
+    form = config.log.format
+    setup_logging(config.log.level, "" if form == "auto" else form)
+    with home.lock("node"):
+        node = Node(home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=_transport())
+        asyncio.run(serve(node, _speaker(as_json, ready_fd)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m kindmesh.node.app --home FOLDER [--json] [--ready-fd N]`; the exit code."""
+    parser = argparse.ArgumentParser(prog="kindmesh-node", description="The program on a device.", allow_abbrev=False)
+    parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
+    options = parser.parse_args(arguments)
+    try:
+        run(Home.locate(options.home), as_json=options.json, ready_fd=options.ready_fd)
+    except KindmeshError as error:
+        wire = error_to_wire(error)
+        if options.json:
+            described = {"code": wire.code, "message": wire.message, "hint": wire.hint, "field": wire.field}
+            sys.stdout.write(json.dumps({"event": "failed", "error": described}) + "\n")
+        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+
+__all__ = ["Node", "main", "run", "serve"]

@@ -1,0 +1,464 @@
+"""Does what the job machine decides: the driver between the mesh, the journal and the capabilities.
+
+A job that arrives is judged once (`intake`); only then is it an order for the machine. One `_Work` stands for each
+attempt that has room; its task runs the capability, and whatever ends that task becomes exactly one event. Nothing is
+awaited between a message and its instructions, so that all messages of one loop turn share one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.clock import Clock
+from kindmesh.mesh.endpoint import Endpoint
+from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.trust import Trust
+from kindmesh.node.admission import Room
+from kindmesh.node.gate import is_halted
+from kindmesh.node.intake import Accepted, Intake
+from kindmesh.node.job_events import (
+    AcceptWritten,
+    Acknowledge,
+    CancelAsked,
+    DeadlinePassed,
+    Event,
+    Failed,
+    Fetch,
+    Finished,
+    InputsReady,
+    Instruction,
+    IntentWritten,
+    Order,
+    Refuse,
+    Report,
+    Restarted,
+    ResultWriteFailed,
+    ResultWritten,
+    RetryDue,
+    RetryLater,
+    Run,
+    StopWork,
+    WriteAccept,
+    WriteEpoch,
+    WriteFailed,
+    WriteIntent,
+    WriteResult,
+)
+from kindmesh.node.journal import NodeJournal
+from kindmesh.node.machine import JobMachine
+from kindmesh.node.reporter import Reporter
+from kindmesh.node.supervisor import Supervisor
+from kindmesh.protocol.codec import encode_value
+from kindmesh.protocol.envelope import Envelope
+from kindmesh.protocol.errors import (
+    Busy,
+    Cancelled,
+    CapabilityCrashed,
+    InternalError,
+    Interrupted,
+    KindmeshError,
+    Stopped,
+    TransportError,
+    error_to_wire,
+)
+from kindmesh.protocol.ids import short_id
+from kindmesh.protocol.limits import RESULT_MAX
+from kindmesh.protocol.manifest import artifacts_in
+from kindmesh.protocol.messages import JobAccepted, JobProgress, MessageType, SessionType
+from kindmesh.protocol.messages.jobs import ArtifactInfo, Job, JobResult
+
+log = logging.getLogger("kindmesh.node.executor")
+
+ACKNOWLEDGE_S: Final = 0.01
+"""A job that ends sooner is not acknowledged: its result says the same."""
+OVERDUE_MS: Final = 2_000
+"""After its deadline plus this, a capability that did not end is left behind."""
+RETRY_S: Final = 1.0
+Watcher = Callable[[dict[str, Any]], None]
+"""Told of every INTENT and RESULT that is on the disk."""
+
+
+class _Work:
+    """One attempt that has room; what it `made` is known when it ended well."""
+
+    __slots__ = ("abandoned", "attempt", "job", "made", "missing", "operation", "task", "values")
+
+    def __init__(self, accepted: Accepted) -> None:
+        self.job = accepted.job
+        self.attempt = accepted.job.epoch
+        self.operation = accepted.operation
+        self.values = accepted.values
+        self.missing = accepted.missing
+        self.made: tuple[ArtifactInfo, ...] = ()
+        self.task: asyncio.Task[None] | None = None
+        self.abandoned = False
+
+
+class Executor:
+    """See the module. `drain` before the endpoint is closed; `tick` once a heartbeat."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        trust: Trust,
+        journal: NodeJournal,
+        supervisor: Supervisor,
+        reporter: Reporter,
+        artifacts: ArtifactStore,
+        exchange: Exchange,
+        clock: Clock,
+        room: Room,
+    ) -> None:
+        self._endpoint = endpoint
+        self._journal = journal
+        self._supervisor = supervisor
+        self._reporter = reporter
+        self._artifacts = artifacts
+        self._exchange = exchange
+        self._clock = clock
+        self._room = room
+        self._machine = JobMachine()
+        self._intake = Intake(
+            device=endpoint.device_id, trust=trust, journal=journal, machine=self._machine, supervisor=supervisor,
+            artifacts=artifacts, room=room,
+        )  # fmt: skip
+        self._actions: dict[type, Callable[[Any], None]] = {
+            WriteAccept: self._write_accept,
+            WriteIntent: self._write_intent,
+            WriteEpoch: self._write_epoch,
+            Acknowledge: self._acknowledge,
+            Fetch: self._fetch,
+            Run: self._run,
+            StopWork: self._stop_work,
+            WriteResult: self._write_result,
+            Report: self._report,
+            Refuse: self._refuse_step,
+            RetryLater: self._retry_later,
+        }
+        self._work: dict[bytes, _Work] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._results: dict[bytes, tuple[bytes, JobResult]] = {}
+        self._soon: list[Order] = []
+        self._ending = False
+        self.watchers: list[Watcher] = []
+        endpoint.on(MessageType.JOB, self._on_job)
+        endpoint.on(MessageType.JOB_CANCEL, self._on_cancel)
+        endpoint.on(MessageType.STOP, self._on_stop)
+
+    # What arrives.
+
+    def _on_job(self, envelope: Envelope, body: Any) -> None:
+        job: Job = body
+        now_ms = self._clock.now_ms()
+        try:
+            if self._ending:
+                raise Busy("this device is just being switched off", hint="Ask another device, or again later.")
+            event, accepted = self._intake.judge(envelope.header.src, job, now_ms)
+        except KindmeshError as error:
+            self._refuse(envelope.header.src, job.job_id, job.epoch, job.operation, error)
+            return
+        if accepted is not None:
+            self._work[job.job_id] = _Work(accepted)
+            self._room.enter(accepted.operation.name)
+        self._do(self._machine.handle(event, now_ms))
+
+    def _on_cancel(self, envelope: Envelope, body: Any) -> None:
+        found = self._machine.find(body.job_id)
+        if found is not None and found[0].epoch <= body.epoch:
+            why = f"it was cancelled: {body.reason}" if body.reason else "it was cancelled"
+            self._happened(CancelAsked(body.job_id, found[1], Cancelled(why)))
+
+    def _on_stop(self, envelope: Envelope, body: Any) -> None:
+        self.stop(envelope.header.src, body.reason)
+
+    def stop(self, sender: bytes, reason: str) -> bool:
+        """Set the stop latch and end what moves, switches or speaks; True unless it was set before."""
+        first = self._journal.latch(sender, reason[:200], self._clock.now_ms())
+        if first:
+            log.warning("stopped", extra={"sender": sender.hex()})
+        why = f"{short_id(sender)} told this device to stop"
+        for order, attempt, _ in self._machine.open_jobs():
+            work = self._work.get(order.job_id)
+            if work is not None and is_halted(work.operation.name, work.operation.effects, work.job.priority):
+                self._happened(CancelAsked(order.job_id, attempt, Stopped(why)))
+        return first
+
+    # What the machine decides.
+
+    def _happened(self, event: Event) -> None:
+        self._do(self._machine.handle(event, self._clock.now_ms()))
+
+    def _do(self, steps: list[Instruction]) -> None:
+        for step in steps:
+            self._actions[type(step)](step)
+
+    def _write_accept(self, step: WriteAccept) -> None:
+        job_id, attempt = step.order.job_id, step.attempt
+        self._journal.accept(step.order, partial(self._written, AcceptWritten(job_id, attempt)))
+
+    def _write_intent(self, step: WriteIntent) -> None:
+        job_id, attempt = step.order.job_id, step.attempt
+        written = partial(self._written, IntentWritten(job_id, attempt))
+        self._journal.intent(step.order, self._clock.now_ms(), written)
+
+    def _written(self, event: AcceptWritten | IntentWritten, error: KindmeshError | None) -> None:
+        if error is not None:
+            self._happened(WriteFailed(event.job_id, event.attempt, error))
+            return
+        if self.watchers and isinstance(event, IntentWritten):
+            self._tell_watchers("intent", event.job_id)
+        self._happened(event)
+
+    def _write_epoch(self, step: WriteEpoch) -> None:
+        order = step.order
+        try:
+            stored = self._journal.load_result(order.job_id) if self._machine.find(order.job_id) is None else None
+            if stored is None:
+                self._journal.epoch(order)
+            else:
+                result = msgspec.structs.replace(stored[1], epoch=order.epoch, permit_id=order.permit_id)
+                self._journal.epoch(order, result)
+        except KindmeshError as error:
+            log.warning("a later epoch was not noted", extra={"code": error.code, "job": order.job_id.hex()})
+
+    def _acknowledge(self, step: Acknowledge) -> None:
+        if not step.soon:
+            self._tell(step.order.sender, SessionType.JOB_ACCEPTED, _accepted(step.order, step.state))
+            return
+        if not self._soon:
+            asyncio.get_running_loop().call_later(ACKNOWLEDGE_S, self._acknowledge_late)
+        self._soon.append(step.order)
+
+    def _acknowledge_late(self) -> None:
+        orders, self._soon = self._soon, []
+        for order in orders:
+            if self._machine.state(order.job_id) == "running":
+                self._tell(order.sender, SessionType.JOB_ACCEPTED, _accepted(order, "running"))
+
+    def _tell(self, dst: bytes, type_: SessionType, body: msgspec.Struct) -> None:
+        try:
+            self._endpoint.tell(dst, type_, body)
+        except TransportError as error:
+            log.info("not told", extra={"code": error.code, "type": type_.name})
+
+    def _fetch(self, step: Fetch) -> None:
+        self._start(self._work[step.order.job_id], self._fetch_inputs)
+
+    def _run(self, step: Run) -> None:
+        self._start(self._work[step.order.job_id], self._perform)
+
+    def _start(self, work: _Work, what: Callable[[_Work], Any]) -> None:
+        work.task = task = asyncio.get_running_loop().create_task(what(work))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, work))
+
+    async def _fetch_inputs(self, work: _Work) -> None:
+        job = work.job
+        event: Event = InputsReady(job.job_id, work.attempt)
+        try:
+            if job.permit is not None:
+                for source in work.missing:
+                    await self._exchange.fetch(source, job.permit, job.args)
+        except KindmeshError as error:
+            event = Failed(job.job_id, work.attempt, error)
+        if not work.abandoned:
+            self._happened(event)
+
+    async def _perform(self, work: _Work) -> None:
+        job, operation = work.job, work.operation
+        event: Event
+        try:
+            left_ms = min(job.deadline_ms - self._clock.now_ms(), operation.limits.timeout_ms)
+            value = await self._supervisor.call(
+                operation.name,
+                work.values,
+                job_id=job.job_id,
+                timeout_ms=max(0, left_ms),
+                progress=partial(self._progress, work),
+            )
+            event = self._finished(work, value)
+        except KindmeshError as error:
+            if isinstance(error, (CapabilityCrashed, InternalError)):
+                self._supervisor.failed(operation.name)
+            event = Failed(job.job_id, work.attempt, error)
+        if not work.abandoned:
+            self._happened(event)
+
+    def _finished(self, work: _Work, value: dict[str, Any]) -> Event:
+        data = encode_value(value)
+        if len(data) > min(work.operation.limits.max_output_bytes, RESULT_MAX):
+            raise InternalError(f"{work.operation.name} answered with {len(data)} bytes, more than it promises")
+        names = artifacts_in(work.operation.output, value)
+        found = [self._artifacts.stat(bytes.fromhex(name)) for name in names]
+        holder = self._endpoint.device_id
+        work.made = tuple(ArtifactInfo(info.id, info.size, info.media_type, holder) for info in found)
+        return Finished(work.job.job_id, work.attempt, data)
+
+    def _ended(self, work: _Work, task: asyncio.Task[None]) -> None:
+        """A task that did not turn its own end into an event: it was cancelled, or a capability has a bug."""
+        self._tasks.discard(task)
+        cancelled = task.cancelled()
+        error = None if cancelled else task.exception()
+        if not cancelled and error is None:
+            return
+        if isinstance(error, KindmeshError):  # not a capability's: the machine or the journal has a bug
+            log.error("a job went wrong", exc_info=error, extra={"job": work.job.job_id.hex()})
+            return
+        if error is not None:
+            log.error("a capability failed", exc_info=error, extra={"operation": work.operation.name})
+            self._supervisor.failed(work.operation.name)
+        if not work.abandoned:
+            failure = Cancelled() if cancelled else CapabilityCrashed(
+                f"{work.operation.name} failed by a mistake of its own", hint="The log of the device has the details."
+            )  # fmt: skip
+            self._happened(Failed(work.job.job_id, work.attempt, failure))
+
+    def _progress(self, work: _Work, fraction: float | None, text: str) -> None:
+        found = self._machine.find(work.job.job_id)
+        if found is not None and not work.abandoned:
+            order = found[0]
+            body = JobProgress(order.job_id, order.epoch, fraction or 0.0, text[:200])
+            self._tell(order.sender, SessionType.JOB_PROGRESS, body)
+
+    def _stop_work(self, step: StopWork) -> None:
+        work = self._work.get(step.job_id)
+        if work is not None and work.task is not None:
+            work.abandoned = work.abandoned or step.abandon
+            work.task.cancel()
+
+    def _write_result(self, step: WriteResult) -> None:
+        order = step.order
+        work = self._leave(order.job_id, step.ended_ms - step.started_ms if step.outcome == "succeeded" else None)
+        if order.job_id not in self._results:
+            result = JobResult(
+                job_id=order.job_id,
+                epoch=order.epoch,
+                outcome=step.outcome,
+                value=step.value,
+                error=None if step.error is None else error_to_wire(step.error),
+                permit_id=order.permit_id,
+                started_ms=step.started_ms,
+                ended_ms=step.ended_ms,
+                artifacts=work.made if work is not None else (),
+            )
+            self._results[order.job_id] = (order.sender, result)
+        result = self._results[order.job_id][1]
+        self._journal.result(step, result, partial(self._result_written, order.job_id, step.attempt))
+
+    def _result_written(self, job_id: bytes, attempt: int, error: KindmeshError | None) -> None:
+        if error is not None:
+            log.error("a result is kept in memory", extra={"code": error.code, "job": job_id.hex()})
+            self._happened(ResultWriteFailed(job_id, attempt))
+            return
+        if self.watchers:
+            self._tell_watchers("result", job_id)
+        self._happened(ResultWritten(job_id, attempt))
+
+    def _retry_later(self, step: RetryLater) -> None:
+        asyncio.get_running_loop().call_later(RETRY_S, self._retry, step.job_id, step.attempt)
+
+    def _retry(self, job_id: bytes, attempt: int) -> None:
+        if not self._ending or self._machine.state(job_id) == "unsaved":
+            self._happened(RetryDue(job_id, attempt))
+
+    def _report(self, step: Report) -> None:
+        found = self._results.pop(step.job_id, None)
+        if found is None:
+            self._reporter.report_stored(step.job_id)
+        else:
+            self._reporter.report(step.job_id, *found)
+
+    def _refuse_step(self, step: Refuse) -> None:
+        order = step.order
+        if self._machine.find(order.job_id) is None:
+            self._leave(order.job_id, None)
+            self._results.pop(order.job_id, None)
+        self._refuse(order.sender, order.job_id, order.epoch, order.operation, step.error)
+
+    def _refuse(self, sender: bytes, job_id: bytes, epoch: int, operation: str, error: KindmeshError) -> None:
+        """Nothing was begun, nothing is kept; whoever wants to know why asks again."""
+        log.warning("job refused", extra={"code": error.code, "job": job_id.hex(), "sender": sender.hex()})
+        ext = {"retry_ms": encode_value(self._retry_ms(operation))} if isinstance(error, Busy) else {}
+        result = JobResult(job_id, epoch, "failed", b"", error_to_wire(error), b"", 0, self._clock.now_ms(), (), ext)
+        try:
+            self._endpoint.post(sender, MessageType.JOB_RESULT, result)
+        except KindmeshError as failure:
+            log.info("refusal not sent", extra={"code": failure.code, "job": job_id.hex()})
+
+    def _retry_ms(self, operation: str) -> int:
+        try:
+            return self._room.retry_ms(self._supervisor.find(operation))
+        except KindmeshError:
+            return int(RETRY_S * 1000)
+
+    def _leave(self, job_id: bytes, took_ms: int | None) -> _Work | None:
+        work = self._work.pop(job_id, None)
+        if work is not None:
+            self._room.leave(work.operation.name, took_ms)
+        return work
+
+    def _tell_watchers(self, event: str, job_id: bytes) -> None:
+        found = self._machine.find(job_id)
+        operation = "" if found is None else found[0].operation
+        for watcher in list(self.watchers):
+            watcher({"event": event, "job": job_id, "operation": operation})
+
+    # Time.
+
+    @property
+    def running(self) -> int:
+        """Jobs under way."""
+        return self._room.total
+
+    def open_jobs(self) -> list[tuple[Order, str]]:
+        """Orders of all open jobs, with their state."""
+        return [(order, state) for order, _, state in self._machine.open_jobs()]
+
+    def resume(self) -> None:
+        """After a restart: what was begun and not finished is `interrupted` or `uncertain`."""
+        records = self._journal.unfinished()
+        self._reporter.resume([(record.job_id, record.epoch) for record in records if record.state == "done"])
+        broken = tuple(record for record in records if record.state != "done")
+        self._do(self._machine.handle(Restarted(broken), self._clock.now_ms()))
+
+    def tick(self) -> None:
+        """Once a heartbeat: leave those behind that should have ended and did not."""
+        now_ms = self._clock.now_ms()
+        for order, attempt, state in self._machine.open_jobs():
+            if state not in ("saving", "unsaved") and now_ms > order.deadline_ms + OVERDUE_MS:
+                self._supervisor.failed(order.operation)
+                self._happened(DeadlinePassed(order.job_id, attempt))
+
+    async def drain(self, grace_ms: int) -> None:
+        """Take no new jobs; let running ones end within `grace_ms`, then cancel them; all results are written."""
+        self._ending = True
+        running = {work.task for work in self._work.values() if work.task is not None}
+        if running and grace_ms:
+            await asyncio.wait(running, timeout=grace_ms / 1000)
+        for order, attempt, _ in self._machine.open_jobs():
+            why = Interrupted("the device was switched off before it was done; nothing was changed")
+            self._happened(CancelAsked(order.job_id, attempt, why))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
+        for order, attempt, state in self._machine.open_jobs():
+            if state not in ("saving", "unsaved"):
+                self._happened(DeadlinePassed(order.job_id, attempt))
+        try:
+            await self._journal.store.durable()
+        except KindmeshError as error:
+            log.error("not all results are on the disk", extra={"code": error.code})
+
+
+def _accepted(order: Order, state: str) -> JobAccepted:
+    return JobAccepted(order.job_id, order.epoch, state)
+
+
+__all__ = ["ACKNOWLEDGE_S", "OVERDUE_MS", "Executor", "Watcher"]
