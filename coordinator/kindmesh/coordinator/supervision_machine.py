@@ -125,7 +125,7 @@ class Supervision:
                 return self._ended(part, status, now_ms)
             case Stop():
                 return self._stop(now_ms, 0)
-            case Tick():
+            case _:
                 return self._tick(now_ms)
 
     def _spawn_next(self) -> list[Instruction]:

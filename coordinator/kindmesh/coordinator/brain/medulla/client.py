@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from asyncio import Protocol as StreamProtocol
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import (
-    KindmeshError,
     Malformed,
     NotRunning,
     PeerUnreachable,
@@ -57,7 +57,7 @@ def _payload(reply: m.Reply, type_: type[T]) -> T:
     raise error_from_wire(error)
 
 
-class MedullaClient(asyncio.Protocol):
+class MedullaClient(StreamProtocol):
     """See the module. Use it from one event loop."""
 
     def __init__(self, path: Path) -> None:
@@ -168,8 +168,8 @@ class MedullaClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """For asyncio."""
-        assert_transport: Any = transport
-        self._transport = assert_transport
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
         self._incoming.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -248,4 +248,4 @@ def _exactly(connected: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-__all__ = ["SOCKET_VARIABLE", "KindmeshError", "MedullaClient", "medulla_call", "medulla_socket"]
+__all__ = ["SOCKET_VARIABLE", "MedullaClient", "medulla_call", "medulla_socket"]
