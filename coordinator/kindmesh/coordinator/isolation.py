@@ -11,8 +11,8 @@ User ids: `kindmesh-medulla` and `kindmesh` where such users exist, else two fro
 dynamic users) chosen by the folder's path; a folder that belongs to a user keeps that user for coordinator and node.
 What remains under `landlock` (same user): changing modes or times of Medulla's files is not restricted (landlock.rst),
 which can stop Medulla but shows nothing; and before Landlock ABI 9 a hijacked coordinator can reach services of the
-same user by their Unix sockets (a session manager, a container engine) and ask those to act for it. Own users close both.
-`give_back` undoes the change of owners; the `owner` folder is never changed, so it remembers whose the rest was.
+same user by their Unix sockets (a session manager, a container engine) and ask those to act for it. Own users close
+both. `give_back` undoes the change of owners; the `owner` folder is never changed, so it remembers whose the rest was.
 """
 
 from __future__ import annotations
