@@ -1,6 +1,6 @@
 """How Medulla is kept apart from the coordinator on this system: found out by trying, never by guessing.
 
-    uid       root started us: Medulla runs as a user of its own, coordinator and node as another; both confined besides
+    uid       root started us: Medulla runs as a user of its own, coordinator and node as another
     landlock  Medulla cannot be looked into (not dumpable), the coordinator is confined so that it can neither read
         Medulla's or the owner's files nor steer a process outside its domain
     none      neither works here: Medulla says so in every permit and allows nothing beyond read and notify
