@@ -16,6 +16,8 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
+import typer
+from typer import testing
 
 NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n\n"
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,6 +216,31 @@ def configuration() -> str:
     return "".join(parts)
 
 
+def commands() -> str:
+    """The command line, as its own help says."""
+    app = importlib.import_module("kindmesh.coordinator.cli.main").app
+    runner = testing.CliRunner(env={"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"})
+    parts = [
+        "# Commands\n\nAs `--help` says it. Every command takes `--json`; then standard output holds JSON only. The\n"
+        "state folder is `KINDMESH_HOME`, or the usual place.\n\n"
+    ]
+    said = inspect.cleandoc(importlib.import_module("kindmesh.coordinator.cli.output").__doc__ or "").split(
+        "\n\n"
+    )
+    exits = "\n".join(line.removeprefix("    ") for line in said[-1].splitlines())
+    parts.append(f"## Exit codes\n\n```text\n{exits}\n```\n\n")
+    waiting: list[tuple[str, ...]] = [()]
+    for path in waiting:
+        command: Any = typer.main.get_command(app)
+        for word in path:
+            command = command.commands[word]
+        waiting += [(*path, name) for name in getattr(command, "commands", {})]
+        shown = runner.invoke(app, [*path, "--help"], prog_name="kindmesh")
+        text = "\n".join(line.rstrip() for line in shown.stdout.strip().splitlines())
+        parts.append(f"## {' '.join(('kindmesh', *path))}\n\n```text\n{text}\n```\n\n")
+    return "".join(parts)
+
+
 def states() -> str:
     """The state machines."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -233,6 +260,7 @@ def states() -> str:
 
 
 PAGES = {
+    "commands": commands,
     "states": states,
     "configuration": configuration,
     "errors": errors,
