@@ -67,6 +67,7 @@ class Handlers:
 
     async def wait(self, params: Any, call: Call) -> str:
         self.started.set()
+        call.event("started")
         try:
             await self.release.wait()
         except asyncio.CancelledError:
@@ -245,8 +246,10 @@ async def test_a_client_that_goes_cancels_its_handler(server: ControlServer, han
 
 async def test_closing_a_stream_early_cancels_its_handler(server: ControlServer, handlers: Handlers) -> None:
     def start_and_leave() -> None:
-        with ControlClient(server.path, timeout_ms=100) as blocking, pytest.raises(DeadlineExceeded):
-            blocking.call("test.wait")
+        with ControlClient(server.path) as blocking:
+            replies = blocking.stream("test.wait")
+            assert next(replies) == "started"
+            replies.close()
 
     await in_thread(start_and_leave)
     await handlers.cancelled.wait()
@@ -446,6 +449,15 @@ def test_an_end_in_the_middle_is_said(tmp_path: Path) -> None:
         with ControlClient(path) as blocking, pytest.raises(TransportClosed):
             blocking.call("test.echo", "x" * 100)
         thread.join()
+
+
+def test_silence_ends_after_the_timeout(tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+    with socket.socket(socket.AF_UNIX) as listening, ControlClient(path, timeout_ms=20) as blocking:
+        listening.bind(os.fspath(path))
+        listening.listen()
+        with pytest.raises(DeadlineExceeded):
+            blocking.call("test.echo")
 
 
 def test_parameters_that_cannot_be_sent(tmp_path: Path) -> None:
