@@ -1,6 +1,6 @@
 """From lines of text scattered over a page to text a person would read: order, paragraphs, line breaks. Pure geometry.
 
-The page may be photographed at an angle: positions are first turned back by the median slope of the lines. Lines that
+The page may be photographed at an angle: positions are first turned back by the common slope of the lines. Lines that
 overlap in height form a row. Where a gutter parts the rows of a band into columns, each column is read to its end
 before the next. Between rows: a wide gap is a new paragraph; a row that ends although the next row's first word would
 still have fitted was meant to end there, and keeps its line break; anything else is a wrapped sentence and is joined
@@ -27,8 +27,8 @@ _GUTTER = 1.5
 """Columns are parted by at least this many line heights."""
 _BAND = 1.6
 """A gap of this many line heights parts bands that may have columns of their own."""
-_SLACK = 1.15
-"""How much wider than average the next word may be and still count as fitting."""
+_SLACK = 2
+"""Characters of room beyond the next word before a row counts as ended on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,10 @@ class _Box:
 
 
 def _slope(lines: Sequence[Line]) -> float:
-    """The page's turn in radians: the median over the lines, long ones counting more."""
-    slopes: list[tuple[float, float]] = []
-    for line in lines:
-        (x0, y0), (x1, y1) = line.points[0], line.points[1]
-        slopes.append((math.atan2(y1 - y0, x1 - x0), math.hypot(x1 - x0, y1 - y0)))
-    slopes.sort()
-    half, walked = sum(length for _, length in slopes) / 2, 0.0
-    for angle, length in slopes:
-        walked += length
-        if walked >= half:
-            return angle
-    return 0.0
+    """The page's turn in radians, -pi..pi: the direction of all lines laid end to end, so long ones count more."""
+    run = sum(line.points[1][0] - line.points[0][0] for line in lines)
+    rise = sum(line.points[1][1] - line.points[0][1] for line in lines)
+    return math.atan2(rise, run)
 
 
 def _straightened(lines: Sequence[Line]) -> list[_Box]:
@@ -180,7 +172,7 @@ def _ends_on_purpose(row: Sequence[_Box], following: Sequence[_Box], right: floa
         return False
     per_character = (row[-1].right - row[0].left) / len(text)
     word = len(after.split()[0]) + 1
-    return row[-1].right + word * per_character * _SLACK < right
+    return row[-1].right + (word + _SLACK) * per_character < right
 
 
 def _read_block(boxes: Sequence[_Box]) -> tuple[list[list[list[_Box]]], str]:

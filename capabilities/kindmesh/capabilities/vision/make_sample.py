@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +67,28 @@ def set_page(text: str, conditions: Conditions) -> Pixels:
     font = ImageFont.load_default(size=conditions.font_px)
     width = conditions.page_width
     margin = int(width * 0.11)
-    per_line = int((width - 2 * margin) / font.getlength("abcdefghij ABC etaoin") * 21)
     leading = int(conditions.font_px * 1.5)
     rows: list[str] = []
     for paragraph in text.strip().split("\n\n"):
         for line in paragraph.split("\n"):
-            rows.extend(textwrap.wrap(line, per_line))
+            rows.extend(_wrapped(line, font, width - 2 * margin))
         rows.append("")
     page = Image.new("L", (width, 2 * margin + leading * len(rows)), 255)
     pen = ImageDraw.Draw(page)
     for number, row in enumerate(rows):
         pen.text((margin, margin + number * leading), row, fill=28, font=font)
     return np.asarray(page, dtype=np.uint8)
+
+
+def _wrapped(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    rows = [""]
+    for word in line.split():
+        longer = f"{rows[-1]} {word}".strip()
+        if rows[-1] and font.getlength(longer) > width:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows
 
 
 def _soft_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Floats:

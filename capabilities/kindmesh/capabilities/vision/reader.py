@@ -36,6 +36,8 @@ Quad = NDArray[np.float32]
 DETECT_SIDE: Final = 1280
 THREADS: Final = 2
 _LINES_FOR_DIRECTION: Final = 6
+_CERTAIN: Final = 0.1
+"""The share of lines said to be upside down below which nobody asks further."""
 _MODELS: Final = {
     "Det": "PP-OCRv6_det_small.onnx",
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
@@ -64,7 +66,7 @@ def model_files() -> dict[str, Path]:
 class Reader:
     """Holds the loaded models. `threads` is the most that inference may use."""
 
-    def __init__(self, *, threads: int = THREADS, detect_side: int = DETECT_SIDE) -> None:
+    def __init__(self, *, threads: int = THREADS, detect_side: int = DETECT_SIDE, **extra: Any) -> None:
         cv2.setNumThreads(threads)
         parameters: dict[str, Any] = {f"{kind}.model_path": str(path) for kind, path in model_files().items()}
         parameters |= {
@@ -76,6 +78,7 @@ class Reader:
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
+        parameters |= {k.replace("__","."): v for k, v in extra.items()}
         self._engine = rapidocr.RapidOCR(params=parameters)
         logging.getLogger("RapidOCR").handlers.clear()
         blank = np.full((64, 320, 3), 255, dtype=np.uint8)
@@ -112,14 +115,21 @@ class Reader:
         return [np.asarray(box, dtype=np.float32) for box in boxes]
 
     def _turned(self, pixels: Pixels, quads: Sequence[Quad]) -> int:
+        """How far the page lies turned. Where the classifier has any doubt, the lines are read both ways to decide:
+        it sometimes takes bent small print for upside down, and then nothing at all would be readable.
+        """
         tall = sum(_weight(quad) for quad in quads if _is_tall(quad))
-        sideways = tall > 0.5 * sum(_weight(quad) for quad in quads)
-        guess = 90 if sideways else 0
+        guess = 90 if tall > 0.5 * sum(_weight(quad) for quad in quads) else 0
         longest = sorted(quads, key=_weight, reverse=True)[:_LINES_FOR_DIRECTION]
         cuts = [_cut(pixels, _begin_at_top_left(quad, guess)) for quad in longest]
-        answers = self._engine.cls_and_rotate(cuts).cls_res
+        answers = self._engine.cls_and_rotate(cuts)[1].cls_res
         flipped = sum(float(score) for label, score in answers if "180" in label)
-        return guess + (180 if flipped > 0.5 * sum(float(score) for _, score in answers) else 0)
+        if flipped < _CERTAIN * sum(float(score) for _, score in answers):
+            return guess
+        some = cuts[len(cuts) // 2 :]
+        upright = sum(self._engine.recognize_txt(some).scores)
+        upside_down = sum(self._engine.recognize_txt([cv2.rotate(cut, cv2.ROTATE_180) for cut in some]).scores)
+        return guess + (180 if upside_down > upright else 0)
 
 
 def _sides(quad: Quad) -> tuple[float, float]:
