@@ -43,10 +43,9 @@ class SequenceWindow:
             self._bits = ((self._bits << ahead) | 1) & _MASK if ahead < REPLAY_WINDOW_BITS else 1
             self.highest = sequence
             return
-        bit = 1 << -ahead
-        if -ahead >= REPLAY_WINDOW_BITS or self._bits & bit:
+        if -ahead >= REPLAY_WINDOW_BITS or self._bits >> -ahead & 1:
             raise Replayed()
-        self._bits |= bit
+        self._bits |= 1 << -ahead
 
 
 class MessageMemory:
