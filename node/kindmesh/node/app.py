@@ -9,7 +9,6 @@ SIGINT: running jobs may finish within the grace time, a second signal ends at o
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
@@ -266,6 +265,8 @@ def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m kindmesh.node.app --home FOLDER [--json] [--ready-fd N]`; the exit code."""
+    import argparse  # noqa: PLC0415 - other ways to start a node have no command line
+
     parser = argparse.ArgumentParser(prog="kindmesh-node", description="The program on a device.", allow_abbrev=False)
     parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -143,6 +144,7 @@ class LocalControl:
 
         self._executor.watchers.append(tell)
         try:
+            call.event({"event": "watching"})
             await asyncio.get_running_loop().create_future()
         finally:
             self._executor.watchers.remove(tell)
@@ -160,6 +162,7 @@ class LocalControl:
         coordinator = self._uplink.coordinator
         return {
             "role": "node",
+            "pid": os.getpid(),
             "id": format_id(self._identity.device_id),
             "name": self._trust.certificate.name,
             "mesh": format_id(self._trust.mesh),
