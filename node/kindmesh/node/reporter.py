@@ -101,7 +101,12 @@ class Reporter:
             return
         version, offers = self._offers()
         advert = Advert(
-            self._trust.mesh, self._identity.device_id, self._identity.boot, version, self._clock.now_ms(), offers
+            self._trust.mesh,
+            self._identity.device_id,
+            self._identity.boot,
+            version,
+            self._clock.now_ms(),
+            offers,
         )
         signed = SignedAdvert(sign_advert(advert, self._identity.signing))
         try:
@@ -118,24 +123,27 @@ class Reporter:
     def beat(self) -> None:
         """Once every `HEARTBEAT_MS`: tell that this device lives, send again what is due, note what was taken."""
         self._beat += 1
-        coordinator = self._trust.coordinator.subject
-        if self._endpoint.connected(coordinator):
-            membership = self._trust.membership
-            heartbeat = Heartbeat(
-                beat=self._beat,
-                clock_ms=self._clock.now_ms(),
-                facts=self.facts(),
-                roster_version=membership.roster_version,
-                revocation_version=membership.revocation_version,
-                policy_version=self._trust.policy.version,
-                advert_version=self._offers()[0],
-            )
-            try:
-                self._endpoint.tell(coordinator, SessionType.HEARTBEAT, heartbeat)
-            except TransportError as error:
-                log.info("could not send the heartbeat", extra={"code": error.code})
+        if self._endpoint.connected(self._trust.coordinator.subject):
+            self._heartbeat()
             self._send_due()
         self.flush()
+
+    def _heartbeat(self) -> None:
+        coordinator = self._trust.coordinator.subject
+        membership = self._trust.membership
+        heartbeat = Heartbeat(
+            beat=self._beat,
+            clock_ms=self._clock.now_ms(),
+            facts=self.facts(),
+            roster_version=membership.roster_version,
+            revocation_version=membership.revocation_version,
+            policy_version=self._trust.policy.version,
+            advert_version=self._offers()[0],
+        )
+        try:
+            self._endpoint.tell(coordinator, SessionType.HEARTBEAT, heartbeat)
+        except TransportError as error:
+            log.info("could not send the heartbeat", extra={"code": error.code})
 
     def flush(self) -> None:
         """Note in the journal what was taken."""
@@ -176,6 +184,7 @@ class Reporter:
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if up and peer == self._trust.coordinator.subject:
+            self._heartbeat()  # first: a session is confirmed by the first frame under its keys
             self.advertise()
             now = self._clock.monotonic()
             for due in self._due.values():
