@@ -6,6 +6,7 @@ from kindmesh.coordinator.heart.machine_job import (
     ELSEWHERE,
     GRACE_MS,
     LOSSES_MAX,
+    OUTDATED,
     RECONNECT_MS,
     REFUSALS_MAX,
     RESEND_MS,
@@ -17,7 +18,6 @@ from kindmesh.coordinator.heart.machine_words import (
     DeadlinePassed,
     DeviceBack,
     DeviceLost,
-    Ended,
     Finish,
     Instruction,
     Place,
@@ -37,58 +37,61 @@ def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
         job.note(now_ms, "late result", event.device, event.outcome)
         return [ack]
     job.note(now_ms, "result", event.device, event.code or event.outcome)
-    if not event.begun and event.code in ELSEWHERE:
+    if event.outcome == "failed" and not event.begun and event.code in ELSEWHERE:
         return [ack, *refused_to_begin(job, event, now_ms)]
-    outcome = event.outcome
-    if outcome == "failed" and event.code == "CANCELLED":
-        outcome = "cancelled"
-    if outcome in ("cancelled", "interrupted"):
-        return [ack, *broken_off(job, outcome, now_ms)]
-    if outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
+    if event.outcome in ("interrupted", "cancelled") or event.code == "CANCELLED":
+        return [ack, *broken_off(job, event, now_ms)]
+    if event.code == "PERMIT_USED" and job.effectful:
+        return [ack, *job.finish(now_ms, _unknown("the device has done something under this permit already"))]
+    if event.outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
         return [ack, *job.finish(now_ms, Finish("expired", take=True))]
-    ended: Ended = "succeeded" if outcome == "succeeded" else "failed" if outcome == "failed" else "uncertain"
-    return [ack, *job.finish(now_ms, Finish(ended, take=True))]
+    return [ack, *job.finish(now_ms, Finish(event.outcome, take=True))]
 
 
 def refused_to_begin(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
-    """It was not begun; another try is safe, except where another copy of this attempt may still begin."""
-    if not job.movable and job.sends > 1:
-        job.state = "placed"
-        return [ScheduleRetry(now_ms + job.backoff())]
+    """It was not begun and may be tried again: elsewhere, unless another copy of this attempt may still begin there."""
+    job.refusals += 1
+    again_ms = now_ms + max(event.retry_ms, job.backoff())
+    if not job.movable and job.sends > 1 and event.code not in OUTDATED:
+        job.state, job.permitted = "placed", False
+        return [ScheduleRetry(again_ms)]
     if job.cancel_by:
         return job.finish(now_ms, _cancelled(job.cancel_by))
-    if job.overdue:
-        return job.finish(now_ms, Finish("expired", take=True))
-    job.refusals += 1
-    if event.code != "BUSY" and job.refusals >= REFUSALS_MAX:
-        return job.finish(now_ms, Finish("failed", take=True))
+    if job.overdue or (event.code != "BUSY" and job.refusals >= REFUSALS_MAX):
+        return job.finish(now_ms, Finish("expired" if job.overdue else "failed", take=True))
     job.avoid = event.device
     job.take("none")
     job.state = "queued"
-    return [ScheduleRetry(now_ms + job.backoff())]
+    return [ScheduleRetry(again_ms)]
 
 
-def broken_off(job: Job, outcome: str, now_ms: int) -> list[Instruction]:
-    """The device stopped working on it and says that nothing was changed."""
+def broken_off(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
+    """The device stopped working on it."""
     if job.cancel_by:
-        return job.finish(now_ms, _cancelled(job.cancel_by))
+        return job.finish(now_ms, Finish("cancelled", take=True))
     if job.overdue:
-        return job.finish(now_ms, _late("it was stopped at its deadline"))
+        return job.finish(now_ms, Finish("expired", take=True))
     if job.movable:
         return again(job, now_ms)
-    if outcome == "interrupted":
+    if event.outcome != "interrupted":
+        return job.finish(now_ms, Finish("cancelled", take=True))
+    if event.begun:
         return job.finish(now_ms, _unknown("the device was interrupted while doing it"))
-    return job.finish(now_ms, Finish("cancelled", take=True))
+    return again(job, now_ms)
 
 
 def again(job: Job, now_ms: int) -> list[Instruction]:
-    """Free the lease of a job that may be done again, and place it elsewhere."""
+    """Place it anew, elsewhere if possible: it may be done again, or was not begun."""
     job.losses += 1
     if job.losses >= LOSSES_MAX:
         message = f"{job.losses} attempts ended without a result"
         return job.finish(now_ms, Finish("failed", False, "INTERRUPTED", message, "Look at the devices named."))
-    job.lease, job.state, job.avoid, job.asking = "freed", "queued", job.device, False
-    return [Place(job.device)]
+    job.avoid, job.state, job.asking = job.device, "queued", False
+    if job.movable:
+        job.lease = "freed"
+    else:
+        job.take("none")
+    return [Place(job.avoid)]
 
 
 def on_lost(job: Job, event: DeviceLost, now_ms: int) -> list[Instruction]:

@@ -45,9 +45,10 @@ STORY_MAX: Final = 200
 
 READ_ONLY: Final = int(Effect.READ)
 NO_EFFECT: Final = int(Effect.READ | Effect.SENSE)
-ELSEWHERE: Final = frozenset({"BUSY", "PERMIT_EXPIRED", "PERMIT_STALE", "CAPABILITY_MISSING", "DISK_FULL"})
+OUTDATED: Final = frozenset({"PERMIT_EXPIRED", "PERMIT_STALE"})
+"""Refusals to begin that every other copy of the same attempt would meet as well."""
+ELSEWHERE: Final = OUTDATED | {"BUSY", "CAPABILITY_MISSING", "DISK_FULL"}
 """Refusals to begin that another attempt may not meet."""
-
 
 _ON_DEVICE: Final = frozenset({"placed", "accepted", "running"})
 
@@ -59,9 +60,9 @@ class Job:
     """
 
     __slots__ = (
-        "asking", "avoid", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful", "epoch", "gone_noted",
-        "job_id", "lease", "losses", "movable", "older", "overdue", "permitted", "refusals", "sends", "state", "story",
-        "why",
+        "asking", "avoid", "base", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful", "epoch",
+        "gone_noted", "job_id", "lease", "losses", "movable", "older", "overdue", "permitted", "refusals", "sends",
+        "state", "story", "why",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,7 @@ class Job:
         self.lease: Lease = "none"
         self.device = b""
         self.epoch = 0
+        self.base = 0
         self.asking = False
         self.permitted = False
         self.sends = 0
@@ -104,7 +106,7 @@ class Job:
 
         A device in the journal counts as one that may have the job, except where a person was asked first.
         """
-        self.state, self.device, self.epoch, self.story = state, device, epoch, story
+        self.state, self.device, self.epoch, self.base, self.story = state, device, epoch, epoch, story
         if state == "waiting_approval":
             self.lease, self.asking, self.sends = lease, True, 2 if lease == "sent" else 0
         elif device:
@@ -130,7 +132,7 @@ class Job:
                 ("a known state", self.state in STATES),
                 ("on a device only with a lease", self.state not in _ON_DEVICE or self.lease == "sent"),
                 ("a lease names a device and an attempt", (self.lease == "none") == (not self.device)),
-                ("an attempt has a number", self.lease == "none" or self.epoch > 0),
+                ("an attempt has a number", self.lease == "none" or 0 < self.base <= self.epoch),
                 ("sent is counted", (self.sends > 0) == (self.lease in ("sent", "freed"))),
                 ("only harmless jobs are freed", self.lease != "freed" or self.movable),
                 ("a person is asked about one attempt", self.state != "waiting_approval" or self.asking),
@@ -156,9 +158,12 @@ class Job:
         return [SendJob(self.device, self.epoch), ScheduleRetry(now_ms + wait)]
 
     def ask_again(self) -> list[Instruction]:
-        """Ask Medulla about the attempt there is, unless it is being asked."""
+        """Ask Medulla, unless it is being asked. What was sent before without a permit that we still have becomes a
+        new attempt on the same device, which knows what it did under the older one."""
         if self.asking:
             return []
+        if self.lease == "sent":
+            self.epoch += 1
         self.asking = True
         return [AskPermit(self.device, self.epoch)]
 
@@ -173,8 +178,8 @@ class Job:
         return self.asking and epoch == self.epoch
 
     def is_current(self, device: bytes, epoch: int) -> bool:
-        """Whether this device and attempt are the ones that count."""
-        return device == self.device and epoch == self.epoch and self.lease in ("sent", "freed")
+        """Whether this device and attempt count: any since the device got the job the last time."""
+        return device == self.device and self.base <= epoch <= self.epoch and self.lease in ("sent", "freed")
 
     def backoff(self) -> int:
         """Milliseconds until the next try; twice as long each time."""
@@ -191,6 +196,6 @@ class Job:
 
 
 __all__ = [
-    "BACKOFF_MAX_MS", "BACKOFF_MS", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT", "READ_ONLY",
-    "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS", "STORY_MAX", "Job",
+    "BACKOFF_MAX_MS", "BACKOFF_MS", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT", "OUTDATED",
+    "READ_ONLY", "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS", "STORY_MAX", "Job",
 ]  # fmt: skip

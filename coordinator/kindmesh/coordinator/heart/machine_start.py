@@ -38,6 +38,7 @@ def on_placed(job: Job, event: Placed, now_ms: int) -> list[Instruction]:
     moved = job.epoch > 0 and job.sends > 0 and event.device != job.device
     job.take("chosen", event.device)
     job.epoch += 1
+    job.base = job.epoch
     job.state, job.asking, job.why = "queued", True, ""
     job.note(now_ms, "moved" if moved else "placed", event.device, event.why)
     return [AskPermit(event.device, job.epoch)]
@@ -81,6 +82,8 @@ def on_refused(job: Job, event: Refused, now_ms: int) -> list[Instruction]:
         return []
     if job.sends > 1:
         job.asking = False
+        if job.state == "waiting_approval":
+            job.state = "placed"
         if event.message != job.why:
             job.why = event.message
             job.note(now_ms, "refused", job.device, event.code)

@@ -105,13 +105,15 @@ class Running(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResultArrived(msgspec.Struct, frozen=True, gc=False):
-    """A device's result. `code` of its error, or empty; `begun` is False when the device says it refused to begin."""
+    """A device's result. `code` of its error, or empty; `begun` is False when the device says that it never began;
+    `retry_ms` is its own estimate of when it has room."""
 
     device: bytes
     epoch: int
     outcome: Outcome
     code: str = ""
     begun: bool = True
+    retry_ms: int = 0
 
 
 class DeviceLost(msgspec.Struct, frozen=True, gc=False):

@@ -20,13 +20,12 @@ silence is neither punished nor rewarded. Equal scores are decided by the device
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-EMERGENCY_ROOM: Final = 2
-"""Places beyond an operation's limit that are kept for emergencies."""
 COOL_C: Final = 60.0
 HOT_C: Final = 85.0
 
@@ -43,7 +42,8 @@ class Candidate(msgspec.Struct):
     """What is known of one device with regard to one operation; None: it cannot tell, or was never measured.
 
     `hint` says how to install what is missing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
-    `load` and `battery` 0..1; `rtt_ms` round trip; `limit` places for the operation, `in_flight` taken.
+    `load` and `battery` 0..1; `rtt_ms` round trip; `limit` places for the operation, the last of several kept for
+    emergencies, `in_flight` taken; `room` places for all it does, as far as known, `total` taken.
     """
 
     device: bytes
@@ -64,6 +64,8 @@ class Candidate(msgspec.Struct):
     rtt_ms: float | None = None
     in_flight: int = 0
     limit: int = 1
+    total: int = 0
+    room: float = math.inf
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -125,7 +127,9 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
         return "gone" if silent is None else f"gone, last heard {_age(silent)} ago", True, False
     if not candidate.certified:
         return "its certificate has ended; it renews when it connects", True, False
-    if candidate.in_flight >= candidate.limit + (EMERGENCY_ROOM if need.emergency else 0):
+    if not need.emergency and candidate.total >= candidate.room:
+        return f"busy with {candidate.total} jobs", True, True
+    if candidate.in_flight >= (candidate.limit if need.emergency else max(1, candidate.limit - 1)):
         return f"busy with {candidate.in_flight} of these", True, True
     return "", True, False
 
@@ -239,5 +243,5 @@ def _age(silent_ms: int) -> str:
 
 
 __all__ = [
-    "COOL_C", "EMERGENCY_ROOM", "HOT_C", "Candidate", "Choice", "Need", "Part", "Verdict", "choose", "explain", "rank",
+    "COOL_C", "HOT_C", "Candidate", "Choice", "Need", "Part", "Verdict", "choose", "explain", "rank",
 ]  # fmt: skip
