@@ -3,11 +3,16 @@
 The context has one IO thread and the ZAP handler that decides about every new connection (`kindmesh.mesh.zap`). The
 handler runs on the same loop as everything else: a loop that hangs lets nobody in. Every listener enters under a ZAP
 domain of its own. Made with the first end that opens, freed with the last one that closes.
+
+A ROUTER names its connections by counting up from a number out of libc's `rand`, and libzmq aborts the process when a
+client has chosen the name that comes next. Nobody seeds `rand`, so everybody would know that number: we seed it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import secrets
 import struct
 from collections.abc import Callable
 
@@ -59,6 +64,7 @@ class SharedContext:
 
     def __init__(self) -> None:
         self.users = 0
+        ctypes.CDLL(None).srand(secrets.randbits(32))
         self.context = zmq.Context()
         self._domains: dict[bytes, Admit] = {}
         self.handler = Reader(self.context.socket(zmq.ROUTER), self._serve)

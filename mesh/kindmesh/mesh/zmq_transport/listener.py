@@ -1,8 +1,9 @@
 """The accepting end: a ROUTER that reads the client's authenticated key from every message.
 
-Which connection speaks for which key is decided by `kindmesh.mesh.sessions`. libzmq names connections in a way that can
-be guessed and lets clients choose names; so a session ends the moment its socket does, as the monitor tells, and that
-is looked at before anybody new is let in or met.
+Which connection speaks for which key is decided by `kindmesh.mesh.sessions`. libzmq gives connections names of five
+bytes, the first of them zero, and lets clients choose others; those are refused. One that guesses a name of our kind
+must not get what is meant for the device that had it before: so a session ends the moment its socket does, as the
+monitor tells, and that is looked at before anybody new is let in or met.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ CLOSE_S = 2.0
 _WATCHED = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 _HERE_I_AM = [b""]
 _USER_ID = b"User-Id"
-_CHOSEN_ID = b"Identity"
 
 
 class ZmqListener(End):
@@ -137,7 +137,7 @@ class ZmqListener(End):
                 more = part.more
                 if len(frames) <= FRAMES_MAX:
                     frames.append(part.bytes)
-            user_id = _property(head, _USER_ID)
+            user_id = head.get(_USER_ID)
             session = by_route.get(head.bytes)
             if session is None or session.user_id != user_id:
                 session = self._meet(head, user_id)
@@ -151,8 +151,9 @@ class ZmqListener(End):
 
     def _meet(self, head: zmq.Frame, user_id: str) -> Session | None:
         self._catch_up()
-        socket, chosen = int(head.get(zmq.SRCFD)), bool(_property(head, _CHOSEN_ID))
-        session = self._sessions.meet(head.bytes, socket, user_id, chosen=chosen)
+        route = head.bytes
+        chosen = len(route) != 5 or route[0] != 0
+        session = self._sessions.meet(route, int(head.get(zmq.SRCFD)), user_id, chosen=chosen)
         if session is not None:
             self._counters.connects += 1
             if self._watch is not None:
@@ -177,13 +178,6 @@ class ZmqListener(End):
         """Learn of ended connections before a new one takes a name or a socket number again."""
         if self._monitor is not None:
             self._monitor.ready()
-
-
-def _property(frame: zmq.Frame, name: bytes) -> str:
-    try:
-        return str(frame.get(name))
-    except zmq.ZMQError:
-        return ""
 
 
 def _bind_error(address: str, error: zmq.ZMQError) -> TransportError | ConfigError:
