@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from kindmesh.mesh.files import write_private
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import BOOT_FILE, CURVE_FILE, SEED_FILE
-from kindmesh.mesh.memory import MemoryNetwork
+from kindmesh.mesh.memory import MemoryTransport
+from kindmesh.mesh.memory_network import MemoryNetwork
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
@@ -120,7 +121,7 @@ class Desk:
         effects = int(EFFECTS.get(operation, Effect.READ))
         return self.household.permit(
             target=node, operation=operation, args=data, effects=effects, job_id=job_id, epoch=epoch,
-            issued_ms=CLOCK.now_ms(), **{"expires_ms": CLOCK.now_ms() + 60_000, **more},
+            **{"issued_ms": CLOCK.now_ms(), "expires_ms": CLOCK.now_ms() + 60_000, **more},
         )  # fmt: skip
 
     def send(self, node: bytes, job: Job) -> bytes:
@@ -149,7 +150,7 @@ class Rig:
         for name in ("phone", "kitchen"):
             self.household.add(name)
         self.network = MemoryNetwork(5)
-        self.transport = transport or self.network.transport("all")
+        self.transport = transport or MemoryTransport(self.network, "all")
         self.desk = Desk(self.household, self.transport, listen)
 
     def id(self, name: str = "phone") -> bytes:
@@ -180,6 +181,22 @@ class Rig:
         async with self.make(name, **settings) as node:
             await self.desk.until(lambda: len(self.desk.adverts) > before)
             yield node
+
+
+@contextmanager
+def watching(node: Node, event: str) -> Iterator[asyncio.Event]:
+    """Set when the node's executor tells its watchers this."""
+    seen = asyncio.Event()
+
+    def watch(told: dict[str, Any]) -> None:
+        if told["event"] == event:
+            seen.set()
+
+    node.executor.watchers.append(watch)
+    try:
+        yield seen
+    finally:
+        node.executor.watchers.remove(watch)
 
 
 @asynccontextmanager

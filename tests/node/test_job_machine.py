@@ -537,7 +537,11 @@ class NodeUnderStress(RuleBasedStateMachine):
         )  # fmt: skip
         if known is not None and known.state == "done" and state != "done" and found is None:
             self.disk[job_id] = known
-        self.do({"accepted": AcceptWritten, "intent": IntentWritten, "done": ResultWritten}[state](job_id, attempt))
+        answers: dict[str, Event] = {
+            "accepted": AcceptWritten(job_id, attempt), "intent": IntentWritten(job_id, attempt),
+            "done": ResultWritten(job_id, attempt),
+        }  # fmt: skip
+        self.do(answers[state])
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())

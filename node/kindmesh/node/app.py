@@ -144,6 +144,7 @@ class Node:
             stack.callback(self.uploads.close)
             await stack.enter_async_context(self.supervisor)
             stack.push_async_callback(self.calls.close)
+            stack.push_async_callback(self.executor.close)
             stack.push_async_callback(self.uplink.close)
             self.executor.resume()
             await self.uplink.start()

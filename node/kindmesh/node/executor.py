@@ -82,7 +82,7 @@ OVERDUE_MS: Final = 2_000
 """After its deadline plus this, a capability that did not end is left behind."""
 RETRY_S: Final = 1.0
 Watcher = Callable[[dict[str, Any]], None]
-"""Told of every INTENT and RESULT that is on the disk."""
+"""Told of every INTENT and RESULT that is on the disk, and of results that cannot be written (`unsaved`)."""
 
 
 class _Work:
@@ -147,7 +147,7 @@ class Executor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: dict[bytes, tuple[bytes, JobResult]] = {}
         self._soon: list[Order] = []
-        self._ending = False
+        self._ending = self._closed = False
         self.watchers: list[Watcher] = []
         endpoint.on(MessageType.JOB, self._on_job)
         endpoint.on(MessageType.JOB_CANCEL, self._on_cancel)
@@ -356,6 +356,7 @@ class Executor:
     def _result_written(self, job_id: bytes, attempt: int, error: KindmeshError | None) -> None:
         if error is not None:
             log.error("a result is kept in memory", extra={"code": error.code, "job": job_id.hex()})
+            self._tell_watchers("unsaved", job_id)
             self._happened(ResultWriteFailed(job_id, attempt))
             return
         if self.watchers:
@@ -366,7 +367,7 @@ class Executor:
         asyncio.get_running_loop().call_later(RETRY_S, self._retry, step.job_id, step.attempt)
 
     def _retry(self, job_id: bytes, attempt: int) -> None:
-        if not self._ending or self._machine.state(job_id) == "unsaved":
+        if not self._closed:
             self._happened(RetryDue(job_id, attempt))
 
     def _report(self, step: Report) -> None:
@@ -455,6 +456,16 @@ class Executor:
             await self._journal.store.durable()
         except KindmeshError as error:
             log.error("not all results are on the disk", extra={"code": error.code})
+
+    async def close(self) -> None:
+        """Leave everything as it is; what was under way is found in the journal at the next start."""
+        self._ending = self._closed = True
+        for work in self._work.values():
+            work.abandoned = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
 
 
 def _accepted(order: Order, state: str) -> JobAccepted:

@@ -189,6 +189,7 @@ class Reporter:
             now = self._clock.monotonic()
             for due in self._due.values():
                 due.at, due.pause_s = now, AGAIN_S
+            self._send_due()
 
 
 __all__ = ["AGAIN_MAX_S", "AGAIN_S", "Reporter"]
