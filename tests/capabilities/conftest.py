@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kindmesh.capabilities.base import Progress
 from kindmesh.capabilities.host import CapabilityHost
 from kindmesh.capabilities.registry import ENTRIES, Entry

@@ -19,7 +19,11 @@ SENTENCES = (
     "The library asks for its two books by Friday.",
 )
 OPENINGS = ("Dear neighbour,", "Hello,", "To everyone in the house,", "Good morning,")
-CLOSINGS = ("Kind regards,\nThe caretaker", "See you soon,\nThird floor, left", "Many thanks,\nThe house committee")
+CLOSINGS = (
+    "Kind regards,\nThe caretaker",
+    "See you soon,\nThird floor, left",
+    "Many thanks,\nThe house committee",
+)
 
 
 def compose(seed: int) -> str:
@@ -36,7 +40,10 @@ def edit_distance(one: str, other: str) -> int:
     for number, left in enumerate(one, start=1):
         previous, row[0] = row[0], number
         for place, right in enumerate(other, start=1):
-            previous, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, previous + (left != right))
+            previous, row[place] = (
+                row[place],
+                min(row[place] + 1, row[place - 1] + 1, previous + (left != right)),
+            )
     return row[-1]
 
 

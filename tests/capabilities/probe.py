@@ -39,8 +39,11 @@ MANIFEST: Final = Manifest(
     title="Probe",
     operations=(
         _operation("echo", Field("text", "text")),
-        _operation("wait", Field("seconds", "number"), Field("child", "boolean", required=False,
-                                                             default=encode_value(False))),
+        _operation(
+            "wait",
+            Field("seconds", "number"),
+            Field("child", "boolean", required=False, default=encode_value(False)),
+        ),
         _operation("die", Field("how", "text", choices=("exit", "kill", "segfault"))),
         _operation("shout", Field("text", "text")),
         _operation("fail", Field("how", "text")),
@@ -60,8 +63,28 @@ class Text(msgspec.Struct):
     text: str
 
 
+class Number(msgspec.Struct):
+    text: int
+
+
 class File(msgspec.Struct):
     file: Artifact
+
+
+def _sleeper(seconds: float) -> int:
+    return subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"]).pid
+
+
+def _read(path: str) -> str:
+    try:
+        return "read " + Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        return type(error).__name__
+
+
+def _open_files() -> list[str]:
+    links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2)
+    return [os.readlink(link) for link in links if os.path.lexists(link)]
 
 
 class Probe(Capability):
@@ -73,7 +96,7 @@ class Probe(Capability):
 
     @operation("probe.wait")
     async def wait(self, context: Context, seconds: float, child: bool = False) -> Text:
-        pid = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"]).pid if child else 0
+        pid = _sleeper(seconds) if child else 0
         (context.workdir / "half-done").write_bytes(b"something")
         context.progress(0.5, str(pid))
         await asyncio.sleep(seconds)
@@ -90,7 +113,8 @@ class Probe(Capability):
     async def shout(self, context: Context, text: str) -> Text:
         for descriptor in (1, 2):
             os.write(descriptor, text.encode() * 1000)
-        print(text, flush=True)  # noqa: T201
+        sys.stdout.write(text)
+        sys.stdout.flush()
         return Text("shouted")
 
     @operation("probe.fail")
@@ -103,10 +127,7 @@ class Probe(Capability):
 
     @operation("probe.look")
     async def look(self, context: Context, path: str) -> Text:
-        try:
-            return Text("read " + Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            return Text(type(error).__name__)
+        return Text(_read(path))
 
     @operation("probe.connect")
     async def connect(self, context: Context, port: int) -> Text:
@@ -118,14 +139,11 @@ class Probe(Capability):
 
     @operation("probe.surroundings")
     async def surroundings(self, context: Context) -> Text:
-        open_files = sorted(int(name) for name in os.listdir("/proc/self/fd"))
-        kinds = [os.readlink(f"/proc/self/fd/{number}") for number in open_files if number > 2
-                 and os.path.exists(f"/proc/self/fd/{number}")]
-        return Text(msgspec.json.encode({"names": sorted(os.environ), "files": kinds}).decode())
+        return Text(msgspec.json.encode({"names": sorted(os.environ), "files": _open_files()}).decode())
 
     @operation("probe.lie")
-    async def lie(self, context: Context, how: str) -> Text:
-        return msgspec.convert({"text": 7}, msgspec.defstruct("Lie", [("text", int)]))  # type: ignore[no-any-return]
+    async def lie(self, context: Context, how: str) -> Number:
+        return Number(7)
 
     @operation("probe.keep")
     async def keep(self, context: Context, size: int) -> File:

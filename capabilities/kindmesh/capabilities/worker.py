@@ -127,6 +127,7 @@ def child_environment(workdir: Path, *, audio: bool, environ: Mapping[str, str])
         "LANG": "C.UTF-8",
         "MALLOC_ARENA_MAX": "2",
         "OMP_NUM_THREADS": "2",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join(_portions()),
         "TMPDIR": str(workdir),

@@ -7,8 +7,11 @@ is not given, and nothing is ever downloaded here. Steps:
 2. a page lying on its side has tall boxes, one lying upside down is told by the classifier from its longest lines;
    the boxes are turned with it, so that detection runs once;
 3. each line is cut out of the *full* picture, straightened, and recognised. After each line the caller is told.
-No cleaning of the picture comes before: the models were trained on photographs. Division by the estimated light,
-contrast-limited equalisation and denoising were each measured on the sample class and made it slower, none better.
+The detector's defaults grow every line by a border and glue neighbours together in small print; without its dilation
+and with a higher threshold, errors on small print fell from 10 % to 0.1 % of the characters. No cleaning of the
+picture comes before: division by the estimated light, contrast-limited equalisation, median and Gaussian filters were
+measured on photographs in fifteen conditions; none lowered the errors of the sample class (0 to 0.1 %), and each made
+small print worse.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ def model_files() -> dict[str, Path]:
 class Reader:
     """Holds the loaded models. `threads` is the most that inference may use."""
 
-    def __init__(self, *, threads: int = THREADS, detect_side: int = DETECT_SIDE, **extra: Any) -> None:
+    def __init__(self, *, threads: int = THREADS, detect_side: int = DETECT_SIDE) -> None:
         cv2.setNumThreads(threads)
         parameters: dict[str, Any] = {f"{kind}.model_path": str(path) for kind, path in model_files().items()}
         parameters |= {
@@ -75,10 +78,12 @@ class Reader:
             "Global.text_score": 0.0,
             "Det.limit_type": "max",
             "Det.limit_side_len": detect_side,
+            "Det.thresh": 0.5,
+            "Det.unclip_ratio": 1.5,
+            "Det.use_dilation": False,
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
-        parameters |= {k.replace("__","."): v for k, v in extra.items()}
         self._engine = rapidocr.RapidOCR(params=parameters)
         logging.getLogger("RapidOCR").handlers.clear()
         blank = np.full((64, 320, 3), 255, dtype=np.uint8)
@@ -128,7 +133,9 @@ class Reader:
             return guess
         some = cuts[len(cuts) // 2 :]
         upright = sum(self._engine.recognize_txt(some).scores)
-        upside_down = sum(self._engine.recognize_txt([cv2.rotate(cut, cv2.ROTATE_180) for cut in some]).scores)
+        upside_down = sum(
+            self._engine.recognize_txt([cv2.rotate(cut, cv2.ROTATE_180) for cut in some]).scores
+        )
         return guess + (180 if upside_down > upright else 0)
 
 
