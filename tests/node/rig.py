@@ -21,8 +21,7 @@ from kindmesh.mesh.files import write_private
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import BOOT_FILE, CURVE_FILE, SEED_FILE
-from kindmesh.mesh.memory import MemoryTransport
-from kindmesh.mesh.memory_network import MemoryNetwork
+from kindmesh.mesh.memory import MemoryNetwork
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
@@ -150,7 +149,7 @@ class Rig:
         for name in ("phone", "kitchen"):
             self.household.add(name)
         self.network = MemoryNetwork(5)
-        self.transport = transport or MemoryTransport(self.network, "all")
+        self.transport = transport or self.network.transport("all")
         self.desk = Desk(self.household, self.transport, listen)
 
     def id(self, name: str = "phone") -> bytes:
