@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from kindmesh.mesh.memory import MemoryNetwork
+from kindmesh.mesh.memory import MemoryNetwork, MemoryTransport
 from kindmesh.mesh.transport import Channel, Listener, Transport
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.crypto import CurveKey
@@ -35,7 +35,7 @@ class World:
         """The transport of one more device."""
         self._devices += 1
         if self.kind == "memory":
-            return self._network.transport(f"device-{self._devices}")
+            return MemoryTransport(self._network, f"device-{self._devices}")
         return ZmqTransport(high_water=16)
 
     def admit(self, hop_key: bytes) -> bool:

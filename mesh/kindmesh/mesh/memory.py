@@ -1,9 +1,4 @@
-"""The in-memory transport: the real contract over a network that misbehaves on request, the same way every time.
-
-A `MemoryNetwork` joins *places* (one for each simulated device). What happens to a message from one place to another
-is decided by the `LinkSettings` of that direction: delay, jitter, loss, duplication, reordering, bandwidth, partition.
-Every direction draws from its own generator, seeded by the network's seed and the two places, so that the same seed
-and the same sends give the same run in virtual time. With default settings nothing is lost and order is kept.
+"""The in-memory transport: the real contract, over a `MemoryNetwork` that can be made to misbehave.
 
 A session is one channel's authenticated connection to one listener. It is made after a round trip, ends when either
 side closes (the other side hears of it behind what is still under way), and when the places stay partitioned in
@@ -14,13 +9,9 @@ nobody; the other side finds out after `timeout_ms`. Keys are compared, not prov
 from __future__ import annotations
 
 import asyncio
-import heapq
-import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
-
+from kindmesh.mesh.memory_network import LinkSettings, Network, Pipe
 from kindmesh.mesh.transport import (
     Admit,
     Counters,
@@ -31,118 +22,23 @@ from kindmesh.mesh.transport import (
     check_message,
 )
 from kindmesh.protocol.crypto import CurveKey
-from kindmesh.protocol.errors import (
-    AddressInUse,
-    BackPressure,
-    ConfigError,
-    PeerUnreachable,
-    TransportClosed,
-)
+from kindmesh.protocol.errors import AddressInUse, ConfigError, PeerUnreachable, TransportClosed
 
 SCHEME = "memory://"
 
 
-class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one direction between two places behaves. Probabilities are 0..1."""
-
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    """Up to this much more delay, evenly spread; order is kept."""
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    """Chance that a message is held back (by up to twice the delay and jitter, at least 1 ms) and overtaken."""
-    bandwidth: float = 0.0
-    """Bytes in a second; 0 is no limit."""
-    partitioned: bool = False
-
-
-class MemoryNetwork:
-    """Places and the links between them.
-
-    Args:
-        seed: gives every random decision.
-        high_water: messages under way in one direction of one session before `BackPressure`.
-        retry_ms: pause before a channel dials again; doubles up to `retry_max_ms`.
-        timeout_ms: how long a dead link goes unnoticed.
-    """
-
-    def __init__(
-        self,
-        seed: int = 0,
-        *,
-        high_water: int = 256,
-        retry_ms: int = 100,
-        retry_max_ms: int = 2_000,
-        timeout_ms: int = 6_000,
-    ) -> None:
-        self.seed = seed
-        self.high_water = high_water
-        self.retry_ms = retry_ms
-        self.retry_max_ms = retry_max_ms
-        self.timeout_ms = timeout_ms
-        self.lost = 0
-        self.default = LinkSettings()
-        self._links: dict[tuple[str, str], LinkSettings] = {}
-        self._cuts: dict[tuple[str, str], int] = {}
-        self._dice: dict[tuple[str, str], random.Random] = {}
-        self.listeners: dict[str, MemoryListener] = {}
-        self.sessions: dict[_Session, None] = {}
+class MemoryNetwork(Network):
+    """A network whose places have transports."""
 
     def transport(self, place: str) -> MemoryTransport:
         """The transport of the device at `place`."""
         return MemoryTransport(self, place)
 
-    def link(self, source: str, destination: str) -> LinkSettings:
-        """How messages from `source` to `destination` travel now."""
-        return self._links.get((source, destination), self.default)
-
-    def change(self, source: str, destination: str, **settings: Any) -> None:
-        """Change settings of one direction, from now on; names are those of `LinkSettings`."""
-        key = (source, destination)
-        before = self.link(*key)
-        after = msgspec.structs.replace(before, **settings)
-        self._links[key] = after
-        if after.partitioned and not before.partitioned:
-            self._cut(key)
-
-    def change_both(self, one: str, other: str, **settings: Any) -> None:
-        """`change` in both directions."""
-        self.change(one, other, **settings)
-        self.change(other, one, **settings)
-
-    def partition(self, one: str, other: str) -> None:
-        """Nothing passes between the two places, in either direction."""
-        self.change_both(one, other, partitioned=True)
-
-    def heal(self, one: str, other: str) -> None:
-        """Undo `partition`."""
-        self.change_both(one, other, partitioned=False)
-
-    def dice(self, source: str, destination: str) -> random.Random:
-        """The generator of one direction."""
-        key = (source, destination)
-        if key not in self._dice:
-            self._dice[key] = random.Random(f"{self.seed}|{source}|{destination}")
-        return self._dice[key]
-
-    def _cut(self, key: tuple[str, str]) -> None:
-        self._cuts[key] = cut = self._cuts.get(key, 0) + 1
-        if not self.sessions:
-            return
-
-        def expire() -> None:
-            if self.link(*key).partitioned and self._cuts[key] == cut:
-                for session in [s for s in self.sessions if {*key} == {s.channel.place, s.listener.place}]:
-                    session.sever()
-
-        asyncio.get_running_loop().call_later(self.timeout_ms / 1000, expire)
-
 
 class MemoryTransport:
     """The transport of one place; implements `kindmesh.mesh.transport.Transport`."""
 
-    def __init__(self, network: MemoryNetwork, place: str = "") -> None:
+    def __init__(self, network: Network, place: str = "") -> None:
         self.network = network
         self.place = place
         self.ends: dict[MemoryListener | MemoryChannel, None] = {}
@@ -161,89 +57,32 @@ class MemoryTransport:
             end.abort(silent=silent)
 
 
-class _Pipe:
-    """One direction of a session: what is under way, earliest first."""
-
-    def __init__(self, network: MemoryNetwork, source: str, destination: str) -> None:
-        self.network, self.source, self.destination = network, source, destination
-        self.cut = False
-        self.loop = asyncio.get_running_loop()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._number = 0
-        self._last = self._free = 0.0
-
-    def push(self, size: int, deliver: Callable[[], None]) -> None:
-        """Put a message of `size` bytes under way."""
-        if len(self._due) >= self.network.high_water:
-            raise BackPressure(f"{len(self._due)} messages to this device are still under way")
-        link, dice = (
-            self.network.link(self.source, self.destination),
-            self.network.dice(self.source, self.destination),
-        )
-        if link.partitioned or (link.loss and dice.random() < link.loss):
-            self.network.lost += 1
-            return
-        copies = 2 if link.duplication and dice.random() < link.duplication else 1
-        for _ in range(copies):
-            self._schedule(
-                link, dice, size, deliver, held=link.reordering > 0 and dice.random() < link.reordering
-            )
-
-    def control(self, deliver: Callable[[], None]) -> None:
-        """Put something under way that is only ever lost to a partition, in order with the messages."""
-        link = self.network.link(self.source, self.destination)
-        if not link.partitioned:
-            self._schedule(link, self.network.dice(self.source, self.destination), 0, deliver, held=False)
-
-    def _schedule(
-        self, link: LinkSettings, dice: random.Random, size: int, deliver: Callable[[], None], *, held: bool
-    ) -> None:
-        now = self.loop.time()
-        self._free = max(now, self._free) + (size / link.bandwidth if link.bandwidth else 0.0)
-        due = (
-            self._free + (link.delay_ms + (dice.random() * link.jitter_ms if link.jitter_ms else 0.0)) / 1000
-        )
-        due = max(due, self._last)
-        if held:
-            due += dice.random() * max(1.0, 2 * (link.delay_ms + link.jitter_ms)) / 1000
-        else:
-            self._last = due
-        self._number += 1
-        heapq.heappush(self._due, (due, self._number, deliver))
-        self.loop.call_at(due, self._next)
-
-    def _next(self) -> None:
-        # Timers with the same time fire in any order; one timer takes the earliest message, whose ever it was.
-        _, _, deliver = heapq.heappop(self._due)
-        if self.cut:
-            return
-        if self.network.link(self.source, self.destination).partitioned:
-            self.network.lost += 1
-            return
-        deliver()
-
-
 class _Session:
     """One authenticated connection of a channel to a listener."""
 
-    def __init__(self, network: MemoryNetwork, channel: MemoryChannel, listener: MemoryListener) -> None:
+    def __init__(self, network: Network, channel: MemoryChannel, listener: MemoryListener) -> None:
         self.network, self.channel, self.listener = network, channel, listener
         self.hop_key = channel.key.public
-        self.up = _Pipe(network, channel.place, listener.place)
-        self.down = _Pipe(network, listener.place, channel.place)
+        self.up = Pipe(network, channel.place, listener.place)
+        self.down = Pipe(network, listener.place, channel.place)
         self._ending: asyncio.TimerHandle | None = None
-        network.sessions[self] = None
+        network.connections[self] = None
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Where the two ends are."""
+        return frozenset((self.channel.place, self.listener.place))
 
     def sever(self) -> None:
         """Both sides notice now; what is under way is lost."""
         if self._ending is not None:
             self._ending.cancel()
         self.up.cut = self.down.cut = True
-        self.network.sessions.pop(self, None)
+        self.network.connections.pop(self, None)
         self.channel.lost(self)
         self.listener.lost(self)
 
-    def leave(self, outgoing: _Pipe, *, silent: bool) -> None:
+    def leave(self, outgoing: Pipe, *, silent: bool) -> None:
         """The sending side of `outgoing` is gone; the other side hears of it behind what is under way."""
         incoming = self.down if outgoing is self.up else self.up
         incoming.cut = True
