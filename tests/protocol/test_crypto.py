@@ -61,7 +61,20 @@ def test_two_sides_agree_on_a_secret() -> None:
     assert x25519(one.secret, two.public) == x25519(two.secret, one.public)
 
 
-@pytest.mark.parametrize("point", [b"\0" * 32, b"\x01" + b"\0" * 31, b"", b"x" * 31, b"x" * 33])
+PRIME = 2**255 - 19
+ORDER_EIGHT = (
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+LOW_ORDER = [
+    (number + multiple).to_bytes(32, "little")
+    for number in (0, 1, PRIME - 1, *ORDER_EIGHT)
+    for multiple in (0, PRIME)
+    if number + multiple < 2**255
+]
+
+
+@pytest.mark.parametrize("point", [*LOW_ORDER, b"", b"x" * 31, b"x" * 33], ids=bytes.hex)
 def test_a_weak_or_misshapen_curve_key_is_malformed(point: bytes) -> None:
     with pytest.raises(Malformed):
         x25519(b"s" * 32, point)

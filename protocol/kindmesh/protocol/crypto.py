@@ -123,8 +123,6 @@ def x25519(secret: bytes, public: bytes) -> bytes:
         shared: bytes = _sodium.crypto_scalarmult(secret, public)
     except (CryptoError, RuntimeError) as error:
         raise Malformed("the X25519 public key is weak") from error
-    if shared == b"\0" * 32:
-        raise Malformed("the X25519 public key is weak")
     return shared
 
 

@@ -60,7 +60,7 @@ class Invitation(msgspec.Struct, array_like=True, frozen=True):
     mesh: KeyId
     ed_pub: Key
     curve_pub: Key
-    hints: Annotated[tuple[Word, ...], Meta(min_length=1)]
+    hints: Annotated[tuple[Line, ...], Meta(min_length=1)]
     secret: Secret
     expires_s: Count
     role: Word = "node"

@@ -559,7 +559,7 @@ ERRORS: dict[str, type[KindmeshError]] = _tree(KindmeshError)
 def error_to_wire(error: KindmeshError) -> WireError:
     """The error as data; text is cut to 500 characters so that an error never becomes the large message."""
     code = error.remote_code if isinstance(error, ReportedError) else error.code
-    return WireError(code, error.message[:500], error.hint[:500], error.field[:100])
+    return WireError(code, error.message[:500], error.hint[:500], error.field[:80])
 
 
 class ReportedError(RemoteFailure):
