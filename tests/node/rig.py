@@ -26,7 +26,7 @@ from kindmesh.mesh.post import Post
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.app import Node
-from kindmesh.node.config import Config, NodeSection
+from kindmesh.node.config import Config, MeshSection, NodeSection
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.manifest import Effect
@@ -166,18 +166,19 @@ class Rig:
             Trust.create(home.identity, self.household.trust_file(name, addresses=(address,)))
         return home
 
-    def make(self, name: str = "phone", **settings: Any) -> Node:
+    def make(self, name: str = "phone", *, control: bool = False, **settings: Any) -> Node:
         """A node that was not started yet."""
+        config = Config(mesh=MeshSection(mdns=False), node=NodeSection(**{"grace_ms": 200, **settings}))
         return Node(
-            self.home(name), Config(node=NodeSection(**{"grace_ms": 200, **settings})), clock=CLOCK, entropy=ENTROPY,
-            transport=self.transport, scheme="memory://", entries=PROBES, control=False,
+            self.home(name), config, clock=CLOCK, entropy=ENTROPY, transport=self.transport, scheme="memory://",
+            entries=PROBES, control=control,
         )  # fmt: skip
 
     @asynccontextmanager
-    async def node(self, name: str = "phone", **settings: Any) -> AsyncIterator[Node]:
+    async def node(self, name: str = "phone", *, control: bool = False, **settings: Any) -> AsyncIterator[Node]:
         """A running node that the desk knows."""
         before = len(self.desk.adverts)
-        async with self.make(name, **settings) as node:
+        async with self.make(name, control=control, **settings) as node:
             await self.desk.until(lambda: len(self.desk.adverts) > before)
             yield node
 

@@ -42,6 +42,7 @@ from kindmesh.node.facts import Facts
 from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
+from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.protocol.crypto import hkdf_sha256
@@ -131,6 +132,7 @@ class Node:
         self.calls = SessionCalls(self.uplink, self.supervisor, room)
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
+        self.lookout = Lookout(self.uplink, self._finder)
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
         self._control = control
@@ -146,6 +148,7 @@ class Node:
             stack.push_async_callback(self.calls.close)
             stack.push_async_callback(self.executor.close)
             stack.push_async_callback(self.uplink.close)
+            stack.push_async_callback(self.lookout.close)
             self.executor.resume()
             await self.uplink.start()
             if self._control:
@@ -195,11 +198,18 @@ class Node:
         self.supervisor.tick()
         self.uploads.tick()
         self.journal.save_latch()
+        if self.config.mesh.mdns:
+            self.lookout.beat()
         if self._beats % FORGET_EVERY == 0:
             try:
                 self.journal.forget(self.clock.now_ms() - self.config.node.keep_days * DAY_MS)
             except KindmeshError as error:
                 log.warning("could not forget old results", extra={"code": error.code})
+
+    def _finder(self) -> Finder:
+        from kindmesh.mesh.discovery import Discovery  # noqa: PLC0415 - most nodes know where their coordinator is
+
+        return Discovery(self.trust.mesh, self.identity.device_id)
 
     def _stop_beating(self) -> None:
         if self._timer is not None:
