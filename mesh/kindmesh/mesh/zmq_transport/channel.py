@@ -16,7 +16,7 @@ import zmq
 
 from kindmesh.mesh.addresses import look_up
 from kindmesh.mesh.transport import LinkWatcher, Receiver, check_message
-from kindmesh.mesh.zmq_transport.context import MONITOR_EVENT, MORE, NOW, Reader, SharedContext
+from kindmesh.mesh.zmq_transport.context import MONITOR_EVENT, MORE, NOW, Reader, SharedContext, readable
 from kindmesh.mesh.zmq_transport.end import TURN, End
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.errors import BackPressure, PeerUnreachable, TransportClosed
@@ -112,6 +112,7 @@ class ZmqChannel(End):
 
     def _turn(self) -> bool:
         recv = self._recv
+        alone = True
         for _ in range(TURN):
             try:
                 part = recv(NOW, False)
@@ -123,8 +124,9 @@ class ZmqChannel(End):
                 if len(frames) <= FRAMES_MAX:
                     frames.append(part.bytes)
             self._arrived(self.hop_key, frames)
-            if self._shared is None:
+            if self._shared is None or (alone and not readable(self._socket)):
                 return True
+            alone = False
         return False
 
     def _event(self, message: list[bytes]) -> None:

@@ -18,7 +18,7 @@ import zmq
 from kindmesh.mesh.addresses import ANY, look_up
 from kindmesh.mesh.sessions import Session, Sessions
 from kindmesh.mesh.transport import Admit, PeerWatcher, Receiver, check_message
-from kindmesh.mesh.zmq_transport.context import MONITOR_EVENT, MORE, NOW, Reader, SharedContext
+from kindmesh.mesh.zmq_transport.context import MONITOR_EVENT, MORE, NOW, Reader, SharedContext, readable
 from kindmesh.mesh.zmq_transport.end import TURN, End
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.errors import (
@@ -125,6 +125,7 @@ class ZmqListener(End):
 
     def _turn(self) -> bool:
         recv, by_route = self._recv, self._sessions.by_route
+        alone = True
         for _ in range(TURN):
             try:
                 head = recv(NOW, False)
@@ -145,8 +146,9 @@ class ZmqListener(End):
                 self._counters.refused += 1
             elif frames != _HERE_I_AM:
                 self._arrived(session.hop_key, frames)
-            if self._shared is None:
+            if self._shared is None or (alone and not readable(self._socket)):
                 return True
+            alone = False
         return False
 
     def _meet(self, head: zmq.Frame, user_id: str) -> Session | None:
