@@ -24,6 +24,10 @@ from kindmesh.protocol.errors import ArtifactMissing, ImageDamaged, ImageTooLarg
 SAMPLE = Path(make_sample.__file__).parent / "samples" / "letter.jpg"
 
 
+def _sample() -> Image.Image:
+    return Image.open(io.BytesIO(SAMPLE.read_bytes()))
+
+
 async def _read(bench: Bench, content: bytes, **arguments: Any) -> dict[str, Any]:
     return await bench.call("vision.read_text", {"image": bench.artifacts.add(content), **arguments})
 
@@ -46,7 +50,7 @@ async def test_the_shipped_letter_is_read_as_it_should_be_read_aloud(open_bench:
         assert bench.leftovers() == []
     assert page["text"] == LETTER.strip()
     assert page["confidence"] > 0.95
-    assert (page["width_px"], page["height_px"], page["turned_degrees"]) == (*Image.open(SAMPLE).size, 0)
+    assert (page["width_px"], page["height_px"], page["turned_degrees"]) == (*_sample().size, 0)
     assert [box["paragraph"] for box in page["boxes"]] == sorted(box["paragraph"] for box in page["boxes"])
     first = page["boxes"][0]
     assert first["text"] == "Dear friend,"
@@ -82,7 +86,7 @@ async def test_other_letters_are_read_with_few_errors(
 
 
 async def test_a_page_is_read_whichever_way_up_it_lies(open_bench: OpenBench) -> None:
-    upright = Image.open(SAMPLE)
+    upright = _sample()
     turns = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
     async with open_bench() as bench:
         for degrees, turn in turns.items():
@@ -95,17 +99,17 @@ async def test_a_page_is_read_whichever_way_up_it_lies(open_bench: OpenBench) ->
 async def test_the_cameras_note_on_how_it_was_held_is_followed(open_bench: OpenBench) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = Image.open(SAMPLE).transpose(Image.Transpose.ROTATE_90)
+    stored = _sample().transpose(Image.Transpose.ROTATE_90)
     async with open_bench() as bench:
         page = await _read(bench, _encoded(stored, "JPEG", quality=85, exif=exif))
-    assert (page["turned_degrees"], page["width_px"], page["height_px"]) == (0, *Image.open(SAMPLE).size)
+    assert (page["turned_degrees"], page["width_px"], page["height_px"]) == (0, *_sample().size)
     assert page["text"] == LETTER.strip()
 
 
 async def test_a_large_photograph_is_reduced_and_its_boxes_are_in_its_own_pixels(
     open_bench: OpenBench,
 ) -> None:
-    large = Image.open(SAMPLE).resize((5552, 5520))
+    large = _sample().resize((5552, 5520))
     async with open_bench() as bench:
         page = await _read(bench, _encoded(large, "JPEG", quality=70))
     assert character_error_rate(page["text"], LETTER) <= 0.03

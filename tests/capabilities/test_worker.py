@@ -65,6 +65,15 @@ async def test_leaving_the_host_ends_its_workers_and_empties_its_folder(open_ben
         await bench.call("probe.echo", {"text": "a"})
 
 
+async def test_leaving_the_host_stops_a_running_call_by_name(open_bench: OpenBench) -> None:
+    async with open_bench(ENTRY) as bench:
+        running, _ = await _begun(bench, {"seconds": 60})
+        pid = bench.pid("probe")
+    with pytest.raises(Stopped, match=r"probe\.wait"):
+        await running
+    await process_ended(pid)
+
+
 async def _begun(
     bench: Bench, arguments: dict[str, Any], **more: Any
 ) -> tuple[asyncio.Task[dict[str, Any]], str]:

@@ -41,7 +41,7 @@ from kindmesh.capabilities.worker_wire import (
     Working,
     pack,
 )
-from kindmesh.protocol.errors import CapabilityCrashed, DeadlineExceeded, Malformed, error_from_wire
+from kindmesh.protocol.errors import CapabilityCrashed, DeadlineExceeded, Malformed, Stopped, error_from_wire
 
 __all__ = ["WorkerProcess", "WorkerStatistics"]
 
@@ -105,11 +105,17 @@ class _Live:
             self._frames.feed(data)
 
     async def end(self) -> int:
-        """Kill the whole group, reap the process; returns its exit status (negative: the signal)."""
+        """Kill the whole group, reap the process; returns its exit status (negative: the signal).
+
+        The connection is shut down first and closed last, so that a call still waiting on it hears of the end.
+        """
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        status = await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.process.wait))
         self._connection.close()
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.process.wait))
+        return status
 
 
 def _portions() -> list[str]:
@@ -198,6 +204,7 @@ class WorkerProcess:
         Raises:
             DeadlineExceeded: the time is over; the worker was killed.
             CapabilityCrashed: the worker ended in mid-call, talked nonsense, or is resting after crashes.
+            Stopped: `unload` was called from outside in mid-call.
             KindmeshError: what the operation raised.
         """
         try:
@@ -260,6 +267,8 @@ class WorkerProcess:
                     case Failed(error):
                         answered = error.code not in _RECYCLED_AFTER
                         return message
+                    case None if self._live is not live:
+                        raise Stopped(f"{call.operation} was stopped: this device is shutting down")
                     case None:
                         raise await self._crash(live, call.operation, gone=True)
                     case Ready():

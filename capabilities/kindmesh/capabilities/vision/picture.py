@@ -8,6 +8,8 @@ is followed.
 
 from __future__ import annotations
 
+import importlib
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,10 @@ from kindmesh.protocol.errors import ImageDamaged, ImageTooLarge
 
 __all__ = ["Picture", "load"]
 
-FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+PLUGINS: Final = ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Mpo", "Ppm")
+FORMATS: Final = tuple(name.upper() for name in PLUGINS)
+for _name in PLUGINS:
+    importlib.import_module(f"PIL.{_name}ImagePlugin")
 SIDE_MAX: Final = 2880
 """Pixels on the longer side that are worth reading: a page of small print fills them."""
 
@@ -63,7 +68,16 @@ def load(path: Path, *, side_max: int = SIDE_MAX) -> Picture:
             field="image",
             hint=f"It may be {', '.join(FORMATS[:5])}.",
         ) from error
-    except (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, EOFError) as error:
+    except (
+        OSError,
+        struct.error,
+        SyntaxError,
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        EOFError,
+    ) as error:
         raise ImageDamaged(
             "the picture is damaged", field="image", hint="Take it or send it again."
         ) from error
