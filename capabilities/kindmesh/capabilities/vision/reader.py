@@ -10,8 +10,9 @@ is not given, and nothing is ever downloaded here. Steps:
 The detector's defaults grow every line by a border and glue neighbours together in small print; without its dilation
 and with a higher threshold, errors on small print fell from 10 % to 0.1 % of the characters. No cleaning of the
 picture comes before: division by the estimated light, contrast-limited equalisation, median and Gaussian filters were
-measured on photographs in fifteen conditions; none lowered the errors of the sample class (0 to 0.1 %), and each made
-small print worse.
+measured on photographs in fifteen conditions. On the sample class they changed one character in four letters, small
+print got worse with each (0.1 % to between 0.4 and 1 %); only the noisiest, most blurred photographs gained from a
+median or Gaussian filter (0.4 % to 0.2 %).
 """
 
 from __future__ import annotations
