@@ -57,8 +57,9 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub.on(MessageType.JOB_RESULT, self._on_result)
         self.hub.on(MessageType.ADVERT, self._on_advert)
-        for type_ in (SessionType.JOB_ACCEPTED, SessionType.JOB_PROGRESS, SessionType.HEARTBEAT):
+        for type_ in (SessionType.JOB_ACCEPTED, SessionType.JOB_PROGRESS):
             self.hub.on_session(type_, lambda peer, ref, body: self._hear(type(body).__name__, body))
+        self.hub.on_session(SessionType.HEARTBEAT, self._on_heartbeat)
         self.hub.on_peer(lambda peer, up: self._hear("up" if up else "down", peer))
 
     def _hear(self, what: str, body: Any) -> None:
@@ -75,6 +76,10 @@ class Desk:
         if self.take and body.started_ms:
             self.taken(envelope.header.src, body)
         self._hear("result", body)
+
+    def _on_heartbeat(self, peer: bytes, ref: int, body: Any) -> None:
+        self.hub.tell(peer, SessionType.HEARTBEAT, body)
+        self._hear("Heartbeat", body)
 
     def taken(self, node: bytes, result: JobResult) -> None:
         self.hub.tell(node, SessionType.RESULT_TAKEN, ResultTaken(result.job_id, result.epoch))

@@ -44,11 +44,6 @@ class Lookout:
         self._finder: Finder | None = None
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def looking(self) -> bool:
-        """Whether it looks around now."""
-        return self._finder is not None
-
     def beat(self) -> None:
         """Begin to look, pass on what was found, or stop, as the session is."""
         connected = self._uplink.connected(self._uplink.coordinator)
