@@ -25,7 +25,9 @@ def say(event: str, **details: Any) -> None:
 def main() -> None:
     config = Config(mesh=MeshSection(mdns=False), node=NodeSection(grace_ms=int(sys.argv[2])))
     home, transport = Home(Path(sys.argv[1])), ZmqTransport()
-    node = Node(home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=transport, entries=PROBES)
+    node = Node(
+        home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=transport, entries=PROBES
+    )
     asyncio.run(serve(node, say))
 
 

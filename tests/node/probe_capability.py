@@ -21,7 +21,9 @@ WAIT = Field("wait_ms", "integer", "How long", required=False, minimum=0, defaul
 DONE = (Field("text", "text", "What was said"),)
 
 
-def _operation(name: str, effects: Effect, *fields: Field, idempotent: bool = False, places: int = 8) -> Operation:
+def _operation(
+    name: str, effects: Effect, *fields: Field, idempotent: bool = False, places: int = 8
+) -> Operation:
     return Operation(
         name, name, (Field("text", "text", "Anything", max_length=100), WAIT, *fields), DONE, int(effects), idempotent,
         limits=Limits(timeout_ms=10_000, max_concurrent=places, max_input_bytes=1_000, max_output_bytes=1_000),

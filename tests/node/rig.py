@@ -49,7 +49,9 @@ class Desk:
     def __init__(self, household: Household, transport: Transport, listen: str) -> None:
         self.household = household
         self.identity = household.identities["desk"]
-        self.hub = Hub(Post(self.identity, household.trust("desk"), CLOCK, ENTROPY), CLOCK, ENTROPY, transport, listen)
+        self.hub = Hub(
+            Post(self.identity, household.trust("desk"), CLOCK, ENTROPY), CLOCK, ENTROPY, transport, listen
+        )
         self.take = True
         self.heard: list[tuple[str, Any]] = []
         self.adverts: list[Advert] = []
@@ -121,7 +123,9 @@ class Desk:
         base = Job(job_id, job_id, 0, epoch, operation, data, deadline_ms, priority, permit, sources)
         return msgspec.structs.replace(base, **changes)
 
-    def permit(self, node: bytes, operation: str, data: bytes, job_id: bytes, epoch: int = 1, **more: Any) -> Signed:
+    def permit(
+        self, node: bytes, operation: str, data: bytes, job_id: bytes, epoch: int = 1, **more: Any
+    ) -> Signed:
         effects = int(EFFECTS.get(operation, Effect.READ))
         return self.household.permit(
             target=node, operation=operation, args=data, effects=effects, job_id=job_id, epoch=epoch,
@@ -138,7 +142,9 @@ class Desk:
         return await self.result(job.job_id, job.epoch)
 
     def cancel(self, node: bytes, job: Job, epoch: int | None = None) -> None:
-        self.hub.post(node, MessageType.JOB_CANCEL, JobCancel(job.job_id, job.epoch if epoch is None else epoch, "x"))
+        self.hub.post(
+            node, MessageType.JOB_CANCEL, JobCancel(job.job_id, job.epoch if epoch is None else epoch, "x")
+        )
 
     def stop(self, node: bytes, reason: str = "") -> None:
         self.hub.post(node, MessageType.STOP, Stop(reason))
@@ -147,7 +153,9 @@ class Desk:
 class Rig:
     """One household: "desk" and nodes by name, on one transport."""
 
-    def __init__(self, folder: Path, transport: Transport | None = None, listen: str = "memory://desk") -> None:
+    def __init__(
+        self, folder: Path, transport: Transport | None = None, listen: str = "memory://desk"
+    ) -> None:
         self.folder = folder
         self.household = Household(3, int(time.time() * 1000) - 1_000)
         self.household.add("desk", "coordinator")
@@ -180,7 +188,9 @@ class Rig:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def node(self, name: str = "phone", *, control: bool = False, **settings: Any) -> AsyncIterator[Node]:
+    async def node(
+        self, name: str = "phone", *, control: bool = False, **settings: Any
+    ) -> AsyncIterator[Node]:
         """A running node that the desk knows."""
         before = len(self.desk.adverts)
         async with self.make(name, control=control, **settings) as node:

@@ -10,7 +10,9 @@ from kindmesh.protocol.manifest import Limits, Operation
 
 
 def operation(limit: int, name: str = "a.b", timeout_ms: int = 8_000) -> Operation:
-    return Operation(name, "", (), (), 1, idempotent=True, limits=Limits(max_concurrent=limit, timeout_ms=timeout_ms))
+    return Operation(
+        name, "", (), (), 1, idempotent=True, limits=Limits(max_concurrent=limit, timeout_ms=timeout_ms)
+    )
 
 
 def test_an_operation_has_its_own_limit_and_keeps_its_last_place_for_emergencies() -> None:

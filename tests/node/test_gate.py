@@ -53,8 +53,7 @@ def job(allowed: Permit | None = None, **changes: Any) -> Job:
 
 def standing(**changes: Any) -> Standing:
     base = Standing(
-        mesh=HOUSE.mesh, device=PHONE.device_id, medulla_pub=HOUSE.medulla.public, certificate=CERTIFICATE,
-        policy_version=1, stale=False, stopped=False,
+        mesh=HOUSE.mesh, device=PHONE.device_id, certificate=CERTIFICATE, policy_version=1, stale=False, stopped=False,
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
@@ -98,7 +97,9 @@ def test_a_permit_of_medulla_opens() -> None:
         ({"job_id": b"k" * 16}, "job"),
     ],
 )
-def test_a_permit_for_something_else_is_refused_and_the_difference_named(changes: dict[str, Any], field: str) -> None:
+def test_a_permit_for_something_else_is_refused_and_the_difference_named(
+    changes: dict[str, Any], field: str
+) -> None:
     with pytest.raises(PermitMismatch) as caught:
         judge(permit(**changes))
     assert caught.value.field == field
@@ -179,8 +180,16 @@ def test_a_job_that_comes_again_needs_the_permit_it_came_with_but_not_a_fresh_on
 
 @pytest.mark.parametrize(
     "changes",
-    [{"target": OTHER.device_id}, {"mesh": b"m" * 20}, {"epoch": 2}, {"args": b"\x80"}, {"operation": "notes.list"}],
+    [
+        {"target": OTHER.device_id},
+        {"mesh": b"m" * 20},
+        {"epoch": 2},
+        {"args": b"\x80"},
+        {"operation": "notes.list"},
+    ],
 )
-def test_a_job_that_comes_again_with_a_permit_for_something_else_gets_no_answer(changes: dict[str, Any]) -> None:
+def test_a_job_that_comes_again_with_a_permit_for_something_else_gets_no_answer(
+    changes: dict[str, Any],
+) -> None:
     with pytest.raises(PermitMismatch):
         check_repeat(job(), permit(**changes), standing())

@@ -132,7 +132,9 @@ def test_a_slow_read_is_acknowledged_when_its_intent_is_written(driven: Driven) 
     assert driven.kinds(IntentWritten(JOB, 1)) == ["Acknowledge"]
 
 
-def test_a_quick_read_whose_intent_cannot_be_written_is_refused_and_its_answer_thrown_away(driven: Driven) -> None:
+def test_a_quick_read_whose_intent_cannot_be_written_is_refused_and_its_answer_thrown_away(
+    driven: Driven,
+) -> None:
     driven(JobArrived(order(mode="shared", repeatable=True)))
     driven(Finished(JOB, 1, b"v"))
     steps = driven(WriteFailed(JOB, 1, DiskFull()))
@@ -141,7 +143,9 @@ def test_a_quick_read_whose_intent_cannot_be_written_is_refused_and_its_answer_t
 
 
 @pytest.mark.parametrize("also_cancelled", [False, True])
-def test_a_quick_read_is_stopped_when_its_intent_fails_in_the_middle(driven: Driven, also_cancelled: bool) -> None:
+def test_a_quick_read_is_stopped_when_its_intent_fails_in_the_middle(
+    driven: Driven, also_cancelled: bool
+) -> None:
     driven(JobArrived(order(mode="shared", repeatable=True)))
     if also_cancelled:
         driven(CancelAsked(JOB, 1, Cancelled()))
@@ -163,7 +167,9 @@ def test_inputs_that_cannot_be_had_fail_the_job_without_anything_begun(driven: D
 
 
 @pytest.mark.parametrize("fetch", [True, False])
-def test_a_full_disk_at_accept_or_intent_refuses_the_job_and_nothing_runs(driven: Driven, fetch: bool) -> None:
+def test_a_full_disk_at_accept_or_intent_refuses_the_job_and_nothing_runs(
+    driven: Driven, fetch: bool
+) -> None:
     driven(JobArrived(order(fetch=fetch)))
     steps = driven(WriteFailed(JOB, 1, DiskFull()))
     assert [type(step) for step in steps] == [Refuse]
@@ -447,7 +453,16 @@ def test_a_broken_rule_is_noticed(driven: Driven) -> None:
 
 def test_every_state_is_in_the_table() -> None:
     states = {state for state, _ in machine_module._TABLE}
-    assert states == {"absent", "accepting", "fetching", "intending", "running", "stopping", "saving", "unsaved"}
+    assert states == {
+        "absent",
+        "accepting",
+        "fetching",
+        "intending",
+        "running",
+        "stopping",
+        "saving",
+        "unsaved",
+    }
 
 
 class NodeUnderStress(RuleBasedStateMachine):
@@ -506,7 +521,11 @@ class NodeUnderStress(RuleBasedStateMachine):
             repeatable = data.draw(st.booleans())
             mode = data.draw(st.sampled_from(["shared", "normal"] if repeatable else ["full"]))
             fetch = data.draw(st.booleans())
-            self.shapes[job_id] = {"repeatable": repeatable, "mode": "normal" if fetch else mode, "fetch": fetch}
+            self.shapes[job_id] = {
+                "repeatable": repeatable,
+                "mode": "normal" if fetch else mode,
+                "fetch": fetch,
+            }
         asked = order(epoch, job_id=job_id, deadline_ms=10**9, **self.shapes[job_id])
         known = None if self.machine.find(job_id) else self.disk.get(job_id)
         highest = self.epochs.get(job_id, 0)
@@ -524,7 +543,9 @@ class NodeUnderStress(RuleBasedStateMachine):
         assert isinstance(step, (WriteAccept, WriteIntent, WriteResult))
         job_id, attempt = step.order.job_id, step.attempt
         if works < 2:
-            self.do(ResultWriteFailed(job_id, attempt) if is_result else WriteFailed(job_id, attempt, DiskFull()))
+            self.do(
+                ResultWriteFailed(job_id, attempt) if is_result else WriteFailed(job_id, attempt, DiskFull())
+            )
             return
         state = {WriteAccept: "accepted", WriteIntent: "intent", WriteResult: "done"}[type(step)]
         known = self.disk.get(job_id)
@@ -549,7 +570,9 @@ class NodeUnderStress(RuleBasedStateMachine):
         job_id, attempt = data.draw(st.sampled_from(sorted(self.live)))
         del self.live[job_id, attempt]
         if self.machine.state(job_id) == "fetching":
-            self.do(InputsReady(job_id, attempt) if data.draw(st.booleans()) else Failed(job_id, attempt, Busy()))
+            self.do(
+                InputsReady(job_id, attempt) if data.draw(st.booleans()) else Failed(job_id, attempt, Busy())
+            )
             return
         error = data.draw(st.sampled_from([None, InvalidInput(), CapabilityCrashed(), Cancelled()]))
         self.do(Finished(job_id, attempt, b"v") if error is None else Failed(job_id, attempt, error))

@@ -75,7 +75,9 @@ async def test_status_says_who_and_how_it_is(mesh: Rig, phone: Node, client: Asy
 
 
 async def test_what_is_the_coordinators_business_is_passed_on(mesh: Rig, client: AsyncControlClient) -> None:
-    coordinator = Answering(mesh, ("event", encode_value({"n": 1})), ("ok", encode_value([{"name": "phone"}])))
+    coordinator = Answering(
+        mesh, ("event", encode_value({"n": 1})), ("ok", encode_value([{"name": "phone"}]))
+    )
     events: list[Any] = []
     assert await client.call("nodes", {"x": 1}, on_event=events.append) == [{"name": "phone"}]
     assert events == [{"n": 1}]
@@ -131,7 +133,9 @@ async def test_a_file_goes_in_and_comes_out(phone: Node, client: AsyncControlCli
     assert part["data"] == b"letter"
 
 
-async def test_a_file_that_is_not_here_is_asked_of_the_coordinator(mesh: Rig, client: AsyncControlClient) -> None:
+async def test_a_file_that_is_not_here_is_asked_of_the_coordinator(
+    mesh: Rig, client: AsyncControlClient
+) -> None:
     Answering(mesh, ("ok", encode_value({"data": b"there"})))
     assert (await client.call("artifact.read", {"artifact": "0" * 64}))["data"] == b"there"
 
@@ -155,19 +159,27 @@ async def test_bad_parameters_are_an_answer(client: AsyncControlClient, method: 
         await client.call(method, params)
 
 
-async def test_a_bad_piece_ends_an_upload_only_when_it_was_the_stores_fault(client: AsyncControlClient) -> None:
+async def test_a_bad_piece_ends_an_upload_only_when_it_was_the_stores_fault(
+    client: AsyncControlClient,
+) -> None:
     begun = await client.call("artifact.put_begin", {"media_type": "text/plain"})
     with pytest.raises(InvalidInput):
         await client.call("artifact.put_append", {"upload": begun["upload"], "data": "text"})
-    assert (await client.call("artifact.put_append", {"upload": begun["upload"], "data": b"ab"}))["size_bytes"] == 2
+    assert (await client.call("artifact.put_append", {"upload": begun["upload"], "data": b"ab"}))[
+        "size_bytes"
+    ] == 2
     with pytest.raises(ArtifactTooLarge):
         await client.call("artifact.put_begin", {"size_bytes": 1 << 50})
 
 
-async def test_submitting_says_which_files_are_here(mesh: Rig, phone: Node, client: AsyncControlClient) -> None:
+async def test_submitting_says_which_files_are_here(
+    mesh: Rig, phone: Node, client: AsyncControlClient
+) -> None:
     coordinator = Answering(mesh, ("ok", encode_value({})))
     made = await put(client, b"a letter")
-    await client.call("submit", {"operation": "probe.size", "args": {"file": made, "more": [{"artifact": 3}]}})
+    await client.call(
+        "submit", {"operation": "probe.size", "args": {"file": made, "more": [{"artifact": 3}]}}
+    )
     await client.call("submit", {"operation": "device.echo", "args": {"text": "x"}})
     await client.call("submit", None)
     [source] = coordinator.asked[0][1]["sources"]

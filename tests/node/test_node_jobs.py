@@ -14,7 +14,7 @@ from kindmesh.node.app import Node
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.errors import InvalidInput, PermitMissing, UnknownOperation
-from kindmesh.protocol.messages import JobResult, MessageType
+from kindmesh.protocol.messages import JobCancel, JobResult, MessageType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 
 
@@ -115,14 +115,20 @@ async def test_a_job_whose_permit_does_not_fit_is_refused(
 
 async def test_an_expired_permit_and_one_for_another_device_are_refused(mesh: Rig, phone: Node) -> None:
     for node, more, expected in (
-        (mesh.id(), {"expires_ms": CLOCK.now_ms() - 10**7, "issued_ms": CLOCK.now_ms() - 2 * 10**7}, "PERMIT_EXPIRED"),
+        (
+            mesh.id(),
+            {"expires_ms": CLOCK.now_ms() - 10**7, "issued_ms": CLOCK.now_ms() - 2 * 10**7},
+            "PERMIT_EXPIRED",
+        ),
         (mesh.id("kitchen"), {}, "PERMIT_MISMATCH"),
     ):
         job = mesh.desk.job(mesh.id(), "probe.write", {"text": "a"})
         permit = mesh.household.permit(
             target=node, operation="probe.write", args=job.args, effects=4, job_id=job.job_id, **more
         )
-        result = await mesh.desk.run(mesh.id(), "probe.write", {"text": "a"}, job_id=job.job_id, permit=permit)
+        result = await mesh.desk.run(
+            mesh.id(), "probe.write", {"text": "a"}, job_id=job.job_id, permit=permit
+        )
         assert code(result) == expected
 
 
@@ -168,6 +174,42 @@ async def test_a_running_job_is_cancelled(mesh: Rig, phone: Node) -> None:
     assert phone.executor.running == 0
 
 
+async def test_only_who_sent_a_job_or_the_coordinator_cancels_it(mesh: Rig, phone: Node) -> None:
+    async with mesh.node("kitchen") as kitchen:
+        job = mesh.desk.job(mesh.id(), "probe.read", {"text": "a", "wait_ms": 200})
+        mesh.desk.send(mesh.id(), job)
+        await mesh.desk.until(lambda: mesh.desk.all("JobAccepted", job.job_id))
+        kitchen.uplink.post(mesh.id(), MessageType.JOB_CANCEL, JobCancel(job.job_id, 1))
+        assert (await mesh.desk.result(job.job_id)).outcome == "succeeded"
+
+
+async def test_a_critical_extension_that_is_not_known_refuses_the_job(mesh: Rig, phone: Node) -> None:
+    result = await mesh.desk.run(mesh.id(), "device.echo", {"text": "a"}, ext={"!shiny": b"\xc3"})
+    assert code(result) == "UNKNOWN_CRITICAL"
+
+
+async def test_a_job_may_ask_that_even_a_read_survives_a_power_cut(mesh: Rig, phone: Node) -> None:
+    before = phone.store.statistics().syncs
+    await mesh.desk.run(mesh.id(), "device.echo", {"text": "a"})
+    assert phone.store.statistics().syncs == before
+    await mesh.desk.run(mesh.id(), "device.echo", {"text": "a"}, ext={"full": b"\xc3"})
+    assert phone.store.statistics().syncs >= before + 2
+
+
+async def test_a_stored_result_that_cannot_be_read_is_uncertain_and_not_silence(
+    mesh: Rig, phone: Node
+) -> None:
+    mesh.desk.take = False
+    job = mesh.desk.job(mesh.id(), "probe.write", {"text": "a"})
+    mesh.desk.send(mesh.id(), job)
+    await mesh.desk.result(job.job_id)
+    phone.store.execute("UPDATE jobs SET result = zeroblob(80)")
+    mesh.desk.send(mesh.id(), job)
+    await mesh.desk.until(lambda: len(mesh.desk.all("result", job.job_id)) == 2)
+    second = mesh.desk.all("result", job.job_id)[1]
+    assert (second.outcome, code(second)) == ("uncertain", "STORE_DAMAGED")
+
+
 async def test_a_deadline_reaches_a_running_read_and_an_effect(mesh: Rig, phone: Node) -> None:
     read = await mesh.desk.run(mesh.id(), "probe.read", {"text": "a", "wait_ms": 9_000}, within_ms=100)
     assert (read.outcome, code(read)) == ("failed", "DEADLINE_EXCEEDED")
@@ -189,7 +231,9 @@ async def test_a_busy_device_says_when_to_ask_again(mesh: Rig, phone: Node) -> N
     assert urgent.outcome == "succeeded"
 
 
-async def test_a_capability_that_crashes_is_isolated_and_an_effect_is_uncertain(mesh: Rig, phone: Node) -> None:
+async def test_a_capability_that_crashes_is_isolated_and_an_effect_is_uncertain(
+    mesh: Rig, phone: Node
+) -> None:
     read = await mesh.desk.run(mesh.id(), "probe.crash", {"text": "a"})
     assert (read.outcome, code(read)) == ("failed", "CAPABILITY_CRASHED")
     write = await mesh.desk.run(mesh.id(), "probe.crash_write", {"text": "a"})
@@ -225,7 +269,9 @@ async def test_files_come_from_their_holder_and_go_to_whom_the_permit_names(mesh
             target=mesh.id(), operation="probe.make", args=made_job.args, effects=1, job_id=made_job.job_id,
             readers=(mesh.id("kitchen"),), issued_ms=CLOCK.now_ms(), expires_ms=CLOCK.now_ms() + 60_000,
         )  # fmt: skip
-        made = await mesh.desk.run(mesh.id(), "probe.make", {"text": "hello"}, job_id=made_job.job_id, permit=permit)
+        made = await mesh.desk.run(
+            mesh.id(), "probe.make", {"text": "hello"}, job_id=made_job.job_id, permit=permit
+        )
         [info] = made.artifacts
         assert (info.artifact, info.size_bytes, info.holder) == (sha256(b"hello"), 5, mesh.id())
         assert phone.journal.produced(made.job_id, info.artifact)
@@ -300,5 +346,7 @@ async def test_the_heartbeat_says_how_the_device_is(mesh: Rig, phone: Node) -> N
 async def test_the_node_does_not_die_of_messages_that_make_no_sense(mesh: Rig, phone: Node) -> None:
     job = mesh.desk.job(mesh.id(), "device.echo", {"text": "a"})
     mesh.desk.cancel(mesh.id(), job)
-    mesh.desk.hub.post(mesh.id(), MessageType.JOB_RESULT, JobResult(job.job_id, 1, "failed", b"", None, b"", 0, 0))
+    mesh.desk.hub.post(
+        mesh.id(), MessageType.JOB_RESULT, JobResult(job.job_id, 1, "failed", b"", None, b"", 0, 0)
+    )
     assert value(await mesh.desk.run(mesh.id(), "device.echo", {"text": "b"}))

@@ -143,7 +143,9 @@ def supervisor(folder: Path, mesh: Rig, hours: Hours, entries: Sequence[Entry] =
     )  # fmt: skip
 
 
-async def test_a_capability_rests_after_too_many_failures_in_a_minute_and_goes_on(mesh: Rig, tmp_path: Path) -> None:
+async def test_a_capability_rests_after_too_many_failures_in_a_minute_and_goes_on(
+    mesh: Rig, tmp_path: Path
+) -> None:
     hours = Hours()
     parts = supervisor(tmp_path, mesh, hours)
     for second in range(0, 200, 20):
@@ -166,7 +168,9 @@ async def test_a_capability_rests_after_too_many_failures_in_a_minute_and_goes_o
     assert {manifest.capability for manifest in parts.manifests()} == {"device", "notes", "probe", "speech"}
 
 
-async def test_a_capability_whose_modules_are_missing_says_how_to_install_them(mesh: Rig, tmp_path: Path) -> None:
+async def test_a_capability_whose_modules_are_missing_says_how_to_install_them(
+    mesh: Rig, tmp_path: Path
+) -> None:
     entry = PROBES[-1]
     lacking = Entry("speech", entry.manifest, entry.parts, modules=("no_such_module_here",), extra="speech")
     parts = supervisor(tmp_path, mesh, Hours(), (lacking,))
@@ -186,7 +190,9 @@ def journal(tmp_path: Path) -> NodeJournal:
 
 def order(number: int, epoch: int = 1) -> Order:
     job_id = b"job%013d" % number
-    return Order(job_id, epoch, job_id, "a.b", b"p%02d%013d" % (epoch, number), b"s" * 20, 9, "normal", repeatable=True)
+    return Order(
+        job_id, epoch, job_id, "a.b", b"p%02d%013d" % (epoch, number), b"s" * 20, 9, "normal", repeatable=True
+    )
 
 
 def result(asked: Order) -> tuple[WriteResult, JobResult]:
@@ -209,7 +215,9 @@ def test_a_result_is_stored_even_when_its_intent_never_was(journal: NodeJournal)
 def test_a_permit_serves_one_job_only(journal: NodeJournal) -> None:
     told: list[KindmeshError | None] = []
     journal.accept(order(1), told.append)
-    stolen = Order(b"x" * 16, 1, b"x" * 16, "a.b", order(1).permit_id, b"s" * 20, 9, "normal", repeatable=True)
+    stolen = Order(
+        b"x" * 16, 1, b"x" * 16, "a.b", order(1).permit_id, b"s" * 20, 9, "normal", repeatable=True
+    )
     journal.intent(stolen, 1, told.append)
     assert isinstance(told[0], KindmeshError)
     journal.store.commit_now()

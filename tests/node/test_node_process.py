@@ -92,7 +92,9 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-async def test_kill_9_in_the_middle_of_an_effect_is_uncertain_and_of_a_read_interrupted(mesh: RealRig) -> None:
+async def test_kill_9_in_the_middle_of_an_effect_is_uncertain_and_of_a_read_interrupted(
+    mesh: RealRig,
+) -> None:
     desk, phone = mesh.desk, mesh.id()
     args = {"text": "milk", "wait_ms": 9_000}
     async with mesh.process() as process:
@@ -165,7 +167,14 @@ async def test_the_real_program_serves_and_says_that_it_is_ready(mesh: RealRig) 
     reading, writing = os.pipe()
     environment = {**os.environ, "KINDMESH_MESH_MDNS": "false", "KINDMESH_NODE_CAPABILITIES": "device,notes"}
     process = await start(
-        "--home", str(home.root), "--json", "--ready-fd", str(writing), module=APP, pass_fds=(writing,), env=environment
+        "--home",
+        str(home.root),
+        "--json",
+        "--ready-fd",
+        str(writing),
+        module=APP,
+        pass_fds=(writing,),
+        env=environment,
     )
     os.close(writing)
     try:

@@ -37,7 +37,9 @@ def written(mesh: Rig) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-async def test_a_result_that_was_not_taken_is_sent_again_after_a_restart_and_then_forgotten(mesh: Rig) -> None:
+async def test_a_result_that_was_not_taken_is_sent_again_after_a_restart_and_then_forgotten(
+    mesh: Rig,
+) -> None:
     mesh.desk.take = False
     async with mesh.node():
         first = await mesh.desk.run(mesh.id(), "probe.write", {"text": "milk"})
@@ -64,7 +66,9 @@ async def test_a_result_is_sent_again_while_the_coordinator_does_not_take_it(
         await mesh.desk.until(lambda: len(mesh.desk.all("result", first.job_id)) >= 2)
 
 
-async def test_a_job_that_comes_again_after_a_restart_is_answered_although_its_permit_has_ended(mesh: Rig) -> None:
+async def test_a_job_that_comes_again_after_a_restart_is_answered_although_its_permit_has_ended(
+    mesh: Rig,
+) -> None:
     async with mesh.node():
         job = mesh.desk.job(mesh.id(), "probe.write", {"text": "milk"})
         short = mesh.desk.permit(
@@ -87,7 +91,9 @@ async def test_a_job_that_comes_again_after_a_restart_is_answered_although_its_p
     assert written(mesh) == ["milk"]
 
 
-async def test_a_power_cut_in_the_middle_of_an_effect_is_uncertain_and_of_a_read_interrupted(mesh: Rig) -> None:
+async def test_a_power_cut_in_the_middle_of_an_effect_is_uncertain_and_of_a_read_interrupted(
+    mesh: Rig,
+) -> None:
     node = mesh.make()
     await node.__aenter__()
     await mesh.desk.until(lambda: mesh.desk.adverts)
@@ -129,7 +135,9 @@ async def test_a_full_disk_at_result_keeps_it_and_reports_it_when_there_is_room(
 ) -> None:
     monkeypatch.setattr(executor, "RETRY_S", 0.02)
     async with mesh.node() as node:
-        job = mesh.desk.send(mesh.id(), mesh.desk.job(mesh.id(), "probe.write", {"text": "milk", "wait_ms": 150}))
+        job = mesh.desk.send(
+            mesh.id(), mesh.desk.job(mesh.id(), "probe.write", {"text": "milk", "wait_ms": 150})
+        )
         await mesh.desk.until(lambda: mesh.desk.all("JobAccepted", job))
         with full_disk(), watching(node, "unsaved") as unsaved:
             await asyncio.wait_for(unsaved.wait(), 5)
@@ -187,7 +195,9 @@ async def test_a_drained_node_has_nothing_left_to_say(mesh: Rig) -> None:
 
 async def test_a_job_in_progress_outlives_its_link(mesh: Rig) -> None:
     async with mesh.node() as node:
-        job = mesh.desk.send(mesh.id(), mesh.desk.job(mesh.id(), "probe.write", {"text": "milk", "wait_ms": 200}))
+        job = mesh.desk.send(
+            mesh.id(), mesh.desk.job(mesh.id(), "probe.write", {"text": "milk", "wait_ms": 200})
+        )
         await mesh.desk.until(lambda: mesh.desk.all("JobAccepted", job))
         mesh.desk.hub.drop(mesh.id())
         assert (await mesh.desk.result(job)).outcome == "succeeded"

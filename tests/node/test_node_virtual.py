@@ -39,7 +39,13 @@ async def hour(folder: Path) -> tuple[list[str], int]:
     network = MemoryNetwork(4)
     network.change_both("desk", "phone", delay_ms=20, jitter_ms=30, duplication=0.2)
     entropy = SeededEntropy(1)
-    hub = Hub(Post(desk, household.trust("desk"), clock, entropy), clock, entropy, network.transport("desk"), "memory://desk")
+    hub = Hub(
+        Post(desk, household.trust("desk"), clock, entropy),
+        clock,
+        entropy,
+        network.transport("desk"),
+        "memory://desk",
+    )
     ended: dict[bytes, str] = {}
     beats = 0
 
@@ -78,7 +84,9 @@ async def hour(folder: Path) -> tuple[list[str], int]:
                 target=phone.device_id, operation="probe.write", args=args, effects=4, job_id=job_id,
                 issued_ms=clock.now_ms(), expires_ms=clock.now_ms() + 60_000,
             )  # fmt: skip
-            job = Job(job_id, job_id, 0, 1, "probe.write", args, clock.now_ms() + 30_000, "interactive", permit)
+            job = Job(
+                job_id, job_id, 0, 1, "probe.write", args, clock.now_ms() + 30_000, "interactive", permit
+            )
             hub.post(phone.device_id, MessageType.JOB, job)
             sent.append(job_id)
         await asyncio.sleep(60)

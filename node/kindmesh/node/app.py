@@ -278,7 +278,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m kindmesh.node.app --home FOLDER [--json] [--ready-fd N]`; the exit code."""
     import argparse  # noqa: PLC0415 - other ways to start a node have no command line
 
-    parser = argparse.ArgumentParser(prog="kindmesh-node", description="The program on a device.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="kindmesh-node", description="The program on a device.", allow_abbrev=False
+    )
     parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")

@@ -252,14 +252,18 @@ def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, Any]]:
             continue
         fields = _section_fields(section, variable)
         type_ = fields[_known(section, key, fields, variable)]
-        found.append((section, key, _checked(section, key, _from_text(env[variable], type_), type_, variable)))
+        found.append(
+            (section, key, _checked(section, key, _from_text(env[variable], type_), type_, variable))
+        )
     return found
 
 
 def _from_text(text: str, type_: Any) -> Any:
     """What a variable's text stands for; text that does not fit is left as it is, for `_checked` to name."""
     if type_ is bool:
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+            text.lower(), text
+        )
     if type_ is int:
         return int(text) if re.fullmatch(r"-?\d{1,12}", text) else text
     if get_origin(type_) is tuple:
@@ -268,5 +272,11 @@ def _from_text(text: str, type_: Any) -> Any:
 
 
 __all__ = [
-    "Config", "DeviceSection", "LogSection", "MedullaSection", "MeshSection", "NodeSection", "load_config",
+    "Config",
+    "DeviceSection",
+    "LogSection",
+    "MedullaSection",
+    "MeshSection",
+    "NodeSection",
+    "load_config",
 ]

@@ -88,7 +88,7 @@ Watcher = Callable[[dict[str, Any]], None]
 class _Work:
     """One attempt that has room; what it `made` is known when it ended well."""
 
-    __slots__ = ("abandoned", "attempt", "job", "made", "missing", "operation", "task", "values")
+    __slots__ = ("abandoned", "attempt", "job", "made", "missing", "operation", "task", "until_ms", "values")
 
     def __init__(self, accepted: Accepted) -> None:
         self.job = accepted.job
@@ -98,6 +98,7 @@ class _Work:
         self.missing = accepted.missing
         self.made: tuple[ArtifactInfo, ...] = ()
         self.task: asyncio.Task[None] | None = None
+        self.until_ms = accepted.job.deadline_ms
         self.abandoned = False
 
 
@@ -118,6 +119,7 @@ class Executor:
         room: Room,
     ) -> None:
         self._endpoint = endpoint
+        self._trust = trust
         self._journal = journal
         self._supervisor = supervisor
         self._reporter = reporter
@@ -160,7 +162,9 @@ class Executor:
         now_ms = self._clock.now_ms()
         try:
             if self._ending:
-                raise Busy("this device is just being switched off", hint="Ask another device, or again later.")
+                raise Busy(
+                    "this device is just being switched off", hint="Ask another device, or again later."
+                )
             event, accepted = self._intake.judge(envelope.header.src, job, now_ms)
         except KindmeshError as error:
             self._refuse(envelope.header.src, job.job_id, job.epoch, job.operation, error)
@@ -171,8 +175,12 @@ class Executor:
         self._do(self._machine.handle(event, now_ms))
 
     def _on_cancel(self, envelope: Envelope, body: Any) -> None:
-        found = self._machine.find(body.job_id)
-        if found is not None and found[0].epoch <= body.epoch:
+        found, sender = self._machine.find(body.job_id), envelope.header.src
+        if found is None or found[0].epoch > body.epoch:
+            return
+        if sender not in (found[0].sender, self._trust.coordinator.subject):
+            log.warning("cancel refused", extra={"job": body.job_id.hex(), "sender": sender.hex()})
+        else:
             why = f"it was cancelled: {body.reason}" if body.reason else "it was cancelled"
             self._happened(CancelAsked(body.job_id, found[1], Cancelled(why)))
 
@@ -220,7 +228,9 @@ class Executor:
     def _write_epoch(self, step: WriteEpoch) -> None:
         order = step.order
         try:
-            stored = self._journal.load_result(order.job_id) if self._machine.find(order.job_id) is None else None
+            stored = (
+                self._journal.load_result(order.job_id) if self._machine.find(order.job_id) is None else None
+            )
             if stored is None:
                 self._journal.epoch(order)
             else:
@@ -276,12 +286,13 @@ class Executor:
         job, operation = work.job, work.operation
         event: Event
         try:
-            left_ms = min(job.deadline_ms - self._clock.now_ms(), operation.limits.timeout_ms)
+            now_ms = self._clock.now_ms()
+            work.until_ms = min(job.deadline_ms, now_ms + operation.limits.timeout_ms)
             value = await self._supervisor.call(
                 operation.name,
                 work.values,
                 job_id=job.job_id,
-                timeout_ms=max(0, left_ms),
+                timeout_ms=max(0, work.until_ms - now_ms),
                 progress=partial(self._progress, work),
             )
             event = self._finished(work, value)
@@ -295,7 +306,9 @@ class Executor:
     def _finished(self, work: _Work, value: dict[str, Any]) -> Event:
         data = encode_value(value)
         if len(data) > min(work.operation.limits.max_output_bytes, RESULT_MAX):
-            raise InternalError(f"{work.operation.name} answered with {len(data)} bytes, more than it promises")
+            raise InternalError(
+                f"{work.operation.name} answered with {len(data)} bytes, more than it promises"
+            )
         names = artifacts_in(work.operation.output, value)
         found = [self._artifacts.stat(bytes.fromhex(name)) for name in names]
         holder = self._endpoint.device_id
@@ -336,7 +349,9 @@ class Executor:
 
     def _write_result(self, step: WriteResult) -> None:
         order = step.order
-        work = self._leave(order.job_id, step.ended_ms - step.started_ms if step.outcome == "succeeded" else None)
+        work = self._leave(
+            order.job_id, step.ended_ms - step.started_ms if step.outcome == "succeeded" else None
+        )
         if order.job_id not in self._results:
             result = JobResult(
                 job_id=order.job_id,
@@ -388,7 +403,9 @@ class Executor:
         """Nothing was begun, nothing is kept; whoever wants to know why asks again."""
         log.warning("job refused", extra={"code": error.code, "job": job_id.hex(), "sender": sender.hex()})
         ext = {"retry_ms": encode_value(self._retry_ms(operation))} if isinstance(error, Busy) else {}
-        result = JobResult(job_id, epoch, "failed", b"", error_to_wire(error), b"", 0, self._clock.now_ms(), (), ext)
+        result = JobResult(
+            job_id, epoch, "failed", b"", error_to_wire(error), b"", 0, self._clock.now_ms(), (), ext
+        )
         try:
             self._endpoint.post(sender, MessageType.JOB_RESULT, result)
         except KindmeshError as failure:
@@ -433,10 +450,10 @@ class Executor:
     def tick(self) -> None:
         """Once a heartbeat: leave those behind that should have ended and did not."""
         now_ms = self._clock.now_ms()
-        for order, attempt, state in self._machine.open_jobs():
-            if state not in ("saving", "unsaved") and now_ms > order.deadline_ms + OVERDUE_MS:
-                self._supervisor.failed(order.operation)
-                self._happened(DeadlinePassed(order.job_id, attempt))
+        for work in [work for work in self._work.values() if now_ms > work.until_ms + OVERDUE_MS]:
+            if self._machine.state(work.job.job_id) in ("running", "stopping"):
+                self._supervisor.failed(work.operation.name)
+            self._happened(DeadlinePassed(work.job.job_id, work.attempt))
 
     async def drain(self, grace_ms: int) -> None:
         """Take no new jobs; let running ones end within `grace_ms`, then cancel them; all results are written."""

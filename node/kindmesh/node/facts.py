@@ -81,7 +81,9 @@ class Facts:
             if capacity is None or not 0 <= capacity <= 100:
                 continue
             status = _text(f"{supply}/status").lower()
-            charging = {"charging": True, "full": True, "discharging": False, "not charging": False}.get(status)
+            charging = {"charging": True, "full": True, "discharging": False, "not charging": False}.get(
+                status
+            )
             return capacity / 100, charging
         return None, None
 

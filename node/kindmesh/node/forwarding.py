@@ -44,7 +44,9 @@ class Forwarding:
         """
         coordinator = self._trust.coordinator.subject
         try:
-            request_id = self._endpoint.post(coordinator, MessageType.REQUEST, Request(method, encode_value(params)))
+            request_id = self._endpoint.post(
+                coordinator, MessageType.REQUEST, Request(method, encode_value(params))
+            )
         except PeerUnreachable as error:
             raise PeerUnreachable(
                 "the coordinator cannot be reached now", hint="Is it switched on, and in the same network?"
@@ -59,7 +61,12 @@ class Forwarding:
     def _on_reply(self, envelope: Envelope, body: Any) -> None:
         reply: Reply = body
         answer, event = self._waiting.get(envelope.header.in_reply_to, (None, None))
-        if answer is None or event is None or answer.done() or envelope.header.src != self._trust.coordinator.subject:
+        if (
+            answer is None
+            or event is None
+            or answer.done()
+            or envelope.header.src != self._trust.coordinator.subject
+        ):
             return
         try:
             if reply.status == "event":

@@ -34,7 +34,6 @@ class Standing(msgspec.Struct, frozen=True):
 
     mesh: bytes
     device: bytes
-    medulla_pub: bytes
     certificate: Certificate
     policy_version: int
     stale: bool
@@ -97,7 +96,8 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
         )
     if standing.stopped and is_halted(operation.name, operation.effects, job.priority):
         raise Stopped(
-            "this device was told to stop", hint="Whoever is at the device lets it go on: kindmesh stop --reset there."
+            "this device was told to stop",
+            hint="Whoever is at the device lets it go on: kindmesh stop --reset there.",
         )
 
 

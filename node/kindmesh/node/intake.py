@@ -15,7 +15,8 @@ from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.protocol.codec import decode_value
-from kindmesh.protocol.errors import ArtifactMissing, DeadlineExceeded, InvalidInput, PermitStale
+from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, PermitStale
+from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.manifest import Effect, Operation, artifacts_in, check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Job
 
@@ -65,9 +66,10 @@ class Intake:
         Raises:
             PermitRefused and its kin, Stopped: see `gate`.
             UnknownOperation, CapabilityMissing, CapabilityCrashed: not offered here, or not now.
-            InvalidInput, Malformed: names the field.
-            ArtifactMissing, Busy, DeadlineExceeded, StoreError.
+            InvalidInput, Malformed, UnknownCritical: names the field.
+            ArtifactMissing, Busy, StoreError.
         """
+        check_extensions(job.ext)
         permit = open_job_permit(job, self._trust.membership.anchors.medulla.ed_pub)
         machine = self._machine
         known = self._journal.find(job.job_id) if machine.find(job.job_id) is None else None
@@ -89,11 +91,9 @@ class Intake:
         self._room.check(operation, job.priority)
         order = Order(
             job.job_id, job.epoch, job.run_id, job.operation, permit.permit_id, sender,
-            min(job.deadline_ms, now_ms + operation.limits.timeout_ms), self._mode(job, operation),
+            job.deadline_ms, self._mode(job, operation),
             operation.idempotent or operation.effects == Effect.READ, bool(missing),
         )  # fmt: skip
-        if order.deadline_ms <= now_ms:
-            raise DeadlineExceeded("it came after its deadline; nothing was done")
         return JobArrived(order, known), Accepted(job, operation, values, missing)
 
     def _standing(self, now_ms: int) -> Standing:
@@ -101,7 +101,6 @@ class Intake:
         return Standing(
             mesh=self._trust.mesh,
             device=self._device,
-            medulla_pub=membership.anchors.medulla.ed_pub,
             certificate=self._trust.certificate,
             policy_version=max(self._journal.policy_version, self._trust.policy.version),
             stale=membership.is_stale(now_ms),
@@ -126,7 +125,9 @@ class Intake:
             if self._artifacts.has(artifact):
                 continue
             if artifact not in sources:
-                raise ArtifactMissing(f"the file {name[:12]}... is not on this device, and nobody was named who has it")
+                raise ArtifactMissing(
+                    f"the file {name[:12]}... is not on this device, and nobody was named who has it"
+                )
             missing.append(sources[artifact])
         return tuple(missing)
 

@@ -66,9 +66,7 @@ _UPSERT: Final = (
     " sender = excluded.sender, state = excluded.state, mode = excluded.mode, repeatable = excluded.repeatable,"
     " begun = excluded.begun, started_ms = excluded.started_ms, ended_ms = 0, outcome = '', result = NULL, taken = 0"
 )
-_RESULT: Final = (
-    "UPDATE jobs SET state = 'done', outcome = ?, ended_ms = ?, result = ? WHERE job_id = ? AND state != 'done'"
-)
+_RESULT: Final = "UPDATE jobs SET state = 'done', outcome = ?, ended_ms = ?, result = ? WHERE job_id = ? AND state != 'done'"
 
 
 class NodeJournal:
@@ -162,17 +160,22 @@ class NodeJournal:
 
     def untaken(self) -> list[tuple[bytes, int]]:
         """Job id and epoch of all results that were not taken yet, oldest first."""
-        rows = self.store.query("SELECT job_id, epoch FROM jobs WHERE taken = 0 AND state = 'done' ORDER BY job_id")
+        rows = self.store.query(
+            "SELECT job_id, epoch FROM jobs WHERE taken = 0 AND state = 'done' ORDER BY job_id"
+        )
         return [(bytes(row[0]), int(row[1])) for row in rows]
 
     def taken(self, jobs: list[tuple[bytes, int]]) -> None:
         """The coordinator has these results (job id, epoch)."""
-        self.store.executemany("UPDATE jobs SET taken = 1 WHERE job_id = ? AND epoch = ? AND state = 'done'", jobs)
+        self.store.executemany(
+            "UPDATE jobs SET taken = 1 WHERE job_id = ? AND epoch = ? AND state = 'done'", jobs
+        )
 
     def forget(self, before_ms: int, limit: int = 500) -> int:
         """Remove up to `limit` jobs that were made before and whose result was taken; returns how many."""
         old = self.store.query(
-            "SELECT job_id FROM jobs WHERE job_id < ? AND taken = 1 LIMIT ?", (new_id(before_ms, bytes(10)), limit)
+            "SELECT job_id FROM jobs WHERE job_id < ? AND taken = 1 LIMIT ?",
+            (new_id(before_ms, bytes(10)), limit),
         )
         if old:
             self.store.executemany("DELETE FROM jobs WHERE job_id = ?", old)
@@ -181,7 +184,9 @@ class NodeJournal:
 
     def produced(self, job_id: bytes, artifact: bytes) -> bool:
         """Whether `artifact` (32 bytes) was made here under that job."""
-        found = self.store.query_one("SELECT 1 FROM produced WHERE artifact = ? AND job_id = ?", (artifact, job_id))
+        found = self.store.query_one(
+            "SELECT 1 FROM produced WHERE artifact = ? AND job_id = ?", (artifact, job_id)
+        )
         return found is not None
 
     # What else survives.
@@ -252,7 +257,20 @@ def _row(order: Order, state: str, begun: bool, started_ms: int) -> tuple[object
 
 
 def _record(row: Row) -> Record:
-    job_id, epoch, run_id, operation, permit_id, sender, state, repeatable, mode, begun, outcome, started_ms = row
+    (
+        job_id,
+        epoch,
+        run_id,
+        operation,
+        permit_id,
+        sender,
+        state,
+        repeatable,
+        mode,
+        begun,
+        outcome,
+        started_ms,
+    ) = row
     return Record(
         job_id, epoch, run_id, operation, permit_id, sender, state, bool(repeatable), mode, bool(begun), outcome,
         started_ms,

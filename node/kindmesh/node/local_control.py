@@ -202,7 +202,9 @@ class LocalControl:
         skew_s = self._clock.skew_ms / 1000
         if abs(self._clock.skew_ms) > CLOCK_SKEW_MS // 2:
             level = "warn" if self._clock.corrected else "fail"
-            found.append(_finding("clock", level, f"this device's clock is {skew_s:+.0f} s off", "Set its clock."))
+            found.append(
+                _finding("clock", level, f"this device's clock is {skew_s:+.0f} s off", "Set its clock.")
+            )
         else:
             found.append(_finding("clock", "ok", f"{skew_s:+.1f} s from the coordinator's"))
         return found
@@ -217,7 +219,9 @@ class LocalControl:
             found.append(_finding("certificate", "fail", error.message, hint))
         if self._trust.membership.is_stale(now_ms):
             hint = "Until it hears from the coordinator it only reads and notifies."
-            found.append(_finding("revocations", "warn", "the list of removed members is older than a day", hint))
+            found.append(
+                _finding("revocations", "warn", "the list of removed members is older than a day", hint)
+            )
         return found or [_finding("trust", "ok", "certificate and lists are current")]
 
     def _look_at_work(self) -> list[dict[str, str]]:
@@ -232,7 +236,9 @@ class LocalControl:
         ]
         waiting = self._reporter.waiting
         if waiting:
-            found.append(_finding("results", "warn", f"{waiting} results wait to be taken", "They are sent again."))
+            found.append(
+                _finding("results", "warn", f"{waiting} results wait to be taken", "They are sent again.")
+            )
         free = self._reporter.facts().disk_free_mib
         if free is not None and free < LOW_DISK_MIB:
             found.append(_finding("disk", "fail", f"only {free} MiB are free", "Free some space."))

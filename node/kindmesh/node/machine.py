@@ -82,7 +82,18 @@ _OPEN_ENDED: Final = (CapabilityCrashed, DeadlineExceeded, InternalError, Interr
 class _Entry:
     """One open attempt; a move that leaves it `absent` closes it."""
 
-    __slots__ = ("accepted", "attempt", "begun", "on_disk", "order", "result", "started_ms", "state", "story", "why")
+    __slots__ = (
+        "accepted",
+        "attempt",
+        "begun",
+        "on_disk",
+        "order",
+        "result",
+        "started_ms",
+        "state",
+        "story",
+        "why",
+    )
 
     def __init__(self, order: Order, state: State) -> None:
         self.order = order
@@ -179,16 +190,22 @@ class JobMachine:
                 or (entry.state == "stopping" and entry.why is None)
             )
             if broken:
-                raise InternalError(f"job {format_time_id(job_id)} breaks a rule in {entry.state}: {entry.story}")
+                raise InternalError(
+                    f"job {format_time_id(job_id)} breaks a rule in {entry.state}: {entry.story}"
+                )
 
     def _arrived(self, event: JobArrived, now_ms: int) -> list[Instruction]:
         order, known = event.order, event.known
         entry = self._open.get(order.job_id)
         relation = self.relation(order.job_id, order.epoch, known)
         if relation == "stale":
-            return [Refuse(order, PermitStale("a later attempt of this job was already given to this device"))]
+            return [
+                Refuse(order, PermitStale("a later attempt of this job was already given to this device"))
+            ]
         if relation == "repeat":
-            permit_id = entry.order.permit_id if entry is not None else known.permit_id if known is not None else b""
+            permit_id = (
+                entry.order.permit_id if entry is not None else known.permit_id if known is not None else b""
+            )
             if order.permit_id != permit_id:
                 return [Refuse(order, PermitUsed("another permit was already used for this attempt"))]
             return [Report(order.job_id)] if entry is None else _repeated(entry, order)
@@ -223,7 +240,9 @@ class JobMachine:
         entry.started_ms = record.started_ms
         entry.story.append(f"restarted in {record.state}")
         if entry.begun and not record.repeatable:
-            return _save(entry, "uncertain", now_ms, error=_uncertain("the device was restarted in the middle"))
+            return _save(
+                entry, "uncertain", now_ms, error=_uncertain("the device was restarted in the middle")
+            )
         why = Interrupted("the device was restarted before it was done; nothing was changed")
         return _save(entry, "interrupted", now_ms, error=why)
 

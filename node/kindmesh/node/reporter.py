@@ -20,7 +20,7 @@ from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.facts import Facts
 from kindmesh.node.journal import NodeJournal
-from kindmesh.protocol.errors import KindmeshError, TransportError
+from kindmesh.protocol.errors import KindmeshError, StoreDamaged, TransportError, error_to_wire
 from kindmesh.protocol.messages import Heartbeat, MessageType, SessionType
 from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer, SignedAdvert, sign_advert
 from kindmesh.protocol.messages.jobs import JobResult
@@ -85,7 +85,7 @@ class Reporter:
 
     def report_stored(self, job_id: bytes) -> None:
         """The same for a result that is in the journal."""
-        found = self._journal.load_result(job_id)
+        found = self._load(job_id)
         if found is not None:
             self.report(job_id, *found)
 
@@ -161,11 +161,26 @@ class Reporter:
         for job_id in late:
             due = self._due[job_id]
             due.at, due.pause_s = now + due.pause_s, min(due.pause_s * 2, AGAIN_MAX_S)
-            found = self._journal.load_result(job_id)
+            found = self._load(job_id)
             if found is None:
                 del self._due[job_id]
             else:
                 self._send(*found)
+
+    def _load(self, job_id: bytes) -> tuple[bytes, JobResult] | None:
+        """A stored result; one that cannot be read any more is `uncertain`, never silence."""
+        try:
+            return self._journal.load_result(job_id)
+        except StoreDamaged as error:
+            log.error("a stored result is damaged", extra={"job": job_id.hex()})
+            record = self._journal.find(job_id)
+            if record is None:
+                return None
+            wire = error_to_wire(error)
+            now_ms = self._clock.now_ms()
+            return record.sender, JobResult(
+                job_id, record.epoch, "uncertain", b"", wire, record.permit_id, record.started_ms, now_ms
+            )
 
     def _send(self, sender: bytes, result: JobResult) -> None:
         try:

@@ -58,7 +58,9 @@ class Supervisor:
             known.manifest.capability: known for known in self._host.availability()
         }
         self._operations: dict[str, Operation] = {
-            operation.name: operation for known in self._available.values() for operation in known.manifest.operations
+            operation.name: operation
+            for known in self._available.values()
+            for operation in known.manifest.operations
         }
         inline = {name for entry in self._entries for part in entry.parts if part.isolation == "inline"
                   for name in part.operations}  # fmt: skip
@@ -101,7 +103,9 @@ class Supervisor:
                 f"{name} needs {', '.join(known.missing)}, not installed on this device", hint=known.install
             )
         if capability in self._resting:
-            raise CapabilityCrashed(f"{capability} failed too often on this device", hint=self._rest_hint(capability))
+            raise CapabilityCrashed(
+                f"{capability} failed too often on this device", hint=self._rest_hint(capability)
+            )
         return operation
 
     def _nearest(self, name: str) -> str:
@@ -132,7 +136,13 @@ class Supervisor:
         return tuple(known.manifest for known in self._available.values())
 
     async def call(
-        self, name: str, arguments: dict[str, Any], *, job_id: bytes, timeout_ms: int, progress: Progress | None = None
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        job_id: bytes,
+        timeout_ms: int,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Run an operation; cancelling the caller ends it. Errors as `CapabilityHost.call`."""
         deadline = time.monotonic() + timeout_ms / 1000
