@@ -478,6 +478,7 @@ class NodeUnderStress(RuleBasedStateMachine):
         self.began: dict[bytes, list[int]] = {}
         self.reported: dict[bytes, int] = {}
         self.epochs: dict[bytes, int] = {}
+        self.refused: Order | None = None
         self.shapes: dict[bytes, dict[str, Any]] = {}
 
     def do(self, event: Event) -> None:
@@ -490,7 +491,7 @@ class NodeUnderStress(RuleBasedStateMachine):
         match step:
             case Run(order=asked, attempt=attempt):
                 self.live[asked.job_id, attempt] = asked
-                self.began.setdefault(asked.job_id, []).append(attempt)
+                self.began.setdefault(asked.job_id, []).append(asked.epoch)
                 on_disk = self.disk.get(asked.job_id)
                 if asked.mode != "shared":
                     assert on_disk is not None
@@ -511,7 +512,12 @@ class NodeUnderStress(RuleBasedStateMachine):
                 self.reported[job_id] = self.reported.get(job_id, 0) + 1
             case RetryLater(job_id=job_id, attempt=attempt):
                 self.do(RetryDue(job_id, attempt))
-            case Refuse() | Acknowledge() | StopWork():
+            case Refuse(order=asked):
+                self.refused = asked
+                if self.machine.find(asked.job_id) is None:  # it was never accepted, so it was not seen
+                    known = self.disk.get(asked.job_id)
+                    self.epochs[asked.job_id] = known.epoch if known is not None else 0
+            case Acknowledge() | StopWork():
                 pass
 
     @rule(number=st.integers(0, 3), epoch=st.integers(1, 4), data=st.data())
@@ -533,7 +539,7 @@ class NodeUnderStress(RuleBasedStateMachine):
         self.do(JobArrived(asked, known))
         if epoch < highest and (known is not None or self.machine.find(job_id)):
             assert len(self.began.get(job_id, [])) == before, "a lower epoch never runs"
-        if known is not None or self.machine.find(job_id):
+        if self.refused is not asked and (known is not None or self.machine.find(job_id)):
             self.epochs[job_id] = max(highest, epoch)
 
     @precondition(lambda self: self.pending)
@@ -600,4 +606,4 @@ class NodeUnderStress(RuleBasedStateMachine):
 
 
 TestNodeUnderStress = NodeUnderStress.TestCase
-TestNodeUnderStress.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestNodeUnderStress.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)

@@ -92,7 +92,7 @@ class _Work:
 
     def __init__(self, accepted: Accepted) -> None:
         self.job = accepted.job
-        self.attempt = accepted.job.epoch
+        self.attempt = 0
         self.operation = accepted.operation
         self.values = accepted.values
         self.missing = accepted.missing
@@ -260,12 +260,14 @@ class Executor:
             log.info("not told", extra={"code": error.code, "type": type_.name})
 
     def _fetch(self, step: Fetch) -> None:
-        self._start(self._work[step.order.job_id], self._fetch_inputs)
+        self._start(step, self._fetch_inputs)
 
     def _run(self, step: Run) -> None:
-        self._start(self._work[step.order.job_id], self._perform)
+        self._start(step, self._perform)
 
-    def _start(self, work: _Work, what: Callable[[_Work], Any]) -> None:
+    def _start(self, step: Fetch | Run, what: Callable[[_Work], Any]) -> None:
+        work = self._work[step.order.job_id]
+        work.attempt = step.attempt
         work.task = task = asyncio.get_running_loop().create_task(what(work))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, work))
@@ -453,7 +455,9 @@ class Executor:
         for work in [work for work in self._work.values() if now_ms > work.until_ms + OVERDUE_MS]:
             if self._machine.state(work.job.job_id) in ("running", "stopping"):
                 self._supervisor.failed(work.operation.name)
-            self._happened(DeadlinePassed(work.job.job_id, work.attempt))
+            found = self._machine.find(work.job.job_id)
+            if found is not None:
+                self._happened(DeadlinePassed(work.job.job_id, found[1]))
 
     async def drain(self, grace_ms: int) -> None:
         """Take no new jobs; let running ones end within `grace_ms`, then cancel them; all results are written."""

@@ -1,8 +1,8 @@
 """The words of the job machine: what can happen to a job on a node, and what the machine then tells the driver to do.
 
 Events come from the mesh, the disk, the capability and the clock; instructions go to `executor`. An attempt is named
-by its job and the epoch it began with (`attempt`), also after a later epoch took it over. Plain frozen structs; the
-rules are in `machine`.
+by its job and a number that the machine gives and never uses again, so that late news of an attempt that was settled
+cannot be taken for news of the next. Plain frozen structs; the rules are in `machine`.
 """
 
 from __future__ import annotations

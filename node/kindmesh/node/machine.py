@@ -95,9 +95,9 @@ class _Entry:
         "why",
     )
 
-    def __init__(self, order: Order, state: State) -> None:
+    def __init__(self, order: Order, state: State, attempt: int) -> None:
         self.order = order
-        self.attempt = order.epoch
+        self.attempt = attempt
         self.state: State = state
         self.accepted = self.on_disk = self.begun = False
         self.started_ms = 0
@@ -114,6 +114,7 @@ class JobMachine:
 
     def __init__(self) -> None:
         self._open: dict[bytes, _Entry] = {}
+        self._attempts = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -184,7 +185,7 @@ class JobMachine:
             broken = (
                 entry.order.job_id != job_id
                 or entry.state == "absent"
-                or entry.attempt > entry.order.epoch
+                or not 0 < entry.attempt <= self._attempts
                 or (working and not (entry.begun and (entry.on_disk or entry.order.mode == "shared")))
                 or (entry.state in ("saving", "unsaved")) != bool(entry.result)
                 or (entry.state == "stopping" and entry.why is None)
@@ -219,14 +220,17 @@ class JobMachine:
         if order.deadline_ms <= now_ms:
             return [Refuse(order, DeadlineExceeded("it came after its deadline; nothing was done"))]
         if order.fetch:
-            self._open[order.job_id] = _Entry(order, "accepting")
-            return [WriteAccept(order, order.epoch)]
+            return [WriteAccept(order, self._enter(order, "accepting").attempt)]
         if order.mode != "shared":
-            self._open[order.job_id] = _Entry(order, "intending")
-            return [WriteIntent(order, order.epoch)]
-        entry = self._open[order.job_id] = _Entry(order, "running")
+            return [WriteIntent(order, self._enter(order, "intending").attempt)]
+        entry = self._enter(order, "running")
         entry.begun, entry.started_ms = True, now_ms
-        return [Run(order, order.epoch), WriteIntent(order, order.epoch)]
+        return [Run(order, entry.attempt), WriteIntent(order, entry.attempt)]
+
+    def _enter(self, order: Order, state: State) -> _Entry:
+        self._attempts += 1
+        entry = self._open[order.job_id] = _Entry(order, state, self._attempts)
+        return entry
 
     def _restarted(self, record: Record, now_ms: int) -> list[Instruction]:
         if record.state == "done":
@@ -235,7 +239,7 @@ class JobMachine:
             record.job_id, record.epoch, record.run_id, record.operation, record.permit_id, record.sender, 0,
             record.mode, record.repeatable,
         )  # fmt: skip
-        entry = self._open[record.job_id] = _Entry(order, "saving")
+        entry = self._enter(order, "saving")
         entry.begun = entry.on_disk = record.state == "intent"
         entry.started_ms = record.started_ms
         entry.story.append(f"restarted in {record.state}")
