@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kindmesh.coordinator.heart.machine_job import (
     ELSEWHERE,
     GRACE_MS,
@@ -18,6 +20,7 @@ from kindmesh.coordinator.heart.machine_words import (
     DeadlinePassed,
     DeviceBack,
     DeviceLost,
+    Ended,
     Finish,
     Instruction,
     Place,
@@ -27,6 +30,8 @@ from kindmesh.coordinator.heart.machine_words import (
     ScheduleRetry,
     SendCancel,
 )
+
+_ENDS: Final[dict[str, Ended]] = {"succeeded": "succeeded", "failed": "failed"}
 
 
 def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
@@ -45,13 +50,17 @@ def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
         return [ack, *job.finish(now_ms, _unknown("the device has done something under this permit already"))]
     if event.outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
         return [ack, *job.finish(now_ms, Finish("expired", take=True))]
-    return [ack, *job.finish(now_ms, Finish(event.outcome, take=True))]
+    return [ack, *job.finish(now_ms, Finish(_ENDS.get(event.outcome, "uncertain"), take=True))]
 
 
 def refused_to_begin(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
     """It was not begun and may be tried again: elsewhere, unless another copy of this attempt may still begin there."""
     job.refusals += 1
     again_ms = now_ms + max(event.retry_ms, job.backoff())
+    if job.approved and event.code == "BUSY" and not (job.cancel_by or job.overdue):
+        # The person said yes to this device; the permit was not used and serves until it ends.
+        job.state = "placed"
+        return [ScheduleRetry(again_ms)]
     if not job.movable and job.sends > 1 and event.code not in OUTDATED:
         job.state, job.permitted = "placed", False
         return [ScheduleRetry(again_ms)]

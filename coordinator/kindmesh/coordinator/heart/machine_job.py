@@ -60,9 +60,9 @@ class Job:
     """
 
     __slots__ = (
-        "asking", "avoid", "base", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful", "epoch",
-        "gone_noted", "job_id", "lease", "losses", "movable", "older", "overdue", "permitted", "refusals", "sends",
-        "state", "story", "why",
+        "approved", "asking", "avoid", "base", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful",
+        "epoch", "gone_noted", "job_id", "lease", "losses", "movable", "older", "overdue", "permitted", "refusals",
+        "sends", "state", "story", "why",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class Job:
         self.base = 0
         self.asking = False
         self.permitted = False
+        self.approved = False
         self.sends = 0
         self.losses = 0
         self.refusals = 0
@@ -148,7 +149,7 @@ class Job:
     def take(self, lease: Lease, device: bytes = b"") -> None:
         """A fresh lease, or none: nothing of the last attempt counts any more."""
         self.lease, self.device = lease, device
-        self.sends, self.permitted, self.asking = 0, False, False
+        self.sends, self.permitted, self.asking, self.approved = 0, False, False, False
 
     def send(self, now_ms: int) -> list[Instruction]:
         """Send this attempt (again), and look again if it is not accepted."""

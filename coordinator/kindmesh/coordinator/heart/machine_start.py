@@ -59,8 +59,10 @@ def on_permitted(job: Job, event: Permitted, now_ms: int) -> list[Instruction]:
     """Off it goes."""
     if not job.answers(event.epoch):
         return []
-    if job.state == "waiting_approval" and job.budget_ms:
-        job.deadline_ms = now_ms + job.budget_ms
+    if job.state == "waiting_approval":
+        job.approved = True
+        if job.budget_ms:
+            job.deadline_ms = now_ms + job.budget_ms
     job.note(now_ms, "permitted", job.device, (event.permit_id, event.policy_version, event.isolation))
     job.asking, job.permitted = False, True
     return job.send(now_ms)

@@ -128,9 +128,10 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
     if not candidate.certified:
         return "its certificate has ended; it renews when it connects", True, False
     if not need.emergency and candidate.total >= candidate.room:
-        return f"busy with {candidate.total} jobs", True, True
-    if candidate.in_flight >= (candidate.limit if need.emergency else max(1, candidate.limit - 1)):
-        return f"busy with {candidate.in_flight} of these", True, True
+        return f"busy with {candidate.room:.0f} jobs", True, True
+    limit = candidate.limit if need.emergency else max(1, candidate.limit - 1)
+    if candidate.in_flight >= limit:
+        return f"busy with {limit} of these", True, True
     return "", True, False
 
 

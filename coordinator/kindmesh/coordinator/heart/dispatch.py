@@ -1,0 +1,423 @@
+"""The driver of all open jobs: does what their machines ask for, and tells them what came of it. Decides nothing.
+
+Rules: nothing is sent before the lease it is sent under is on the disk; a result is acknowledged, and an ending told,
+only when it is on the disk; how hard "on the disk" is depends on the job (`full`: survives a power cut). When the disk
+fails, memory is thrown away and read anew from what is there: it never runs ahead. Everything runs on the loop; the
+only task is the one that passes on what devices offer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Verdict
+from kindmesh.coordinator.heart.devices import Devices
+from kindmesh.coordinator.heart.disk import Disk
+from kindmesh.coordinator.heart.entry import Acknowledged, Entry
+from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow, Progress
+from kindmesh.coordinator.heart.machine_job import GRACE_MS, STORY_MAX
+from kindmesh.coordinator.heart.machine_words import (
+    ENDED,
+    AckResult,
+    ApprovalNeeded,
+    AskPermit,
+    DeadlinePassed,
+    DeviceBack,
+    DeviceLost,
+    Event,
+    Finish,
+    NoCandidate,
+    Permitted,
+    Place,
+    Placed,
+    Refused,
+    Restarted,
+    RetryDue,
+    ReviewerGone,
+    ScheduleRetry,
+    SendCancel,
+    SendFailed,
+    SendJob,
+    Submitted,
+)
+from kindmesh.coordinator.heart.medulla_client import Reviewer
+from kindmesh.coordinator.heart.placement import Need
+from kindmesh.coordinator.heart.placer import Placer
+from kindmesh.coordinator.heart.results import clean, ending, event
+from kindmesh.coordinator.heart.telling import Telling
+from kindmesh.coordinator.heart.timers import Timers
+from kindmesh.mesh.clock import Clock
+from kindmesh.mesh.endpoint import Endpoint
+from kindmesh.node.intake import FULL
+from kindmesh.protocol.codec import decode, encode_value
+from kindmesh.protocol.errors import (
+    FrameTooLarge,
+    InvalidTransition,
+    KindmeshError,
+    Malformed,
+    NotRunning,
+    PeerUnreachable,
+    error_to_wire,
+)
+from kindmesh.protocol.limits import ARGUMENTS_MAX
+from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType, ResultTaken, SessionType
+from kindmesh.protocol.permit import Permit
+from kindmesh.protocol.policy import ApprovalRequest
+
+log = logging.getLogger("kindmesh.coordinator.heart")
+
+LOOK_MS: Final = 5_000
+"""Every open job is looked at this often, whatever it waits for."""
+_FULL_EXT: Final = {FULL: encode_value(True)}
+_SMOOTH: Final = 0.05
+_NO_PLACE: Final = ENDED | {"waiting_approval"}
+"""States in which a job takes no place on its device."""
+
+
+class Dispatch:
+    """See the module. `open` are the jobs that have not ended, by id."""
+
+    def __init__(
+        self, *, endpoint: Endpoint, devices: Devices, journal: HeartJournal, reviewer: Reviewer, clock: Clock
+    ) -> None:
+        self.open: dict[bytes, Entry] = {}
+        self.telling = Telling(devices)
+        self.usual_ms = 0.0
+        self._endpoint = endpoint
+        self._devices = devices
+        self._journal = journal
+        self._store = journal.store
+        self._reviewer = reviewer
+        self._clock = clock
+        self._timers = Timers(clock, self._due)
+        self.placer = Placer(devices, clock, self._retry)
+        self._disk = Disk(journal, self._repair)
+        self._result: JobResult | None = None
+        self._do: dict[type, Callable[[Entry, Any, int], None]] = {
+            Place: self._place,
+            AskPermit: self._ask,
+            SendJob: self._send_when_safe,
+            SendCancel: self._cancel,
+            ScheduleRetry: self._schedule,
+            Finish: self._finish,
+        }
+
+    # ------------------------------------------------------------------------------------------ jobs begin
+
+    def begin(self, entry: Entry, acknowledged: Acknowledged) -> None:
+        """Take a new job; `acknowledged` is called when it is on the disk, or is not going to be.
+
+        Raises:
+            DiskFull, StoreError, StoreConflict: there is no such job.
+        """
+        entry.acknowledged = acknowledged
+        self.open[entry.facts.job_id] = entry
+        entry.unsafe += 1
+        self.tell(entry, Submitted())
+        try:
+            self._journal.submit(entry.facts, entry.request, entry.progress())
+        except KindmeshError:
+            self._drop(entry)
+            raise
+        self._disk.after(entry, partial(self._submitted, entry))
+
+    def _submitted(self, entry: Entry) -> None:
+        entry.stored = True
+        acknowledged, entry.acknowledged = entry.acknowledged, None
+        self._safe(entry)
+        if acknowledged is not None:
+            acknowledged(None)
+
+    def resume(self, row: JobRow) -> None:
+        """Go on with an open job of the journal."""
+        facts, now = row.facts, row.now
+        try:
+            request, question = self._journal.request(row), self._journal.question(row)
+        except KindmeshError as error:
+            log.error("a job cannot be read any more", extra={"code": error.code, "job": facts.job_id.hex()})
+            ended = Progress("failed", "none", now.device, now.epoch, now.deadline_ms, None, b"", now.story)
+            self._journal.end(facts, ended, Ending(error=error_to_wire(error)), self._clock.now_ms())
+            return
+        entry = Entry(facts, request, now.deadline_ms, Need(facts.operation, request.target))
+        entry.permit, entry.question, entry.stored = now.permit, question, True
+        entry.machine.resume(now.state, now.device, now.epoch, now.lease, now.story)
+        self.open[facts.job_id] = entry
+        self.tell(entry, Restarted(now.permit is not None))
+
+    # ---------------------------------------------------------------------------------------- the machine's wishes
+
+    def tell(self, entry: Entry, event: Event) -> None:
+        """Tell a job's machine, and do what it asks for."""
+        machine, now_ms = entry.machine, self._clock.now_ms()
+        try:
+            instructions = machine.handle(event, now_ms)
+        except InvalidTransition as error:
+            log.error("a bug in the job machine", extra={"job": entry.facts.job_id.hex(), "story": error.story})
+            return
+        working = machine.lease in ("chosen", "sent") and machine.state not in _NO_PLACE
+        occupied = machine.device if working else b""
+        if occupied != entry.occupied:
+            self.placer.occupy(entry, occupied)
+        for instruction in instructions:
+            if type(instruction) is not AckResult:
+                self._do[type(instruction)](entry, instruction, now_ms)
+        for instruction in instructions:
+            if type(instruction) is AckResult:
+                # After everything that has to be on the disk before the device may forget.
+                taken = partial(self._taken, instruction.device, entry.facts.job_id, instruction.epoch)
+                self._disk.after(entry, taken)
+        if not machine.ended:
+            if entry.stored:
+                self._disk.mark(entry)
+            self.telling.state(entry)
+            self._rearm(entry)
+
+    def _place(self, entry: Entry, wish: Place, now_ms: int) -> None:
+        choice = self.placer.place(entry, wish.avoid)
+        if choice.device:
+            self.tell(entry, Placed(choice.device, choice.why))
+        else:
+            self.tell(entry, NoCandidate(choice.why, choice.busy))
+
+    def _ask(self, entry: Entry, wish: AskPermit, now_ms: int) -> None:
+        entry.permit, entry.question = None, b""
+        self.ask(entry)
+        if entry.stored:
+            entry.unsafe += 1
+            self._disk.save_first(entry, partial(self._safe, entry))
+
+    def ask(self, entry: Entry) -> None:
+        """Ask Medulla about the attempt that this job is at."""
+        facts, machine = entry.facts, entry.machine
+        request = PermitRequest(
+            facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, entry.request.args, machine.epoch,
+            facts.principal,
+        )  # fmt: skip
+        self._reviewer.ask(request, partial(self._judged, entry, machine.epoch))
+
+    def _send_when_safe(self, entry: Entry, wish: SendJob, now_ms: int) -> None:
+        if entry.unsafe:
+            entry.held.append(wish)
+        else:
+            self._send(entry, wish)
+
+    def _send(self, entry: Entry, wish: SendJob) -> None:
+        facts, request = entry.facts, entry.request
+        job = Job(
+            facts.job_id, facts.run_id, facts.step, wish.epoch, facts.operation, request.args,
+            entry.machine.deadline_ms, facts.priority, entry.permit, request.sources, _FULL_EXT if facts.full else {},
+        )  # fmt: skip
+        entry.sent_at = self._clock.monotonic()
+        try:
+            self._endpoint.post(wish.device, MessageType.JOB, job)
+        except FrameTooLarge as error:
+            self.tell(entry, Refused(wish.epoch, error.code, error.message, "Send less, or a file."))
+        except KindmeshError as error:
+            self.tell(entry, SendFailed(wish.epoch, error.message))
+
+    def _cancel(self, entry: Entry, wish: SendCancel, now_ms: int) -> None:
+        try:
+            self._endpoint.post(wish.device, MessageType.JOB_CANCEL, JobCancel(entry.facts.job_id, wish.epoch))
+        except KindmeshError as error:
+            log.info("cancel not sent", extra={"code": error.code, "job": entry.facts.job_id.hex()})
+
+    def _taken(self, device: bytes, job_id: bytes, epoch: int) -> None:
+        try:
+            self._endpoint.tell(device, SessionType.RESULT_TAKEN, ResultTaken(job_id, epoch))
+        except KindmeshError as error:
+            # It sends the result again when it is back, and is told then.
+            log.info("result not acknowledged yet", extra={"code": error.code, "job": job_id.hex()})
+
+    def _schedule(self, entry: Entry, wish: ScheduleRetry, now_ms: int) -> None:
+        entry.retry_ms = wish.at_ms
+
+    def _finish(self, entry: Entry, wish: Finish, now_ms: int) -> None:
+        ended = ending(wish, entry.machine.device, self._result)
+        self._timers.drop(entry.facts.job_id)
+        del self.open[entry.facts.job_id]
+        now = entry.progress()
+        write = partial(self._journal.end, entry.facts, now, ended, now_ms)
+        self._disk.then(entry, write, partial(self._ended, entry, now, ended, now_ms))
+
+    def _ended(self, entry: Entry, now: Progress, ended: Ending, now_ms: int) -> None:
+        took = now_ms - entry.facts.submitted_ms
+        self.usual_ms += _SMOOTH * (took - self.usual_ms)
+        self.telling.ended(entry, now, ended, now_ms)
+
+    # --------------------------------------------------------------------------------------------- what comes in
+
+    def _judged(self, entry: Entry, epoch: int, verdict: Verdict | KindmeshError) -> None:
+        if self.open.get(entry.facts.job_id) is not entry:
+            return
+        if isinstance(verdict, (NotRunning, PeerUnreachable)):
+            self.tell(entry, ReviewerGone(epoch))
+        elif isinstance(verdict, KindmeshError):
+            self.tell(entry, Refused(epoch, verdict.code, verdict.message, verdict.hint))
+        else:
+            try:
+                self.judged(entry, epoch, verdict)
+            except Malformed as error:
+                self.tell(entry, Refused(epoch, error.code, f"Medulla's answer cannot be read: {error.message}"))
+
+    def judged(self, entry: Entry, epoch: int, verdict: Verdict) -> None:
+        """Medulla's verdict about an attempt of an open job."""
+        machine = entry.machine
+        if verdict.answer == "allow" and verdict.permit is not None:
+            permit = decode(Permit, verdict.permit.payload)
+            if not machine.answers(epoch):
+                return
+            entry.permit = verdict.permit
+            allowed = Permitted(epoch, permit.permit_id, permit.policy_version, permit.isolation)
+            if entry.question:
+                # Nobody should be asked twice: this permit is on the disk before it is used.
+                entry.question = b""
+                entry.unsafe += 1
+                self.tell(entry, allowed)
+                self._disk.save_first(entry, partial(self._safe, entry))
+            else:
+                self.tell(entry, allowed)
+        elif verdict.answer == "ask":
+            request = decode(ApprovalRequest, verdict.request, limit=2 * ARGUMENTS_MAX)
+            entry.question = verdict.request
+            entry.unsafe += 1
+            self.tell(entry, ApprovalNeeded(epoch, request.expires_ms))
+            self._disk.save_first(entry, partial(self._safe, entry))
+        else:
+            reasons = "; ".join(verdict.reasons) or "Medulla does not allow this"
+            self.tell(entry, Refused(epoch, "DENIED", reasons))
+
+    def result(self, device: bytes, result: JobResult) -> None:
+        """A device's result, from its own signed message."""
+        entry = self.open.get(result.job_id)
+        if entry is None:
+            self._late(device, result)
+            return
+        self._result = result = clean(device, result)
+        self._measure(entry, device, result)
+        self.tell(entry, event(device, result))
+        self._result = None
+
+    def _measure(self, entry: Entry, device: bytes, result: JobResult) -> None:
+        if device != entry.machine.device:
+            return
+        if result.outcome == "succeeded":
+            seat = self._devices.seat(device, entry.facts.operation)
+            if seat is not None and entry.sent_at:
+                seat.took((self._clock.monotonic() - entry.sent_at) * 1000)
+        elif result.error is not None and result.error.code == "BUSY" and not result.started_ms:
+            self._devices.find(device).busy()
+
+    def _late(self, device: bytes, result: JobResult) -> None:
+        """A result of a job that has ended: it is written down, and the device may forget it."""
+        now_ms = self._clock.now_ms()
+        log.info("late result", extra={"job": result.job_id.hex(), "device": device.hex()[:8]})
+        entry = (now_ms, "late result", device, result.outcome)
+        try:
+            self._journal.add_story(result.job_id, entry, STORY_MAX)
+        except KindmeshError as error:
+            log.error("a late result was not noted", extra={"code": error.code})
+            return
+        self._store.after_commit(partial(self._late_noted, device, result))
+
+    def _late_noted(self, device: bytes, result: JobResult, error: KindmeshError | None) -> None:
+        if error is None:
+            self._taken(device, result.job_id, result.epoch)
+
+    def device_lost(self, device: bytes) -> None:
+        """A device is away: jobs on it move or wait."""
+        for entry in [entry for entry in self.open.values() if entry.machine.device == device]:
+            self.tell(entry, DeviceLost(device))
+
+    def device_back(self, device: bytes) -> None:
+        """A device has a new session, or speaks again."""
+        for entry in list(self.open.values()):
+            machine = entry.machine
+            if machine.device == device or machine.wants_place or device in machine.older:
+                self.tell(entry, DeviceBack(device))
+
+    def _retry(self, entry: Entry) -> None:
+        self.tell(entry, RetryDue())
+
+    def place_waiting(self) -> None:
+        """What devices offer has changed: try all that wait for one."""
+        for entry in [entry for entry in self.open.values() if entry.machine.wants_place]:
+            self.tell(entry, RetryDue())
+
+    # ----------------------------------------------------------------------------------------------------- time
+
+    def ring(self) -> None:
+        """Look at the clock; called every now and then, in case it was set."""
+        self._timers.ring()
+
+    def _rearm(self, entry: Entry) -> None:
+        machine = entry.machine
+        end_ms = machine.deadline_ms + GRACE_MS if machine.overdue else machine.deadline_ms
+        due = min(self._clock.now_ms() + LOOK_MS, end_ms)
+        if 0 < entry.retry_ms < due:
+            due = entry.retry_ms
+        self._timers.at(entry.facts.job_id, due)
+
+    def _due(self, job_id: bytes) -> None:
+        entry = self.open.get(job_id)
+        if entry is None:
+            return
+        now_ms = self._clock.now_ms()
+        retry_due = 0 < entry.retry_ms <= now_ms
+        if retry_due:
+            entry.retry_ms = 0
+        if now_ms >= entry.machine.deadline_ms:
+            self.tell(entry, DeadlinePassed())
+        elif retry_due:
+            self.tell(entry, RetryDue())
+        else:
+            self._rearm(entry)
+
+    # ------------------------------------------------------------------------------------------------- the disk
+
+    def _safe(self, entry: Entry) -> None:
+        entry.unsafe -= 1
+        if entry.unsafe or not entry.held:
+            return
+        held, entry.held = entry.held, []
+        machine = entry.machine
+        if not machine.ended and machine.lease == "sent" and held[-1].epoch == machine.epoch:
+            self._send(entry, held[-1])
+
+    def _repair(self, entry: Entry, error: KindmeshError) -> None:
+        """The turn was undone: what memory believes of this job is not so."""
+        if entry.broken:
+            return
+        entry.broken = True
+        log.error("the journal failed", extra={"code": error.code, "job": entry.facts.job_id.hex()})
+        acknowledged, entry.acknowledged = entry.acknowledged, None
+        self._drop(entry)
+        if acknowledged is not None:
+            acknowledged(error)
+            return
+        row = self._journal.load(entry.facts.job_id)
+        if row is not None and not row.ended_ms:
+            self.resume(row)
+            again = self.open[entry.facts.job_id]
+            again.waiters, again.watchers = entry.waiters, entry.watchers
+
+    def _drop(self, entry: Entry) -> None:
+        if self.open.get(entry.facts.job_id) is entry:
+            del self.open[entry.facts.job_id]
+        self._timers.drop(entry.facts.job_id)
+        self.placer.occupy(entry, b"")
+
+    def save(self) -> None:
+        """Write all stories now."""
+        self._disk.save()
+
+    def close(self) -> None:
+        """Stop: timers end, stories are written. Open jobs go on at the next start."""
+        self._timers.close()
+        self._disk.save()
+        self.open.clear()
+
+
+__all__ = ["Dispatch"]

@@ -1,0 +1,373 @@
+"""The Heart: takes what somebody wants done, has it done by the device that serves best, remembers how it ended.
+
+    wish --check--> job (on the disk) --placement--> device --Medulla--> permit --mesh--> node --> result (on the disk)
+
+This is the face of it, for the coordinator's composition root and its control handlers; the jobs' own logic is in
+`machine`, its driver in `dispatch`. Promises: `submit` returns only when the job is on the disk (for anything with an
+effect: safe from a power cut); from then on it ends exactly once, or is visibly waiting, whatever is killed meanwhile.
+The queue is bounded: beyond it `Busy` is raised with an estimate, and the last places are kept for emergencies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from kindmesh.coordinator.heart import documents, wishes
+from kindmesh.coordinator.heart.adverts import Adverts
+from kindmesh.coordinator.heart.devices import Devices
+from kindmesh.coordinator.heart.dispatch import Dispatch
+from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher, is_full
+from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobRequest, JobRow
+from kindmesh.coordinator.heart.machine_words import CancelAsked
+from kindmesh.coordinator.heart.medulla_client import Reviewer
+from kindmesh.coordinator.heart.placement import Need
+from kindmesh.coordinator.heart.wishes import Wish
+from kindmesh.mesh.clock import Clock, Entropy
+from kindmesh.mesh.endpoint import Endpoint
+from kindmesh.mesh.store import Store
+from kindmesh.mesh.trust import Trust
+from kindmesh.mesh.vault import RunVault
+from kindmesh.protocol.codec import decode, decode_value, encode_value
+from kindmesh.protocol.errors import (
+    Busy,
+    InvalidInput,
+    KindmeshError,
+    NoDeviceAble,
+    PermitUsed,
+    StoreConflict,
+    UnknownJob,
+)
+from kindmesh.protocol.ids import RANDOM_BYTES, new_id
+from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
+from kindmesh.protocol.manifest import check_fields
+from kindmesh.protocol.messages import (
+    Heartbeat,
+)
+from kindmesh.protocol.policy import Approval, ApprovalRequest
+from kindmesh.protocol.signed import Signed
+
+log = logging.getLogger("kindmesh.coordinator.heart")
+
+
+class HeartLimits(msgspec.Struct, frozen=True):
+    """`open_jobs` at once, the last `reserve` of them for emergencies only."""
+
+    open_jobs: int = 1024
+    reserve: int = 64
+
+
+class Heart:
+    """See the module. `devices` is what is known of them, `read` looks at jobs. Make it before the endpoint starts; `start` once, `close` once."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        trust: Trust,
+        store: Store,
+        vault: RunVault,
+        reviewer: Reviewer,
+        clock: Clock,
+        entropy: Entropy,
+        limits: HeartLimits | None = None,
+        on_heartbeat: Callable[[bytes, Heartbeat], None] | None = None,
+    ) -> None:
+        """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one."""
+        self._endpoint = endpoint
+        self._clock = clock
+        self._entropy = entropy
+        self._reviewer = reviewer
+        self._limits = limits or HeartLimits()
+        self._journal = HeartJournal(store, vault)
+        self.devices = Devices(trust.membership, endpoint.device_id, clock.now_ms())
+        self._dispatch = Dispatch(
+            endpoint=endpoint, devices=self.devices, journal=self._journal, reviewer=reviewer, clock=clock
+        )
+        self._adverts = Adverts(
+            members=trust.membership,
+            devices=self.devices,
+            journal=self._journal,
+            reviewer=reviewer,
+            changed=lambda device: self._hearing.offers_changed(device),
+        )
+        self._hearing = Hearing(
+            endpoint=endpoint,
+            devices=self.devices,
+            dispatch=self._dispatch,
+            adverts=self._adverts,
+            clock=clock,
+            on_heartbeat=on_heartbeat,
+        )
+        self.read = Reading(self._dispatch, self._journal, self.devices, clock)
+
+    # --------------------------------------------------------------------------------------------- begin and end
+
+    async def start(self) -> None:
+        """Read the journal: all open jobs go on, as soon as their devices are back.
+
+        Raises:
+            DiskFull, StoreDamaged, StoreError.
+        """
+        self.recover()
+        self._hearing.start()
+
+    def recover(self) -> int:
+        """See `start`; returns how many jobs go on."""
+        self.devices.expect(self._clock.now_ms())
+        self._adverts.recall()
+        rows = self._journal.open_jobs()
+        for row in rows:
+            self._dispatch.resume(row)
+        if rows:
+            log.info("jobs go on after a restart", extra={"count": len(rows)})
+        return len(rows)
+
+    async def close(self) -> None:
+        """Stop. Open jobs stay in the journal and go on at the next start."""
+        self._hearing.stop()
+        await self._adverts.close()
+        self._dispatch.close()
+
+    # ----------------------------------------------------------------------------------------------------- submit
+
+    def submit_soon(
+        self,
+        wish: Wish,
+        acknowledged: Acknowledged,
+        *,
+        waiter: Watcher | None = None,
+        watcher: Watcher | None = None,
+    ) -> bytes:
+        """Take a job; returns its id at once.
+
+        Args:
+            acknowledged: called once, with None when the job is on the disk, or with why it never will be.
+            waiter: called once with the job's document when it has ended.
+            watcher: called with its events (see `telling`).
+
+        Raises:
+            UnknownOperation, InvalidInput, Malformed: what is wrong with the wish, the field named.
+            NoDeviceAble: nobody could ever do it as things are; why not, device by device.
+            Busy: too many jobs wait; says for how long.
+            StoreConflict: the key was used for something else.
+            DiskFull, StoreError.
+        """
+        now_ms = self._clock.now_ms()
+        checked = wishes.check(wish, self.devices, self._journal, now_ms)
+        if wish.key is not None:
+            known = self._journal.find_key(wish.key)
+            if known is not None:
+                job_id = self._same(wish, checked.args, known, waiter=waiter, watcher=watcher)
+                self._journal.store.after_commit(acknowledged)
+                return job_id
+        self._check_room(wish)
+        choice = self._dispatch.placer.choose(checked.need)
+        if not choice.device and not choice.passing:
+            raise NoDeviceAble(f"no device can do {wish.operation}: {choice.why}", hint=choice.hint)
+        job_id = new_id(now_ms, self._entropy.token(RANDOM_BYTES))
+        facts = JobFacts(
+            job_id, wish.run_id or job_id, wish.step, wish.key, wish.operation, wish.principal, wish.priority,
+            checked.effects, checked.idempotent, is_full(checked.effects, wish.full), now_ms, checked.budget_ms,
+        )  # fmt: skip
+        request = JobRequest(checked.args, wish.target, checked.sources)
+        entry = Entry(facts, request, checked.deadline_ms, checked.need)
+        entry.choice = choice
+        if waiter is not None:
+            entry.waiters.append(waiter)
+        if watcher is not None:
+            entry.watchers.append(watcher)
+        self._dispatch.begin(entry, acknowledged)
+        return job_id
+
+    async def submit(self, wish: Wish) -> bytes:
+        """Take a job; returns its id (16 bytes) when it is on the disk. Raises as `submit_soon`."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        job_id = self.submit_soon(wish, partial(_acknowledge, stored))
+        await stored
+        return job_id
+
+    async def run(self, wish: Wish, watcher: Watcher | None = None) -> Document:
+        """Take a job and wait for its end, however it ends; returns its document. Raises as `submit_soon`.
+
+        If the caller is cancelled, the job goes on.
+        """
+        ended: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
+        self.submit_soon(wish, partial(_refuse, ended), waiter=partial(_resolve, ended), watcher=watcher)
+        return await ended
+
+    def _same(
+        self, wish: Wish, args: bytes, row: JobRow, *, waiter: Watcher | None, watcher: Watcher | None
+    ) -> bytes:
+        """The key was used before: the same wish gets the same job."""
+        job_id = row.facts.job_id
+        if row.facts.operation != wish.operation or self._journal.request(row).args != args:
+            raise StoreConflict("this key was used for another job", hint="Use a new key for something new.")
+        entry = self._dispatch.open.get(job_id)
+        if entry is not None:
+            entry.waiters += [waiter] if waiter is not None else []
+            entry.watchers += [watcher] if watcher is not None else []
+        elif waiter is not None:
+            asyncio.get_running_loop().call_soon(waiter, self.read.ended_document(row))
+        return job_id
+
+    def _check_room(self, wish: Wish) -> None:
+        limits, open_jobs = self._limits, len(self._dispatch.open)
+        limit = limits.open_jobs if wish.priority == "emergency" else limits.open_jobs - limits.reserve
+        if open_jobs >= limit:
+            wait_s = max(1, round(self._dispatch.usual_ms / 1000))
+            raise Busy(
+                f"{open_jobs} jobs wait already", hint=f"Try again in about {wait_s} s, or cancel some: kindmesh jobs."
+            )
+
+    # ----------------------------------------------------------------------------------------- look, wait, cancel
+
+    def jobs(self, limit: int = 50, state: str = "") -> list[Document]:
+        """The newest jobs first, without what they were given and gave; `limit` 1..1000."""
+        return self.read.jobs(limit, state)
+
+    def job(self, job_id: bytes) -> Document:
+        """All about one job: what it was given (`args`), what it gave, and its story.
+
+        Raises:
+            UnknownJob.
+        """
+        return self.read.job(job_id)
+
+    async def wait(self, job_id: bytes) -> Document:
+        """The job's document, once it has ended.
+
+        Raises:
+            UnknownJob.
+        """
+        entry = self._dispatch.open.get(job_id)
+        if entry is None:
+            return self.read.ended_document(self.read.row(job_id))
+        ended: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
+        waiter = partial(_resolve, ended)
+        entry.waiters.append(waiter)
+        try:
+            return await ended
+        finally:
+            if waiter in entry.waiters:
+                entry.waiters.remove(waiter)
+
+    def cancel(self, job_id: bytes, by: str = "the owner") -> Document:
+        """Ask that a job ends; returns how it stands. What has begun ends when its device says so.
+
+        Raises:
+            UnknownJob.
+        """
+        entry = self._dispatch.open.get(job_id)
+        if entry is not None:
+            self._dispatch.tell(entry, CancelAsked(by))
+            return documents.summary(entry.facts, entry.progress(), 0, self.devices.name)
+        row = self.read.row(job_id)
+        return documents.summary(row.facts, row.now, row.ended_ms, self.devices.name)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell `watcher` of every job and device from now on (see `telling`); call what is returned to end that."""
+        watchers = self._dispatch.telling.watchers
+        watchers.append(watcher)
+        return partial(_remove, watchers, watcher)
+
+    def forget(self, run_id: bytes) -> bool:
+        """Make what the jobs of a run were given and gave unreadable for ever; False when there was no such run.
+
+        Raises:
+            InvalidInput: one of them has not ended.
+        """
+        if any(entry.facts.run_id == run_id for entry in self._dispatch.open.values()):
+            raise InvalidInput("a job of this run has not ended", field="run", hint="Cancel it first.")
+        return self._journal.forget(run_id)
+
+    # -------------------------------------------------------------------------------------------------- approvals
+
+    def approvals(self) -> list[Document]:
+        """What waits for a person: `request` are the bytes to show and to have signed."""
+        return self.read.approvals()
+
+    async def approve(self, approval: Signed) -> Document:
+        """Pass a person's signed answer on to Medulla; returns how the job stands then.
+
+        Raises:
+            Malformed: not such an answer.
+            UnknownJob: the job has ended meanwhile.
+            BadSignature, PermitRefused and its kin, NotRunning: what Medulla says; the question stays.
+        """
+        answer = decode(Approval, approval.payload, limit=3 * ARGUMENTS_MAX)
+        request = decode(ApprovalRequest, answer.request, limit=2 * ARGUMENTS_MAX)
+        entry = self._dispatch.open.get(request.job_id)
+        if entry is None:
+            raise UnknownJob("this job has ended meanwhile", hint="Start it again.")
+        epoch = entry.machine.epoch
+        try:
+            verdict = await self._reviewer.approve(approval, epoch)
+        except PermitUsed:
+            # Medulla does not know this question (any more): have it asked anew, so that the job does not wait in vain.
+            if entry.question == answer.request and entry.machine.state == "waiting_approval":
+                self._dispatch.ask(entry)
+            raise
+        if self._dispatch.open.get(request.job_id) is entry:
+            self._dispatch.judged(entry, epoch, verdict)
+        return documents.summary(entry.facts, entry.progress(), 0, self.devices.name)
+
+    # ----------------------------------------------------------------------------------------- explain, call
+
+    def explain(self, operation: str, args: dict[str, Any], target: bytes = b"") -> Document:
+        """Where this would go now, and why; nothing is done.
+
+        Raises:
+            UnknownOperation, InvalidInput, Malformed.
+        """
+        return self.read.explain(operation, args, target)
+
+    async def call(
+        self, operation: str, args: dict[str, Any], *, target: bytes = b"", within_ms: int = 10_000
+    ) -> dict[str, Any]:
+        """A read-only session call, with no job and no permit, answered or not; returns its value.
+
+        Raises:
+            UnknownOperation, InvalidInput: also when the operation is not for session calls.
+            NoDeviceAble, PeerUnreachable, BackPressure, DeadlineExceeded, and what the device answers.
+        """
+        seats = self.devices.seats(operation)
+        offered = seats[0].operation
+        if not offered.session_call:
+            raise InvalidInput(f"{operation} cannot be called without a job", field="operation", hint="Submit it.")
+        data = encode_value(check_fields(offered.input, args))
+        choice = self._dispatch.placer.choose(Need(operation, target))
+        if not choice.device:
+            raise NoDeviceAble(f"no device can do {operation} now: {choice.why}", hint=choice.hint)
+        value = decode_value(await self._endpoint.call(choice.device, operation, data, within_ms), limit=RESULT_MAX)
+        return value if isinstance(value, dict) else {"value": value}
+
+def _acknowledge(stored: asyncio.Future[None], error: KindmeshError | None) -> None:
+    if not stored.done():
+        if error is None:
+            stored.set_result(None)
+        else:
+            stored.set_exception(error)
+
+
+def _refuse(ended: asyncio.Future[Document], error: KindmeshError | None) -> None:
+    if error is not None and not ended.done():
+        ended.set_exception(error)
+
+
+def _resolve(ended: asyncio.Future[Document], document: Document) -> None:
+    if not ended.done():
+        ended.set_result(document)
+
+
+def _remove(watchers: list[Watcher], watcher: Watcher) -> None:
+    if watcher in watchers:
+        watchers.remove(watcher)
+
+
+__all__ = ["Heart", "HeartLimits", "Wish"]

@@ -1,0 +1,75 @@
+"""Places and who gets them: asks placement, keeps those waiting for room in line, offers rooms that became free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from kindmesh.coordinator.heart.devices import Devices
+from kindmesh.coordinator.heart.entry import Entry
+from kindmesh.coordinator.heart.placement import Choice, Need, choose
+from kindmesh.coordinator.heart.queue import PlaceQueue
+from kindmesh.mesh.clock import Clock
+from kindmesh.protocol.errors import UnknownOperation
+
+
+class Placer:
+    """`retry` makes a waiting job take the place that was just found for it (`entry.choice`)."""
+
+    def __init__(self, devices: Devices, clock: Clock, retry: Callable[[Entry], None]) -> None:
+        self._devices = devices
+        self._clock = clock
+        self._retry = retry
+        self._queue = PlaceQueue()
+        self._refilling = False
+
+    def choose(self, need: Need, *, avoid: bytes = b"") -> Choice:
+        """Where an operation would go now."""
+        try:
+            seats = self._devices.seats(need.operation)
+        except UnknownOperation as error:
+            return Choice(b"", error.message)
+        if avoid:
+            need = Need(need.operation, need.target, avoid, need.emergency, need.size_bytes, need.held)
+        return choose(self._devices.candidates(seats, self._clock.now_ms()), need)
+
+    def place(self, entry: Entry, avoid: bytes) -> Choice:
+        """A place for this job, or a place in line."""
+        choice, entry.choice = entry.choice, None
+        if choice is None:
+            choice = self.choose(entry.need, avoid=avoid)
+        if choice.device:
+            entry.queued = False
+        elif choice.busy:
+            self._queue.add(entry)
+        return choice
+
+    def occupy(self, entry: Entry, device: bytes) -> None:
+        """The job takes its place on this device now (empty: on none), and no other."""
+        if entry.occupied:
+            self._devices.occupy(entry.occupied, entry.facts.operation, -1)
+            self.refill()
+        if device:
+            self._devices.occupy(device, entry.facts.operation, +1)
+        entry.occupied = device
+
+    def refill(self) -> None:
+        """Places may be free: in the next turn of the loop, see who can have them."""
+        if self._queue and not self._refilling:
+            self._refilling = True
+            asyncio.get_running_loop().call_soon(self._refill)
+
+    def _refill(self) -> None:
+        self._refilling = False
+        self._queue.refill(self._try)
+
+    def _try(self, entry: Entry) -> bool:
+        choice = self.choose(entry.need, avoid=entry.machine.avoid)
+        if not choice.device:
+            return False
+        entry.choice = choice
+        self._retry(entry)
+        return True
+
+
+__all__ = ["Placer"]
