@@ -22,11 +22,12 @@ DONE = (Field("text", "text", "What was said"),)
 
 
 def _operation(
-    name: str, effects: Effect, *fields: Field, idempotent: bool = False, places: int = 8
+    name: str, effects: Effect, *, idempotent: bool = False, places: int = 8, session_call: bool = False
 ) -> Operation:
     return Operation(
-        name, name, (Field("text", "text", "Anything", max_length=100), WAIT, *fields), DONE, int(effects), idempotent,
+        name, name, (Field("text", "text", "Anything", max_length=100), WAIT), DONE, int(effects), idempotent,
         limits=Limits(timeout_ms=10_000, max_concurrent=places, max_input_bytes=1_000, max_output_bytes=1_000),
+        session_call=session_call,
     )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ MANIFEST = Manifest(
         _operation("probe.bug", Effect.READ, idempotent=True),
         _operation("probe.hang", Effect.READ, idempotent=True),
         _operation("probe.large", Effect.READ, idempotent=True),
+        _operation("probe.ask", Effect.READ, idempotent=True, session_call=True),
         Operation(
             "probe.make", "Make a file", (Field("text", "text"),), (Field("file", "artifact"),), int(Effect.READ), True
         ),
@@ -103,6 +105,13 @@ class Probe(Capability):
     @operation("probe.large")
     async def large(self, context: Context, text: str, wait_ms: int = 0) -> Said:
         return Said("x" * 2_000)
+
+    @operation("probe.ask")
+    async def ask(self, context: Context, text: str, wait_ms: int = 0) -> Said:
+        if text == "bug":
+            raise ZeroDivisionError(text)
+        await asyncio.sleep(wait_ms / 1000)
+        return Said("x" * 2_000 if text == "large" else text)
 
     @operation("probe.make")
     async def make(self, context: Context, text: str) -> Made:

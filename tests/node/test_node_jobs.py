@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ from tests.node.rig import CLOCK, Rig, rig, value
 from kindmesh.node.app import Node
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.crypto import sha256
-from kindmesh.protocol.errors import InvalidInput, PermitMissing, UnknownOperation
+from kindmesh.protocol.errors import (
+    CapabilityCrashed,
+    DeadlineExceeded,
+    InternalError,
+    InvalidInput,
+    PermitMissing,
+    UnknownOperation,
+)
 from kindmesh.protocol.messages import JobCancel, JobResult, MessageType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 
@@ -335,6 +343,40 @@ async def test_session_calls_are_answered_without_a_permit_only_where_the_manife
     ):
         with pytest.raises(expected):
             await hub.call(mesh.id(), operation, encode_value(args), 2_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_ms", "timeout_ms", "expected"),
+    [
+        ("bug", 0, 2_000, CapabilityCrashed),
+        ("large", 0, 2_000, InternalError),
+        ("slow", 9_000, 100, DeadlineExceeded),
+    ],
+)
+async def test_a_session_call_that_goes_wrong_is_an_answer(
+    mesh: Rig, phone: Node, text: str, wait_ms: int, timeout_ms: int, expected: type[Exception]
+) -> None:
+    args = encode_value({"text": text, "wait_ms": wait_ms})
+    with pytest.raises(expected):
+        await mesh.desk.hub.call(mesh.id(), "probe.ask", args, timeout_ms)
+    assert await mesh.desk.hub.call(mesh.id(), "probe.ask", encode_value({"text": "a"}), 2_000)
+
+
+async def test_a_running_session_call_ends_with_the_node(mesh: Rig) -> None:
+    async with mesh.node() as node:
+        args = encode_value({"text": "a", "wait_ms": 9_000})
+        call = asyncio.ensure_future(mesh.desk.hub.call(mesh.id(), "probe.ask", args, 9_000))
+        await mesh.desk.run(mesh.id(), "device.echo", {"text": "the call came before this"})
+        assert node.executor.running == 1
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_a_quick_read_may_be_slow_or_fail_all_the_same(mesh: Rig, phone: Node) -> None:
+    slow = await mesh.desk.run(mesh.id(), "probe.ask", {"text": "a", "wait_ms": 100})
+    assert value(slow) == {"text": "a"}
+    assert [body.state for body in mesh.desk.all("JobAccepted", slow.job_id)] == ["running"]
+    assert code(await mesh.desk.run(mesh.id(), "probe.ask", {"text": "bug"})) == "CAPABILITY_CRASHED"
 
 
 async def test_the_heartbeat_says_how_the_device_is(mesh: Rig, phone: Node) -> None:

@@ -66,7 +66,10 @@ _UPSERT: Final = (
     " sender = excluded.sender, state = excluded.state, mode = excluded.mode, repeatable = excluded.repeatable,"
     " begun = excluded.begun, started_ms = excluded.started_ms, ended_ms = 0, outcome = '', result = NULL, taken = 0"
 )
-_RESULT: Final = "UPDATE jobs SET state = 'done', outcome = ?, ended_ms = ?, result = ? WHERE job_id = ? AND state != 'done'"
+_RESULT: Final = (
+    "UPDATE jobs SET state = 'done', outcome = ?, ended_ms = ?, result = ?"
+    " WHERE job_id = ? AND state != 'done'"
+)
 
 
 class NodeJournal:
