@@ -126,6 +126,8 @@ class Dispatch:
 
     def _submitted(self, entry: Entry) -> None:
         entry.stored = True
+        if not entry.machine.ended:
+            self._disk.mark(entry)
         acknowledged, entry.acknowledged = entry.acknowledged, None
         self._safe(entry)
         if acknowledged is not None:

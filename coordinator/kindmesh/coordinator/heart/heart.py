@@ -23,10 +23,12 @@ from kindmesh.coordinator.heart.adverts import Adverts
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher, is_full
+from kindmesh.coordinator.heart.hearing import Hearing, OnHeartbeat
 from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobRequest, JobRow
 from kindmesh.coordinator.heart.machine_words import CancelAsked
 from kindmesh.coordinator.heart.medulla_client import Reviewer
 from kindmesh.coordinator.heart.placement import Need
+from kindmesh.coordinator.heart.reading import Reading
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint
@@ -46,9 +48,6 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
 from kindmesh.protocol.manifest import check_fields
-from kindmesh.protocol.messages import (
-    Heartbeat,
-)
 from kindmesh.protocol.policy import Approval, ApprovalRequest
 from kindmesh.protocol.signed import Signed
 
@@ -63,7 +62,10 @@ class HeartLimits(msgspec.Struct, frozen=True):
 
 
 class Heart:
-    """See the module. `devices` is what is known of them, `read` looks at jobs. Make it before the endpoint starts; `start` once, `close` once."""
+    """See the module. `devices` is what is known of them, `read` looks at jobs.
+
+    Make it before the endpoint starts; `start` once, `close` once.
+    """
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Heart:
         clock: Clock,
         entropy: Entropy,
         limits: HeartLimits | None = None,
-        on_heartbeat: Callable[[bytes, Heartbeat], None] | None = None,
+        on_heartbeat: OnHeartbeat | None = None,
     ) -> None:
         """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one."""
         self._endpoint = endpoint
@@ -94,7 +96,7 @@ class Heart:
             devices=self.devices,
             journal=self._journal,
             reviewer=reviewer,
-            changed=lambda device: self._hearing.offers_changed(device),
+            changed=self._offers_changed,
         )
         self._hearing = Hearing(
             endpoint=endpoint,
@@ -105,6 +107,9 @@ class Heart:
             on_heartbeat=on_heartbeat,
         )
         self.read = Reading(self._dispatch, self._journal, self.devices, clock)
+
+    def _offers_changed(self, device: bytes) -> None:
+        self._hearing.offers_changed(device)
 
     # --------------------------------------------------------------------------------------------- begin and end
 
@@ -287,6 +292,10 @@ class Heart:
         return self._journal.forget(run_id)
 
     # -------------------------------------------------------------------------------------------------- approvals
+
+    def statistics(self) -> dict[str, Any]:
+        """Open jobs by state, and how long jobs usually take (ms)."""
+        return self.read.statistics()
 
     def approvals(self) -> list[Document]:
         """What waits for a person: `request` are the bytes to show and to have signed."""

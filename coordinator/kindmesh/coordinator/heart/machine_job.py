@@ -47,7 +47,7 @@ READ_ONLY: Final = int(Effect.READ)
 NO_EFFECT: Final = int(Effect.READ | Effect.SENSE)
 OUTDATED: Final = frozenset({"PERMIT_EXPIRED", "PERMIT_STALE"})
 """Refusals to begin that every other copy of the same attempt would meet as well."""
-ELSEWHERE: Final = OUTDATED | {"BUSY", "CAPABILITY_MISSING", "DISK_FULL"}
+ELSEWHERE: Final = OUTDATED | {"BUSY", "CAPABILITY_MISSING", "DISK_FULL", "UNKNOWN_OPERATION"}
 """Refusals to begin that another attempt may not meet."""
 
 _ON_DEVICE: Final = frozenset({"placed", "accepted", "running"})

@@ -63,12 +63,18 @@ class Reading:
         return {"open": len(self._dispatch.open), "states": dict(states), "usual_ms": round(self._dispatch.usual_ms)}
 
     def row(self, job_id: bytes) -> JobRow:
+        """The job as the journal has it.
+
+        Raises:
+            UnknownJob.
+        """
         row = self._journal.load(job_id)
         if row is None:
             raise UnknownJob()
         return row
 
     def ended_document(self, row: JobRow) -> Document:
+        """A job that has ended as plain data; a note in place of what was forgotten."""
         document = documents.summary(row.facts, row.now, row.ended_ms, self._devices.name)
         try:
             documents.with_ending(document, self._journal.ending(row))
@@ -76,6 +82,19 @@ class Reading:
             documents.with_ending(document, None)
             document["note"] = error.message
         return documents.with_story(document, row.now.story, self._devices.name)
+
+    def made(self, job_id: bytes, artifact: bytes) -> tuple[ArtifactInfo, Signed]:
+        """An artifact (32 bytes) that a job made, and the permit under which its maker gives it to this coordinator.
+
+        Raises:
+            UnknownJob. ArtifactMissing: the job did not make it.
+        """
+        row = self.row(job_id)
+        ending = self._journal.ending(row)
+        for info in ending.artifacts if ending is not None else ():
+            if info.artifact == artifact and row.now.permit is not None:
+                return info, row.now.permit
+        raise ArtifactMissing("this job did not make that file")
 
     def approvals(self) -> list[Document]:
         """What waits for a person: `request` are the bytes to show and to have signed."""
