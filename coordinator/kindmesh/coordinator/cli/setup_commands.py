@@ -62,9 +62,17 @@ def run_up(out: Output, listen: str) -> int:
     home = Home.locate()
     if is_coordinator(home):
         from kindmesh.coordinator.launcher import launch
+        from kindmesh.node.config import load_config
 
-        options = {"coordinator": ["--listen", listen]} if listen else None
-        return launch(home, as_json=out.as_json, options=options)
+        mesh = load_config(home.config_file, os.environ).mesh
+        address = listen or f"{mesh.listen}:{mesh.port}"
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_535:
+            raise InvalidInput(f"{address!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437.")
+        # This device's node knows where its coordinator is: next door.
+        near = "127.0.0.1" if host in ("0.0.0.0", "*") else host  # noqa: S104 - compared, not bound
+        os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near}:{port}")
+        return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
     from kindmesh.node.app import main

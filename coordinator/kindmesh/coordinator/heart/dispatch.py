@@ -196,7 +196,7 @@ class Dispatch:
         facts, machine = entry.facts, entry.machine
         request = PermitRequest(
             facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, entry.request.args, machine.epoch,
-            facts.principal,
+            facts.principal, readers=(self._endpoint.device_id,),
         )  # fmt: skip
         self._reviewer.ask(request, partial(self._judged, entry, machine.epoch))
 

@@ -14,11 +14,13 @@ from kindmesh.coordinator.heart.placement import explain, rank
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.codec import decode, decode_value
-from kindmesh.protocol.errors import KindmeshError, UnknownJob
+from kindmesh.protocol.errors import ArtifactMissing, KindmeshError, UnknownJob
 from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import effect_names
+from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.policy import ApprovalRequest
+from kindmesh.protocol.signed import Signed
 
 
 class Reading:

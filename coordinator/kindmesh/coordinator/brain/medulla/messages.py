@@ -37,7 +37,8 @@ FRAME_LIMIT: Final = 4 * ROSTER_MAX
 class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     """One step that shall be done: ids as in `Permit`, `args` the canonical argument bytes, `epoch` the attempt.
 
-    `effects` are what the planner adds to what the device declares; they can only add. `principal` names who asked.
+    `effects` are what the planner adds to what the device declares; they can only add. `principal` names who asked;
+    `readers` are devices that want to fetch the artifacts made by it (members only are written into the permit).
     """
 
     run_id: TimeId
@@ -50,6 +51,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     principal: Word
     effects: Effects = 0
     parent: OptionalTimeId = b""
+    readers: tuple[KeyId, ...] = ()
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

@@ -129,6 +129,9 @@ def _allow(
         isolation=beliefs.isolation,
         parent=request.parent,
         approval_id=approval_id,
+        readers=tuple(
+            reader for reader in request.readers if reader in beliefs.certificates and not beliefs.is_removed(reader)
+        ),
     )
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1

@@ -1,0 +1,281 @@
+"""What people's programs can ask of the coordinator: one table of methods, for its own socket and for other devices.
+
+    status nodes capabilities doctor watch            how things are
+    submit call explain jobs job cancel               having something done
+    approvals approve                                 the owner's yes
+    pair.open pair.answer revoke policy.set stop      trust
+    artifact.put_begin .put_append .put_finish .read  files
+
+A member's node passes its users' calls on as signed REQUESTs; what only makes sense on this machine (`LOCAL_ONLY`) is
+refused there. `params` are plain data and are checked here, field by field; results are plain data. Everything that
+decides is in the services this calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.heart.heart import Heart, Wish
+from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
+from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.trust_service import TrustService
+from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.hub import Hub
+from kindmesh.mesh.trust import Trust
+from kindmesh.node.holding import Uploads, artifact_id
+from kindmesh.protocol.errors import InvalidInput, TransportError
+from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
+from kindmesh.protocol.limits import ARTIFACT_CHUNK
+from kindmesh.protocol.messages import MessageType, Stop
+from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.signed import signed_from_bytes
+
+Emit = Callable[[Any], None]
+Method = Callable[["Params", Emit, str], Awaitable[Any]]
+"""Takes the parameters, where events go, and who asks (the principal)."""
+
+LOCAL_ONLY: Final = frozenset({"artifact.put_begin", "artifact.put_append", "artifact.put_finish", "watch"})
+
+
+class Api:
+    """See the module; holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        heart: Heart,
+        hub: Hub,
+        trust: Trust,
+        trust_service: TrustService,
+        pairing: Pairing,
+        medulla: MedullaClient,
+        artifacts: ArtifactStore,
+        exchange: Exchange,
+        uploads: Uploads,
+    ) -> None:
+        self._heart = heart
+        self._hub = hub
+        self._trust = trust
+        self._trust_service = trust_service
+        self._pairing = pairing
+        self._medulla = medulla
+        self._artifacts = artifacts
+        self._exchange = exchange
+        self._uploads = uploads
+        self._begun = time.monotonic()
+        self.methods: dict[str, Method] = {
+            "status": self._status,
+            "nodes": self._nodes,
+            "capabilities": self._capabilities,
+            "doctor": self._doctor,
+            "watch": self._watch,
+            "submit": self._submit,
+            "call": self._call,
+            "explain": self._explain,
+            "jobs": self._jobs,
+            "job": self._job,
+            "cancel": self._cancel,
+            "approvals": self._approvals,
+            "approve": self._approve,
+            "pair.open": self._pair_open,
+            "pair.answer": self._pair_answer,
+            "revoke": self._revoke,
+            "policy.set": self._policy_set,
+            "stop": self._stop,
+            "artifact.put_begin": self._put_begin,
+            "artifact.put_append": self._put_append,
+            "artifact.put_finish": self._put_finish,
+            "artifact.read": self._read,
+        }
+
+    # ------------------------------------------------------------------------------------------ how things are
+
+    async def _status(self, params: Params, emit: Emit, who: str) -> Any:
+        status = await self._medulla.status()
+        return {
+            "mesh": format_id(self._trust.mesh),
+            "device": format_id(self._hub.device_id),
+            "name": self._trust.certificate.name,
+            "address": self._hub.address,
+            "pid": os.getpid(),
+            "uptime_ms": int((time.monotonic() - self._begun) * 1000),
+            "jobs": self._heart.statistics(),
+            "refused": dict(self._hub.refused),
+            "policy_version": self._trust.policy.version,
+            "medulla": {"pid": status.pid, "uid": status.uid, "isolation": status.isolation, "permits": status.permits},
+        }
+
+    async def _nodes(self, params: Params, emit: Emit, who: str) -> Any:
+        return list(self._heart.devices.nodes())
+
+    async def _capabilities(self, params: Params, emit: Emit, who: str) -> Any:
+        return list(self._heart.devices.capabilities())
+
+    async def _doctor(self, params: Params, emit: Emit, who: str) -> Any:
+        from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
+
+        return await coordinator_findings(self._heart, self._trust, self._medulla, self._hub)
+
+    async def _watch(self, params: Params, emit: Emit, who: str) -> Any:
+        end = self._heart.watch(emit)
+        try:
+            emit({"event": "watching"})
+            await asyncio.get_running_loop().create_future()
+        finally:
+            end()
+
+    # ------------------------------------------------------------------------------------ having something done
+
+    def _wish(self, params: Params, who: str) -> Wish:
+        target = params.text("target", "")
+        return Wish(
+            operation=params.text("operation"),
+            args=params.mapping("args"),
+            target=self._heart.devices.resolve(target) if target else b"",
+            priority=params.choice("priority", ("emergency", "interactive", "background"), "interactive"),
+            deadline_ms=params.number("deadline_ms", 0),
+            key=params.text("key", "") or None,
+            run_id=parse_time_id(run) if (run := params.text("run", "")) else b"",
+            step=params.number("step", 0),
+            full=params.flag("full"),
+            sources=self._sources(params),
+            principal=who,
+        )
+
+    def _sources(self, params: Params) -> tuple[ArtifactInfo, ...]:
+        found = [
+            ArtifactInfo(
+                artifact_id(one.text("artifact")),
+                one.number("size_bytes"),
+                one.text("media_type", "application/octet-stream"),
+                parse_id(one.text("holder")),
+            )
+            for one in params.items("sources")
+        ]
+        for held in _named(params.mapping("args")):
+            if self._artifacts.has(held):
+                info = self._artifacts.stat(held)
+                found.append(ArtifactInfo(held, info.size, info.media_type, self._hub.device_id))
+        return tuple(found)
+
+    async def _submit(self, params: Params, emit: Emit, who: str) -> Any:
+        wish = self._wish(params, who)
+        if not params.flag("wait"):
+            job_id = await self._heart.submit(wish)
+            return self._heart.job(job_id)
+        return await self._heart.run(wish, None if params.flag("quiet") else emit)
+
+    async def _call(self, params: Params, emit: Emit, who: str) -> Any:
+        target = params.text("target", "")
+        return await self._heart.call(
+            params.text("operation"),
+            params.mapping("args"),
+            target=self._heart.devices.resolve(target) if target else b"",
+            within_ms=params.number("timeout_ms", 10_000, least=1, most=300_000),
+        )
+
+    async def _explain(self, params: Params, emit: Emit, who: str) -> Any:
+        target = params.text("target", "")
+        resolved = self._heart.devices.resolve(target) if target else b""
+        return self._heart.explain(params.text("operation"), params.mapping("args"), resolved)
+
+    async def _jobs(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._heart.jobs(params.number("limit", 20, least=1, most=1000), params.text("state", ""))
+
+    async def _job(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._heart.job(parse_time_id(params.text("id")))
+
+    async def _cancel(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._heart.cancel(parse_time_id(params.text("id")), who)
+
+    async def _approvals(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._heart.approvals()
+
+    async def _approve(self, params: Params, emit: Emit, who: str) -> Any:
+        return await self._heart.approve(signed_from_bytes(params.data("approval")))
+
+    # ------------------------------------------------------------------------------------------------- trust
+
+    async def _pair_open(self, params: Params, emit: Emit, who: str) -> Any:
+        return await self._pairing.open(params.number("ttl_ms", PAIR_DEFAULT_MS), params.text("role", "node"), emit)
+
+    async def _pair_answer(self, params: Params, emit: Emit, who: str) -> Any:
+        return await self._pairing.answer(params.text("knock"), params.data("grant", b"") or None)
+
+    async def _revoke(self, params: Params, emit: Emit, who: str) -> Any:
+        self._trust_service.take(await self._medulla.revoke(signed_from_bytes(params.data("removal"))))
+        return {"ok": True}
+
+    async def _policy_set(self, params: Params, emit: Emit, who: str) -> Any:
+        self._trust_service.take(await self._medulla.install_policy(signed_from_bytes(params.data("policy"))))
+        return {"ok": True, "version": self._trust.policy.version}
+
+    async def _stop(self, params: Params, emit: Emit, who: str) -> Any:
+        reason = params.text("reason", "")[:200]
+        told, missed = [], []
+        for node in self._heart.devices.nodes():
+            if node["role"] != "node":
+                continue
+            try:
+                self._hub.post(parse_id(node["id"]), MessageType.STOP, Stop(reason))
+                told.append(node["name"])
+            except TransportError:
+                missed.append(node["name"])
+        return {"devices": told, "not_reached": missed}
+
+    # ------------------------------------------------------------------------------------------------- files
+
+    async def _put_begin(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._uploads.begin(params.values)
+
+    async def _put_append(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._uploads.append(params.values)
+
+    async def _put_finish(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._uploads.finish(params.values)
+
+    async def _read(self, params: Params, emit: Emit, who: str) -> Any:
+        artifact = artifact_id(params.text("artifact"))
+        if not self._artifacts.has(artifact):
+            info, permit = self._heart.read.made(parse_time_id(params.text("job")), artifact)
+            await self._exchange.fetch(info, permit)
+        stat = self._artifacts.stat(artifact)
+        length = params.number("length", ARTIFACT_CHUNK, least=1, most=ARTIFACT_CHUNK)
+        data = self._artifacts.read(artifact, params.number("offset", 0), length)
+        return {"data": data, "size_bytes": stat.size, "media_type": stat.media_type}
+
+
+def _named(value: Any) -> list[bytes]:
+    """Artifact ids that arguments refer to, at any depth; what is no id is left for the check of the arguments."""
+    if isinstance(value, dict):
+        found = [name for item in value.values() for name in _named(item)]
+        try:
+            return [artifact_id(value.get("artifact")), *found]
+        except InvalidInput:
+            return found
+    if isinstance(value, list):
+        return [name for item in value for name in _named(item)]
+    return []
+
+
+def find(methods: dict[str, Method], name: str, *, local: bool) -> Method:
+    """The method, or why not.
+
+    Raises:
+        InvalidInput: there is none, or it only works on the coordinator's own machine.
+    """
+    method = methods.get(name)
+    if method is None:
+        raise InvalidInput(f"the coordinator has no method {name[:40]!r}", field="method")
+    if not local and name in LOCAL_ONLY:
+        raise InvalidInput(f"{name} works on the coordinator's own device only", field="method")
+    return method
+
+
+__all__ = ["LOCAL_ONLY", "Api", "Method", "find"]

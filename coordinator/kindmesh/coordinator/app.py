@@ -1,0 +1,304 @@
+"""The coordinator's composition root: puts the parts together, and decides nothing.
+
+`Coordinator` is everything that runs in this process, over whatever transport, clock, stores and reviewer it is given,
+so that tests and the simulator run the same. Entering it opens, leaving it closes. `main` is the process
+`python -m kindmesh.coordinator.app`, which the launcher starts after Medulla, confined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kindmesh.coordinator.api import Api, find
+from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
+from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.coordinator.heart.journal import HEART_SCHEMA
+from kindmesh.coordinator.heart.medulla_client import MedullaReviewer, Reviewer
+from kindmesh.coordinator.pairing import Pairing
+from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.remote import Remote
+from kindmesh.coordinator.trust_service import TrustService
+from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.control import Call, ControlServer
+from kindmesh.mesh.durability import Where
+from kindmesh.mesh.enrol_host import EnrolHost
+from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.home import Home
+from kindmesh.mesh.hub import Hub
+from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.post import Post
+from kindmesh.mesh.store import Store
+from kindmesh.mesh.transport import Transport
+from kindmesh.mesh.trust import Trust
+from kindmesh.mesh.vault import RunVault, folder_key
+from kindmesh.node.config import Config, load_config
+from kindmesh.node.holding import Uploads
+from kindmesh.protocol.crypto import hkdf_sha256
+from kindmesh.protocol.errors import KindmeshError, TransportError
+from kindmesh.protocol.limits import HEARTBEAT_MS
+from kindmesh.protocol.messages import Heartbeat, SessionType
+
+log = logging.getLogger("kindmesh.coordinator.app")
+
+VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
+EXIT_CANNOT_RUN: Final = 2
+"""Tells the launcher that another try would end the same."""
+
+
+def join_address(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Coordinator:
+    """One coordinator. `listen` and `door` are transport addresses; `control`: also serve `run/coordinator.sock`."""
+
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        transport: Transport,
+        listen: str,
+        door: str,
+        reviewer: Reviewer | None = None,
+        sync: Where = "auto",
+        control: bool = True,
+    ) -> None:
+        """Opens identity, trust and stores.
+
+        Raises:
+            NotInitialised, StoreTooNew, StoreDamaged, DiskFull, StoreError, InsecurePermissions.
+        """
+        self.home, self.config = home, config
+        identity_folder = home.coordinator / "identity"
+        self.trust = Trust.load(identity_folder)
+        self.identity = Identity.load(identity_folder, entropy)
+        self.clock = MeshClock(clock, self.trust.floor_ms)
+        self.hub = Hub(Post(self.identity, self.trust, self.clock, entropy), self.clock, entropy, transport, listen)
+        key = folder_key(home.coordinator / "store.key", entropy=entropy)
+        self.artifacts = ArtifactStore.open(
+            home.coordinator / "artifacts", key, quota=config.node.artifacts_mib << 20, entropy=entropy
+        )
+        self.store = Store.open(home.coordinator_journal, HEART_SCHEMA, sync=sync)
+        vault = RunVault(self.store, hkdf_sha256(key, b"", VAULT_INFO, 32), entropy=entropy)
+        self.medulla = MedullaClient(medulla_socket(home))
+        self.reviewer = reviewer or MedullaReviewer(self.medulla)
+        self.heart = Heart(
+            endpoint=self.hub,
+            trust=self.trust,
+            store=self.store,
+            vault=vault,
+            reviewer=self.reviewer,
+            clock=self.clock,
+            entropy=entropy,
+            on_heartbeat=self._on_heartbeat,
+        )
+        self.trust_service = TrustService(self.hub, self.trust, self.medulla)
+        self.host = EnrolHost(self.clock, entropy, transport, door, self.identity.curve)
+        self.pairing = Pairing(
+            self.host,
+            self.trust,
+            self.trust_service,
+            self.medulla,
+            hints=lambda: self._reachable(self.host.address),
+            addresses=lambda: self._reachable(self.hub.address),
+        )
+        # The coordinator makes no artifacts; what it holds was put here by its user.
+        self.exchange = Exchange(self.hub, self.artifacts, self.trust, self.clock, lambda job, artifact: False)
+        self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
+        self.api = Api(
+            heart=self.heart,
+            hub=self.hub,
+            trust=self.trust,
+            trust_service=self.trust_service,
+            pairing=self.pairing,
+            medulla=self.medulla,
+            artifacts=self.artifacts,
+            exchange=self.exchange,
+            uploads=self.uploads,
+        )
+        self.remote = Remote(self.hub, self.api.methods)
+        self._control = control
+        self._timer: asyncio.TimerHandle | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.callback(self.store.close)
+            stack.callback(self.uploads.close)
+            stack.callback(self.medulla.close)
+            if isinstance(self.reviewer, MedullaReviewer):
+                stack.push_async_callback(self.reviewer.close)
+            await self.heart.start()
+            stack.push_async_callback(self.heart.close)
+            stack.push_async_callback(self.remote.close)
+            await self.hub.start()
+            stack.push_async_callback(self.hub.close)
+            await self.host.start()
+            stack.push_async_callback(self.host.close)
+            if self._control:
+                await self._serve(stack)
+            self._beat()
+            stack.callback(self._stop_beating)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        """What needs the real world: the control socket, Medulla's papers, mDNS."""
+        server = ControlServer(self.home.socket("coordinator"), dict.fromkeys(self.api.methods, self._handle))
+        await server.start()
+        stack.push_async_callback(server.close)
+        refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
+        stack.push_async_callback(_end, refreshing)
+        if self.config.mesh.mdns:
+            await self._announce(stack)
+
+    def _handle(self, params: Any, call: Call) -> Any:
+        return find(self.api.methods, call.method, local=True)(Params(params), call.event, "owner")
+
+    async def _announce(self, stack: AsyncExitStack) -> None:
+        from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only with mDNS
+        from kindmesh.mesh.announcement import Presence  # noqa: PLC0415 - only with mDNS
+        from kindmesh.mesh.discovery import Discovery  # noqa: PLC0415 - only with mDNS
+
+        discovery = Discovery(self.trust.mesh, self.identity.device_id)
+        await discovery.start()
+        stack.push_async_callback(discovery.close)
+        if discovery.problem:
+            log.warning("mdns does not run here; devices use the addresses they know")
+            return
+        address = parse_address(self.hub.address)
+        hosts = () if address.host in ("0.0.0.0", "*", "::") else (address.host,)  # noqa: S104 - compared, not bound
+        await discovery.announce(
+            Presence(
+                device=self.identity.device_id, mesh=self.trust.mesh, role="coordinator", port=address.port, hosts=hosts
+            )
+        )
+
+    def _reachable(self, address: str) -> list[str]:
+        """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""
+        from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only when pairing
+
+        bound = parse_address(address)
+        if self.config.mesh.advertise:
+            # The door is next to the mesh socket; a person who forwards ports forwards both.
+            difference = bound.port - parse_address(self.hub.address).port
+            split = [known.rpartition(":") for known in self.config.mesh.advertise]
+            return [f"{host}:{int(port) + difference}" for host, _, port in split]
+        if bound.host not in ("0.0.0.0", "*", "::"):  # noqa: S104 - compared, not bound
+            return [join_address(bound.host, bound.port)]
+        from kindmesh.mesh.discovery import own_addresses  # noqa: PLC0415 - only when pairing
+
+        return [join_address(host, bound.port) for host in own_addresses()][:6]
+
+    def _on_heartbeat(self, peer: bytes, beat: Heartbeat) -> None:
+        membership = self.trust.membership
+        answer = Heartbeat(
+            beat=beat.beat,
+            clock_ms=self.clock.now_ms(),
+            facts=None,
+            roster_version=membership.roster_version,
+            revocation_version=membership.revocation_version,
+            policy_version=self.trust.policy.version,
+            advert_version=0,
+        )
+        try:
+            self.hub.tell(peer, SessionType.HEARTBEAT, answer)
+        except TransportError as error:
+            log.info("heartbeat not answered", extra={"code": error.code, "peer": peer.hex()[:8]})
+        self.trust_service.compare(peer, beat)
+
+    def _beat(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
+        self.uploads.tick()
+
+    def _stop_beating(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve(coordinator: Coordinator, ready_fd: int) -> None:
+    """Run until SIGTERM or SIGINT."""
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    async with coordinator:
+        if ready_fd >= 0:
+            os.write(ready_fd, b"ready\n")
+            os.close(ready_fd)
+        await end.wait()
+
+
+def run(home: Home, *, listen: str, ready_fd: int) -> None:
+    """The process: lock, configuration, logs, then serve.
+
+    Raises:
+        KindmeshError: why it cannot start.
+    """
+    from kindmesh.mesh.logs import setup_logging  # noqa: PLC0415 - only a process sets up logs
+    from kindmesh.mesh.zmq_transport import ZmqTransport  # noqa: PLC0415 - the simulator runs without it
+
+    config = load_config(home.config_file, os.environ)
+    setup_logging(config.log.level, "" if config.log.format == "auto" else config.log.format)
+    host, port = config.mesh.listen, config.mesh.port
+    if listen:
+        host, _, text = listen.rpartition(":")
+        port = int(text)
+    with home.lock("coordinator"):
+        coordinator = Coordinator(
+            home,
+            config,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            transport=ZmqTransport(),
+            listen=f"tcp://{join_address(host, port)}",
+            door=f"tcp://{join_address(host, port + 1 if port else 0)}",
+        )
+        asyncio.run(serve(coordinator, ready_fd))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m kindmesh.coordinator.app --home FOLDER [--listen HOST:PORT] [--ready-fd N]`; the exit code."""
+    import argparse  # noqa: PLC0415 - the simulator has no command line
+
+    parser = argparse.ArgumentParser(prog="kindmesh-coordinator", description="The brain's home.", allow_abbrev=False)
+    parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
+    parser.add_argument("--listen", default="", help="host:port, instead of the settings")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
+    options = parser.parse_args(arguments)
+    try:
+        run(Home.locate(options.home), listen=options.listen, ready_fd=options.ready_fd)
+    except KindmeshError as error:
+        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
+        return EXIT_CANNOT_RUN
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+
+__all__ = ["Coordinator", "join_address", "main", "run", "serve"]

@@ -1,0 +1,64 @@
+"""What `doctor` learns from the coordinator: Medulla's isolation, missing devices, skewed clocks, old trust."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.mesh.hub import Hub
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.limits import CLOCK_SKEW_MS
+
+DAY_MS: Final = 86_400_000
+_ISOLATION: Final = {
+    "uid": ("ok", "Medulla runs under a user of its own.", ""),
+    "landlock": ("ok", "Medulla cannot be read, and the coordinator is confined (Landlock).", ""),
+    "none": (
+        "warn",
+        "Medulla is not isolated (isolation: none), so nothing beyond read and notify is allowed.",
+        "Run the coordinator on Linux 5.13 or newer with Landlock, or start it as root.",
+    ),
+}
+
+
+def _finding(check: str, level: str, message: str, hint: str = "") -> dict[str, str]:
+    return {"check": check, "level": level, "message": message, "hint": hint}
+
+
+async def coordinator_findings(heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub) -> list[dict[str, Any]]:
+    """A list of `{check, level, message, hint}`, level one of ok, warn, fail."""
+    found = [_finding("coordinator", "ok", f"Listens at {hub.address}.")]
+    try:
+        status = await medulla.status()
+    except KindmeshError as error:
+        hint = error.hint or "kindmesh up restarts it by itself; its log says why it ended."
+        found.append(_finding("medulla", "fail", f"{error.message}; nothing new is permitted meanwhile.", hint))
+    else:
+        level, message, hint = _ISOLATION[status.isolation]
+        found.append(_finding("medulla", level, message, hint))
+    age_ms = time.time_ns() // 1_000_000 - trust.membership.revocations_issued_ms
+    if age_ms > DAY_MS:
+        hint = "Is Medulla running? Is this device's clock right?"
+        found.append(_finding("revocations", "warn", "The list of removed devices is older than a day.", hint))
+    for node in heart.devices.nodes():
+        name = node["name"]
+        if abs(node["skew_ms"]) > CLOCK_SKEW_MS:
+            seconds = node["skew_ms"] // 1000
+            found.append(_finding(name, "warn", f"Its clock is {seconds} s off.", "Set its clock, or let it use NTP."))
+        if node["state"] == "alive":
+            found.append(_finding(name, "ok", "Alive."))
+        elif node["state"] == "unknown":
+            found.append(_finding(name, "warn", "Was not heard of yet.", f"Run kindmesh up on {name}."))
+        else:
+            found.append(_finding(name, "warn", f"It is {node['state']}.", f"Is {name} on, and in the same network?"))
+    for offer in heart.devices.capabilities():
+        if offer["here"] and not offer["ready"]:
+            check = f"{offer['capability']} on {offer['device_name']}"
+            found.append(_finding(check, "warn", "Cannot run there now.", offer["hint"]))
+    return found
+
+
+__all__ = ["coordinator_findings"]
