@@ -204,7 +204,10 @@ class Devices:
 
     def name(self, device_id: bytes) -> str:
         """What people call it; empty for no device."""
-        return self._device(device_id).name if device_id else ""
+        if not device_id:
+            return ""
+        device = self._devices.get(device_id)
+        return device.name if device is not None else self._device(device_id).name
 
     def resolve(self, text: str) -> bytes:
         """The device that a person means: its name (any case), or its id.

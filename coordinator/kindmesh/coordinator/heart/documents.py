@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from kindmesh.coordinator.heart.journal import Ending, JobFacts, Progress
@@ -14,24 +15,28 @@ from kindmesh.protocol.limits import RESULT_MAX
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 
+_device_text = lru_cache(maxsize=1024)(format_id)
+_effect_words = lru_cache(maxsize=256)(effect_names)
+
 Names = Callable[[bytes], str]
 """A device's name by its id."""
 
 
 def summary(facts: JobFacts, now: Progress, ended_ms: int, names: Names) -> dict[str, Any]:
     """One line of a list: nothing that is sealed. `ended_ms` is None while it is open."""
+    job = format_time_id(facts.job_id)
     return {
-        "job": format_time_id(facts.job_id),
-        "run": format_time_id(facts.run_id),
+        "job": job,
+        "run": job if facts.run_id == facts.job_id else format_time_id(facts.run_id),
         "step": facts.step,
         "operation": facts.operation,
         "state": now.state,
-        "device": format_id(now.device) if now.device else "",
+        "device": _device_text(now.device) if now.device else "",
         "device_name": names(now.device),
         "attempts": now.epoch,
         "priority": facts.priority,
         "principal": facts.principal,
-        "effects": effect_names(facts.effects),
+        "effects": list(_effect_words(facts.effects)),
         "full": facts.full,
         "submitted_ms": facts.submitted_ms,
         "deadline_ms": now.deadline_ms,
@@ -67,7 +72,7 @@ def with_story(document: dict[str, Any], story: list[StoryEntry], names: Names) 
             {
                 "at_ms": at_ms,
                 "what": what,
-                "device": format_id(device) if device else "",
+                "device": _device_text(device) if device else "",
                 "device_name": names(device),
                 "detail": said,
             }
@@ -82,7 +87,7 @@ def artifact(info: ArtifactInfo) -> dict[str, Any]:
         "artifact": info.artifact.hex(),
         "size_bytes": info.size_bytes,
         "media_type": info.media_type,
-        "holder": format_id(info.holder),
+        "holder": _device_text(info.holder),
     }
 
 

@@ -41,7 +41,6 @@ HEART_SCHEMA: Final = Schema(
                 )""",
                 "CREATE INDEX job_open ON job (seq) WHERE ended_ms = 0",
                 "CREATE UNIQUE INDEX job_key ON job (key) WHERE key IS NOT NULL",
-                "CREATE INDEX job_run ON job (run_id)",
                 "CREATE TABLE artifact (artifact BLOB NOT NULL, holder BLOB NOT NULL, size_bytes INTEGER NOT NULL,"
                 " media_type TEXT NOT NULL, job_id BLOB NOT NULL, PRIMARY KEY (artifact, holder)) WITHOUT ROWID",
                 "CREATE TABLE advert (device BLOB PRIMARY KEY, advert BLOB NOT NULL) WITHOUT ROWID",
