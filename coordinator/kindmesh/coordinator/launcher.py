@@ -37,7 +37,7 @@ from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
 
 PARTS: Final = ("medulla", "coordinator", "node")
-MEDULLA_SOCKET: Final = "KINDMESH_MEDULLA_SOCKET"
+MEDULLA_SOCKET: Final = "KINDMESH_SOCKET_OF_MEDULLA"
 _MODULES: Final = {
     "medulla": "kindmesh.coordinator.brain.medulla",
     "coordinator": "kindmesh.coordinator.app",

@@ -63,18 +63,18 @@ class Running:
             raise InternalError(f"not JSON: {line[:200]!r}", hint=f"Its log: {self.log}") from error
         return found
 
-    async def until(self, event: str, timeout_s: float = READY_S) -> dict[str, Any]:
-        """The next object whose `event` is this; an error object is raised as the error it says.
+    async def until(self, *events: str, timeout_s: float = READY_S) -> dict[str, Any]:
+        """The next object whose `event` is one of these; an error object is raised as the error it says.
 
         Raises:
             KindmeshError: what the command reported. DeadlineExceeded, InternalError: as `read`.
         """
         while True:
             found = await self.read(timeout_s)
-            if found.get("error"):
+            if isinstance(found.get("error"), dict):
                 error = found["error"]
                 raise error_from_wire(WireError(error["code"], error["message"], error.get("hint", "")))
-            if found.get("event") == event:
+            if found.get("event") in events:
                 return found
 
     async def write(self, line: str) -> None:
@@ -167,7 +167,12 @@ class Device:
             KindmeshError: why it does not.
         """
         self.running = await self.start("up", "--json")
-        await self.running.until("ready")
+        while True:
+            event = await self.running.until("up", "ready", "error")
+            if event["event"] == "error":
+                raise InternalError(event.get("message", "it did not start"), hint=self.running.tail())
+            if "part" not in event:
+                return
 
     async def down(self) -> None:
         """End `kindmesh up` gracefully."""

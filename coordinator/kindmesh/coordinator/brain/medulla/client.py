@@ -29,7 +29,7 @@ from kindmesh.protocol.signed import Signed
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-SOCKET_VARIABLE: Final = "KINDMESH_MEDULLA_SOCKET"
+SOCKET_VARIABLE: Final = "KINDMESH_SOCKET_OF_MEDULLA"
 """Environment variable with the socket's path, set by the launcher where it differs from the usual one."""
 
 _encode = msgspec.msgpack.Encoder().encode
