@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.coordinator.heart_kit import Rig, wish
 
-from kindmesh.mesh.store import Store
+from kindmesh.mesh.store import Parameters, Store
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
 from kindmesh.protocol.errors import DiskFull, KindmeshError
 
@@ -184,3 +184,69 @@ def test_a_full_disk_refuses_new_jobs_and_loses_no_result(tmp_path: Path) -> Non
         virtual(tmp_path, body, FullDisk)
     finally:
         FullDisk.full = False
+
+
+class Refusing(Store):
+    """A store that refuses single statements from time to time."""
+
+    refuse = ""
+
+    def execute(self, sql: str, params: Parameters = ()) -> int:
+        if Refusing.refuse and sql.startswith(Refusing.refuse):
+            raise DiskFull()
+        return super().execute(sql, params)
+
+
+def test_a_statement_that_fails_leaves_no_half_job_and_no_half_ending(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        Refusing.refuse = "INSERT INTO job"
+        with pytest.raises(DiskFull):
+            await rig.heart.submit(wish())
+        assert rig.heart.jobs() == []
+        Refusing.refuse = ""
+        phone.hold = True
+        job_id = await rig.heart.submit(wish("notes.append", target=phone.device_id))
+        await rig.settle()
+        Refusing.refuse = "UPDATE job SET state"
+        await asyncio.sleep(1)
+        phone.finish()
+        await rig.settle()
+        assert phone.taken == []
+        Refusing.refuse = ""
+        phone.report()
+        assert (await rig.heart.wait(job_id))["state"] == "succeeded"
+        assert phone.begun[job_id] == 1
+        Refusing.refuse = "UPDATE job SET story"
+        phone.taken.clear()
+        phone.report()
+        await rig.settle()
+        assert phone.taken == []
+        Refusing.refuse = ""
+        phone.report()
+        await rig.settle()
+        assert phone.taken == [(job_id, 1)]
+
+    try:
+        virtual(tmp_path, body, Refusing)
+    finally:
+        Refusing.refuse = ""
+
+
+def test_a_device_that_leaves_before_it_is_thanked_is_thanked_when_it_is_back(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        phone.hold = True
+        job_id = await rig.heart.submit(wish("notes.append", target=phone.device_id))
+        await rig.settle()
+        phone.finish()
+        await asyncio.sleep(0)
+        rig.endpoint.up.pop(phone.device_id)
+        await rig.settle()
+        rig.endpoint.up[phone.device_id] = phone
+        phone.report()
+        await rig.settle()
+        assert phone.taken == [(job_id, 1)]
+        assert rig.states(job_id).count("succeeded") == 1
+
+    virtual(tmp_path, body)

@@ -283,6 +283,19 @@ def test_a_question_nobody_answers_ends_the_job() -> None:
     assert (end.state, end.code) == ("expired", "NEEDS_APPROVAL")
 
 
+def test_a_busy_device_keeps_the_job_that_a_person_allowed_there() -> None:
+    job = write()
+    job.tell(Submitted())
+    job.tell(Placed(A, "it is here"))
+    job.tell(ApprovalNeeded(1, 3_600_000))
+    job.tell(job.permitted())
+    assert job.result("failed", "BUSY", begun=False, retry_ms=9_000) == [AckResult(A, 1), ScheduleRetry(9_000)]
+    assert job.tell(RetryDue())[0] == SendJob(A, 1)
+    job.tell(CancelAsked("owner"))
+    job.result("failed", "BUSY", begun=False)
+    assert job.state == "placed"
+
+
 # Links and devices fail.
 
 

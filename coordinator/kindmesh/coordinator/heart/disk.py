@@ -41,12 +41,15 @@ class Disk:
         try:
             write()
         except KindmeshError as error:
+            entry.failed = True
             asyncio.get_running_loop().call_soon(self._repair, entry, error)
             return
         self.after(entry, action)
 
     def after(self, entry: Entry, action: Callable[[], None]) -> None:
-        """Act once what this turn wrote is safe."""
+        """Act once what this turn wrote is safe; never, if something of this job could not be written."""
+        if entry.failed:
+            return
         if entry.facts.full:
             self._on_sync.append((entry, action))
             if len(self._on_sync) == 1:
@@ -93,7 +96,7 @@ class Disk:
         dirty, self._dirty = self._dirty, []
         for entry in dirty:
             entry.dirty = False
-            if entry.machine.ended or entry.broken:
+            if entry.machine.ended or entry.failed or entry.repaired:
                 continue
             try:
                 self._journal.save(entry.facts, entry.progress())

@@ -390,9 +390,9 @@ class Dispatch:
 
     def _repair(self, entry: Entry, error: KindmeshError) -> None:
         """The turn was undone: what memory believes of this job is not so."""
-        if entry.broken:
+        if entry.repaired:
             return
-        entry.broken = True
+        entry.repaired = True
         log.error("the journal failed", extra={"code": error.code, "job": entry.facts.job_id.hex()})
         acknowledged, entry.acknowledged = entry.acknowledged, None
         self._drop(entry)

@@ -22,11 +22,13 @@ RANKS: Final = {"emergency": 0, "interactive": 1, "background": 2}
 
 class Entry:
     """See the module. `unsafe` counts writes that have to be on the disk before anything is sent; `stored` is True once
-    the job itself is; `occupied` is the device on which it takes a place."""
+    the job itself is; `failed`: something of it could not be written, `repaired`: another entry has taken over;
+    `occupied` is the device on which it takes a place."""
 
     __slots__ = (
-        "acknowledged", "broken", "choice", "dirty", "facts", "held", "machine", "need", "occupied", "permit",
-        "question", "queued", "request", "retry_ms", "sent_at", "shown", "stored", "unsafe", "waiters", "watchers",
+        "acknowledged", "choice", "dirty", "facts", "failed", "held", "machine", "need", "occupied", "permit",
+        "question", "queued", "repaired", "request", "retry_ms", "sent_at", "shown", "stored", "unsafe", "waiters",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, facts: JobFacts, request: JobRequest, deadline_ms: int, need: Need) -> None:
@@ -45,7 +47,8 @@ class Entry:
         self.unsafe = 0
         self.stored = False
         self.dirty = False
-        self.broken = False
+        self.failed = False
+        self.repaired = False
         self.queued = False
         self.retry_ms = 0
         self.sent_at = 0.0
