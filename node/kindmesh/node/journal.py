@@ -14,6 +14,7 @@ version seen. Arguments are never stored. Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Literal
 
 from kindmesh.mesh.clock import Entropy
@@ -252,6 +253,20 @@ class NodeJournal:
         return nonce + seal(self._key, nonce, encode(result), result.job_id + result.epoch.to_bytes(8, "big"))
 
 
+def look_up_job(path: Path, job_id: bytes) -> tuple[str, int, str] | None:
+    """(state, epoch, outcome) of a job in another process's journal, also a dead one's; None when it is not there.
+
+    Raises:
+        StoreError and its kin: the journal cannot be read.
+    """
+    store = Store.open_readonly(path, NODE_SCHEMA)
+    try:
+        row = store.query_one("SELECT state, epoch, outcome FROM jobs WHERE job_id = ?", (job_id,))
+    finally:
+        store.close()
+    return None if row is None else (str(row[0]), int(row[1]), str(row[2]))
+
+
 def _row(order: Order, state: str, begun: bool, started_ms: int) -> tuple[object, ...]:
     return (
         order.job_id, order.epoch, order.run_id, order.operation, order.permit_id, order.sender, state, order.mode,
@@ -280,4 +295,4 @@ def _record(row: Row) -> Record:
     )  # fmt: skip
 
 
-__all__ = ["NODE_SCHEMA", "Done", "NodeJournal"]
+__all__ = ["NODE_SCHEMA", "Done", "NodeJournal", "look_up_job"]

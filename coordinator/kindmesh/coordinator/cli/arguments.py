@@ -22,7 +22,9 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 Upload = Callable[[Path], dict[str, Any]]
 
 
-def parse_arguments(words: Sequence[str], fields: dict[str, dict[str, Any]], upload: Upload) -> dict[str, Any]:
+def parse_arguments(
+    words: Sequence[str], fields: dict[str, dict[str, Any]], upload: Upload
+) -> dict[str, Any]:
     """`words` against `fields` (name -> a manifest field as `capabilities --json` shows it).
 
     Raises:

@@ -56,7 +56,9 @@ def run_bench_discovery(out: Output, runs: int) -> int:
     from kindmesh.coordinator.bench.discovery import run_discovery
 
     found = asyncio.run(run_discovery(runs, out.progress))
-    rows = [[name, f"{one['median']:.2f}", f"{one['max']:.2f}", str(one["runs"])] for name, one in found.items()]
+    rows = [
+        [name, f"{one['median']:.2f}", f"{one['max']:.2f}", str(one["runs"])] for name, one in found.items()
+    ]
     out.result(found, *table(["WHAT", "MEDIAN s", "MAX s", "RUNS"], rows))
     return EXIT_DONE
 

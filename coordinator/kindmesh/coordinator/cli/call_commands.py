@@ -70,12 +70,16 @@ def run_call(
         if job["state"] != "succeeded":
             return _failed(out, job)
         saved = _save(client, job, save)
-        lines = value_lines(job["value"]) + ([f"Saved {saved['bytes']} bytes to {saved['path']}."] if saved else [])
+        lines = value_lines(job["value"]) + (
+            [f"Saved {saved['bytes']} bytes to {saved['path']}."] if saved else []
+        )
         out.result({"ok": True, **job, **({"saved": saved} if saved else {})}, *lines)
     return EXIT_DONE
 
 
-def _submit(out: Output, home: Home, client: ControlClient, request: dict[str, Any], approve: bool) -> dict[str, Any]:
+def _submit(
+    out: Output, home: Home, client: ControlClient, request: dict[str, Any], approve: bool
+) -> dict[str, Any]:
     stream = client.stream("submit", request)
     while True:
         try:
@@ -181,7 +185,9 @@ def run_review(out: Output, job: str) -> int:
         waiting: list[dict[str, Any]] = client.call("approvals")
     chosen = [one for one in waiting if not job or one["job"] == job]
     if job and not chosen:
-        raise InvalidInput(f"{job} does not wait for an answer", field="job", hint="kindmesh review lists what does.")
+        raise InvalidInput(
+            f"{job} does not wait for an answer", field="job", hint="kindmesh review lists what does."
+        )
     if out.as_json and not job:
         for one in waiting:
             out.result({key: value for key, value in one.items() if key != "request"})
@@ -194,7 +200,10 @@ def run_review(out: Output, job: str) -> int:
         return EXIT_REFUSED
     answered = [(one["job"], _answer(out, home, one["request"])) for one in chosen]
     for job_id, allowed in answered:
-        out.result({"ok": True, "job": job_id, "allowed": allowed}, f"{job_id}: {'allowed' if allowed else 'refused'}.")
+        out.result(
+            {"ok": True, "job": job_id, "allowed": allowed},
+            f"{job_id}: {'allowed' if allowed else 'refused'}.",
+        )
     return EXIT_DONE
 
 

@@ -90,7 +90,9 @@ def _settings(home: Home) -> Iterator[Finding]:
     except KindmeshError as error:
         yield finding("settings", "fail", error.message, error.hint)
     else:
-        yield finding("settings", "ok", str(home.config_file) if home.config_file.exists() else "all at their defaults")
+        yield finding(
+            "settings", "ok", str(home.config_file) if home.config_file.exists() else "all at their defaults"
+        )
 
 
 def _capabilities() -> Iterator[Finding]:

@@ -68,7 +68,12 @@ def download(client: ControlClient, artifact: dict[str, Any], job: str, path: Pa
         with temporary.open("wb") as target:
             offset, size = 0, int(artifact["size_bytes"])
             while offset < size:
-                request = {"artifact": artifact["artifact"], "offset": offset, "length": ARTIFACT_CHUNK, "job": job}
+                request = {
+                    "artifact": artifact["artifact"],
+                    "offset": offset,
+                    "length": ARTIFACT_CHUNK,
+                    "job": job,
+                }
                 part = client.call("artifact.read", request)["data"]
                 if not part:
                     break

@@ -109,15 +109,23 @@ def capabilities(as_json: Json = False) -> None:
 @app.command()
 def call(
     operation: Annotated[str, typer.Argument(help="For instance speech.render.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")
+    ] = None,
     *,
     save: Annotated[Path | None, typer.Option(help="Save the file that comes out.")] = None,
     on: Annotated[str, typer.Option(help="The device's name or id; default: the best one.")] = "",
     timeout: Annotated[float | None, typer.Option(help="Seconds until it is given up.")] = None,
-    session: Annotated[bool, typer.Option("--session", help="A quick read-only call, not kept as a job.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show which device would do it, and why.")] = False,
+    session: Annotated[
+        bool, typer.Option("--session", help="A quick read-only call, not kept as a job.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show which device would do it, and why.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Survive a power cut, not only a crash.")] = False,
-    ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask here when the owner's yes is needed.")] = True,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask here when the owner's yes is needed.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Run one operation, wherever it is served best.
@@ -181,6 +189,20 @@ def revoke(
     from kindmesh.coordinator.cli.mesh_commands import run_revoke
 
     _run(as_json, lambda out: run_revoke(out, device))
+
+
+@app.command()
+def demo(
+    image: Annotated[
+        Path | None, typer.Option(help="The photo of a letter; default: one that comes along.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the sound and the QR code.")] = Path("kindmesh-demo"),
+    as_json: Json = False,
+) -> None:
+    """Run the main job here: three devices, a letter read aloud, one of them killed on the way."""
+    from kindmesh.coordinator.cli.demo_command import run_demo
+
+    _run(as_json, lambda output: run_demo(output, image, out))
 
 
 @app.command()

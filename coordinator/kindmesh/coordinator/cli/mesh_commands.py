@@ -63,7 +63,9 @@ def run_capabilities(out: Output) -> int:
             inputs = " ".join(
                 field["name"] if field["required"] else f"[{field['name']}]" for field in operation["input"]
             )
-            rows.append([operation["name"], offer["device_name"], state, ",".join(operation["effects"]), inputs])
+            rows.append(
+                [operation["name"], offer["device_name"], state, ",".join(operation["effects"]), inputs]
+            )
         if offer.get("hint"):
             hints.append(f"{offer['capability']} on {offer['device_name']}: {offer['hint']}")
     out.result(None, *table(["OPERATION", "DEVICE", "STATE", "EFFECTS", "TAKES"], rows))
@@ -79,7 +81,9 @@ def run_jobs(out: Output, job: str, limit: int, state: str) -> int:
             found: dict[str, Any] = client.call("job", {"id": job})
             out.result(found, *job_lines(found))
             return EXIT_DONE
-        jobs: list[dict[str, Any]] = client.call("jobs", {"limit": limit, **({"state": state} if state else {})})
+        jobs: list[dict[str, Any]] = client.call(
+            "jobs", {"limit": limit, **({"state": state} if state else {})}
+        )
     if out.as_json:
         for one in jobs:
             out.result(one)
@@ -144,7 +148,9 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
     if reset:
         with connect_node(home) as client:
             client.call("stop.reset")
-        out.result({"ok": True, "reset": True}, "This device may act again. Reset the others at each of them.")
+        out.result(
+            {"ok": True, "reset": True}, "This device may act again. Reset the others at each of them."
+        )
         return EXIT_DONE
     with connect(home, timeout_ms=10_000) as client:
         told: dict[str, Any] = client.call("stop", {"reason": reason})
@@ -172,12 +178,16 @@ def run_revoke(out: Output, device: str) -> int:
         found = [node for node in nodes if device in (node["id"], node["name"])]
         if len(found) != 1:
             wrong = "more than one device has" if found else "no device has"
-            raise InvalidInput(f"{wrong} the name {device!r}", field="device", hint="Use the id from kindmesh nodes.")
+            raise InvalidInput(
+                f"{wrong} the name {device!r}", field="device", hint="Use the id from kindmesh nodes."
+            )
         if found[0]["role"] == "coordinator":
             raise InvalidInput("the coordinator cannot remove itself", field="device")
         removal = unlock_owner(home, ask_passphrase()).sign_removal(parse_id(found[0]["id"]))
         client.call("revoke", {"removal": signed_to_bytes(removal)})
-    out.result({"ok": True, "device": found[0]["id"], "name": found[0]["name"]}, f"{found[0]['name']} was removed.")
+    out.result(
+        {"ok": True, "device": found[0]["id"], "name": found[0]["name"]}, f"{found[0]['name']} was removed."
+    )
     return EXIT_DONE
 
 

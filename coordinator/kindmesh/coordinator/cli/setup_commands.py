@@ -68,7 +68,9 @@ def run_up(out: Output, listen: str) -> int:
         address = listen or f"{mesh.listen}:{mesh.port}"
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65_535:
-            raise InvalidInput(f"{address!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437.")
+            raise InvalidInput(
+                f"{address!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437."
+            )
         # This device's node knows where its coordinator is: next door.
         near = "127.0.0.1" if host in ("0.0.0.0", "*") else host  # noqa: S104 - compared, not bound
         os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near}:{port}")
@@ -126,7 +128,12 @@ def run_join(out: Output, text: str, name: str) -> int:
         entropy = SystemEntropy()
         identity = Identity.create(home.identity, entropy)
         guest = Guest(
-            invitation, identity, name or default_name(), tuple(offers), transport=ZmqTransport(), entropy=entropy
+            invitation,
+            identity,
+            name or default_name(),
+            tuple(offers),
+            transport=ZmqTransport(),
+            entropy=entropy,
         )
 
         def show(code: str) -> None:
@@ -158,7 +165,9 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
 
     home = Home.locate()
     if not is_coordinator(home):
-        raise NotInitialised("devices are paired at the coordinator", hint="Run kindmesh pair where the mesh was made.")
+        raise NotInitialised(
+            "devices are paired at the coordinator", hint="Run kindmesh pair where the mesh was made."
+        )
     if not 0 < minutes <= 15:
         raise InvalidInput("a window is open for at most 15 minutes", field="minutes")
     owner = unlock_owner(home, ask_passphrase())
@@ -194,7 +203,9 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
                 if grant is None:
                     out.note("Turned away.")
             elif kind == "failed":
-                out.event(event, f"A try was refused: {sentence(event['message'])} {event['left']} more allowed.")
+                out.event(
+                    event, f"A try was refused: {sentence(event['message'])} {event['left']} more allowed."
+                )
             elif kind == "paired":
                 paired = True
                 out.event(event, f"{event['name']} belongs to your mesh now.")
