@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.coordinator.heart_kit import FakeMedulla, FakeNode, Rig, wish
+import msgspec
+from tests.coordinator.heart_kit import FakeEndpoint, FakeMedulla, FakeNode, Rig, wish
 
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Verdict
 from kindmesh.coordinator.heart.medulla_client import OnVerdict
@@ -26,7 +27,7 @@ from kindmesh.mesh import vault
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.protocol.messages import Job, JobResult, MessageType
 
-spent_sealing = 0.0
+spent_s = {"sealing": 0.0}
 
 
 class QuickMedulla(FakeMedulla):
@@ -54,32 +55,34 @@ def count_sealing() -> None:
         usual = getattr(vault, name)
 
         def timed(*args: Any, usual: Any = usual) -> Any:
-            global spent_sealing
             begun = time.process_time()
             try:
                 return usual(*args)
             finally:
-                spent_sealing += time.process_time() - begun
+                spent_s["sealing"] += time.process_time() - begun
 
         setattr(vault, name, timed)
 
 
-async def measure(folder: Path, jobs: int, inflight: int, operation: str, profile: cProfile.Profile | None) -> dict[str, Any]:
-    global spent_sealing
+class QuickEndpoint(FakeEndpoint):
+    """Hands over what it is given, as it is."""
+
+    def post(self, dst: bytes, type_: MessageType, body: msgspec.Struct, **_: Any) -> bytes:
+        asyncio.get_running_loop().call_soon(self._reach, dst, type_, body)
+        return b"m" * 16
+
+
+async def measure(
+    folder: Path, jobs: int, inflight: int, operation: str, profile: cProfile.Profile | None
+) -> dict[str, Any]:
     rig = Rig(folder, SystemClock())
-    rig.entropy = SystemEntropy()  # type: ignore[assignment]
+    rig.entropy = SystemEntropy()
     rig.medulla = QuickMedulla(rig.household, rig.clock)
     rig.nodes["phone"] = QuickNode(rig, "phone")
+    rig.endpoint_class = QuickEndpoint
     await rig.start()
     rig.events = []
     rig.heart._dispatch.telling.watchers.clear()
-    post = rig.endpoint._reach
-
-    def deliver(dst: bytes, type_: MessageType, body: Any, **_: Any) -> bytes:
-        asyncio.get_running_loop().call_soon(post, dst, type_, body)
-        return b"m" * 16
-
-    rig.endpoint.post = deliver  # type: ignore[method-assign]
     text = "x" * 80
     took: list[float] = []
 
@@ -98,7 +101,7 @@ async def measure(folder: Path, jobs: int, inflight: int, operation: str, profil
         for _ in left:
             await one()
 
-    spent_sealing = 0.0
+    spent_s["sealing"] = 0.0
     if profile is not None:
         profile.enable()
     cpu, wall = time.process_time(), time.perf_counter()
@@ -108,7 +111,7 @@ async def measure(folder: Path, jobs: int, inflight: int, operation: str, profil
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     if profile is not None:
         profile.disable()
-    sealing = spent_sealing
+    sealing = spent_s["sealing"]
     await rig.close()
     took.sort()
     return {

@@ -19,7 +19,7 @@ from kindmesh.coordinator.brain.medulla.messages import Advertised, PermitReques
 from kindmesh.coordinator.heart.heart import Heart, HeartLimits, Wish
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import OnVerdict
-from kindmesh.mesh.clock import Clock
+from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.store import Store
@@ -387,7 +387,8 @@ class Rig:
         self.clock = clock
         self.limits = limits
         self.store_class: type[Store] = Store
-        self.entropy = SeededEntropy(7)
+        self.endpoint_class: type[FakeEndpoint] = FakeEndpoint
+        self.entropy: Entropy = SeededEntropy(7)
         self.path = folder / "journal.db"
         self.household = Household(3, clock.now_ms())
         self.household.add("desk", "coordinator")
@@ -397,7 +398,8 @@ class Rig:
 
     async def start(self, *, up: bool = True) -> Rig:
         trust = self.household.trust("desk")
-        self.endpoint = FakeEndpoint(self, Post(self.household.identities["desk"], trust, self.clock, self.entropy))
+        post = Post(self.household.identities["desk"], trust, self.clock, self.entropy)
+        self.endpoint = self.endpoint_class(self, post)
         self.store = self.store_class.open(self.path, HEART_SCHEMA, sync="inline")
         self.heart = Heart(
             endpoint=self.endpoint,
