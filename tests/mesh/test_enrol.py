@@ -74,7 +74,15 @@ class Door:
         identity = identity or Identity(
             SigningKey(ENTROPY.token(32)), CurveKey(ENTROPY.token(32)), 1, ENTROPY.token(8)
         )
-        guest = Guest(invitation, identity, "kitchen", OFFERS, transport=self.transport, entropy=ENTROPY, scheme=self.scheme)
+        guest = Guest(
+            invitation,
+            identity,
+            "kitchen",
+            OFFERS,
+            transport=self.transport,
+            entropy=ENTROPY,
+            scheme=self.scheme,
+        )
         return guest, identity
 
     async def next(self, kind: type[Any]) -> Any:
