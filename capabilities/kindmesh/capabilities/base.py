@@ -96,6 +96,7 @@ class Context:
     artifacts: Artifacts
     report: Progress
     cancelled: Callable[[], bool] = lambda: False
+    monotonic: Callable[[], float] = time.monotonic
     _last: float = field(default=0.0, init=False)
 
     def progress(self, fraction: float | None, text: str = "") -> None:
@@ -106,7 +107,7 @@ class Context:
             DeadlineExceeded: the time allowed is over.
         """
         self.check()
-        now = time.monotonic()
+        now = self.monotonic()
         if now - self._last >= 0.1 or fraction == 1.0:
             self._last = now
             self.report(None if fraction is None else min(1.0, max(0.0, fraction)), text)
@@ -120,7 +121,7 @@ class Context:
 
     def remaining_ms(self) -> int:
         """Milliseconds left; 0 when the deadline has passed."""
-        return max(0, int((self.deadline - time.monotonic()) * 1000))
+        return max(0, int((self.deadline - self.monotonic()) * 1000))
 
     async def file(self, artifact: Artifact) -> Path:
         """The artifact as a plain file in `workdir`."""

@@ -17,7 +17,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -99,7 +99,8 @@ class _Request:
 
 
 class CapabilityHost:
-    """Runs operations. `work_root` is a private folder that the host empties; `idle_s` as in `WorkerProcess`."""
+    """Runs operations. `work_root` is a private folder that the host empties; `idle_s` as in `WorkerProcess`;
+    `monotonic` is the clock that deadlines are read on (worker processes: always the system's)."""
 
     def __init__(
         self,
@@ -109,12 +110,14 @@ class CapabilityHost:
         work_root: Path,
         idle_s: float = 120.0,
         entries: Sequence[Entry] = ENTRIES,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._artifacts = artifacts
         self._data_dir = data_dir
         self._work_root = work_root
         self._idle_s = idle_s
         self._entries = tuple(entries)
+        self._monotonic = monotonic
         self._available = available(entries)
         self._operations = {op.name: op for known in self._available for op in known.manifest.operations}
         self._inline: dict[str, _Inline] = {}
@@ -223,10 +226,11 @@ class CapabilityHost:
             artifacts=self._artifacts,
             report=request.progress,
             cancelled=request.cancelled.is_set if request.cancelled is not None else _never,
+            monotonic=self._monotonic,
         )
         name = request.operation.name
         try:
-            async with asyncio.timeout(max(0.0, request.deadline - time.monotonic())):
+            async with asyncio.timeout(max(0.0, request.deadline - self._monotonic())):
                 part = await self._inline[request.part.name].get()
                 return await invoke(part, name, context, request.arguments)
         except TimeoutError:

@@ -1,7 +1,7 @@
 """The coordinator's composition root: puts the parts together, and decides nothing.
 
-`Coordinator` is everything that runs in this process, over whatever transport, clock, stores and reviewer it is given,
-so that tests and the simulator run the same. Entering it opens, leaving it closes. `main` is the process
+`Coordinator` is everything that runs in this process, over whatever transport, clock, stores and link to Medulla it is
+given, so that tests and the simulator run the same. Entering it opens, leaving it closes. `main` is the process
 `python -m kindmesh.coordinator.app`, which the launcher starts after Medulla, confined.
 """
 
@@ -21,7 +21,7 @@ from kindmesh.coordinator.api import Api, find
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
-from kindmesh.coordinator.heart.medulla_client import MedullaReviewer, Reviewer
+from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.remote import Remote
@@ -73,7 +73,7 @@ class Coordinator:
         transport: Transport,
         listen: str,
         door: str,
-        reviewer: Reviewer | None = None,
+        medulla: MedullaClient | None = None,
         sync: Where = "auto",
         control: bool = True,
     ) -> None:
@@ -94,8 +94,8 @@ class Coordinator:
         )
         self.store = Store.open(home.coordinator_journal, HEART_SCHEMA, sync=sync)
         vault = RunVault(self.store, hkdf_sha256(key, b"", VAULT_INFO, 32), entropy=entropy)
-        self.medulla = MedullaClient(medulla_socket(home))
-        self.reviewer = reviewer or MedullaReviewer(self.medulla)
+        self.medulla = medulla or MedullaClient(medulla_socket(home))
+        self.reviewer = MedullaReviewer(self.medulla)
         self.heart = Heart(
             endpoint=self.hub,
             trust=self.trust,
@@ -140,8 +140,7 @@ class Coordinator:
             stack.callback(self.store.close)
             stack.callback(self.uploads.close)
             stack.callback(self.medulla.close)
-            if isinstance(self.reviewer, MedullaReviewer):
-                stack.push_async_callback(self.reviewer.close)
+            stack.push_async_callback(self.reviewer.close)
             await self.heart.start()
             stack.push_async_callback(self.heart.close)
             stack.push_async_callback(self.remote.close)
@@ -149,6 +148,8 @@ class Coordinator:
             stack.push_async_callback(self.hub.close)
             await self.host.start()
             stack.push_async_callback(self.host.close)
+            refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
+            stack.push_async_callback(_end, refreshing)
             if self._control:
                 await self._serve(stack)
             self._beat()
@@ -162,12 +163,10 @@ class Coordinator:
         await self._stack.aclose()
 
     async def _serve(self, stack: AsyncExitStack) -> None:
-        """What needs the real world: the control socket, Medulla's papers, mDNS."""
+        """What needs the real world: the control socket, mDNS."""
         server = ControlServer(self.home.socket("coordinator"), dict.fromkeys(self.api.methods, self._handle))
         await server.start()
         stack.push_async_callback(server.close)
-        refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
-        stack.push_async_callback(_end, refreshing)
         if self.config.mesh.mdns:
             await self._announce(stack)
 
@@ -197,6 +196,9 @@ class Coordinator:
         """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""
         from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only when pairing
 
+        scheme, _, place = address.partition("://")
+        if scheme != "tcp":
+            return [place]
         bound = parse_address(address)
         if self.config.mesh.advertise:
             # The door is next to the mesh socket; a person who forwards ports forwards both.

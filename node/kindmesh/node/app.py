@@ -76,8 +76,9 @@ class Node:
         sync: Where = "auto",
         control: bool = True,
         idle_s: float = 120.0,
+        facts: Facts | None = None,
     ) -> None:
-        """Opens the identity, the trust and the stores.
+        """Opens the identity, the trust and the stores; `facts` other than this machine's are for simulations.
 
         Raises:
             NotInitialised: this folder belongs to no mesh.
@@ -113,7 +114,7 @@ class Node:
             trust=self.trust,
             journal=self.journal,
             clock=self.clock,
-            facts=Facts(home.root),
+            facts=facts or Facts(home.root),
             running=lambda: room.total,
             offers=lambda: (self.supervisor.version, self.supervisor.offers()),
         )

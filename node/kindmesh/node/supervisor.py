@@ -10,7 +10,6 @@ touched. Every change raises `version` and tells `on_change`, so that the advert
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +51,12 @@ class Supervisor:
         self._monotonic = monotonic
         self._entries = tuple(entry for entry in entries if self._enabled(entry.capability))
         self._host = CapabilityHost(
-            artifacts=artifacts, data_dir=data_dir, work_root=work_root, idle_s=idle_s, entries=self._entries
+            artifacts=artifacts,
+            data_dir=data_dir,
+            work_root=work_root,
+            idle_s=idle_s,
+            entries=self._entries,
+            monotonic=monotonic,
         )
         self._available: dict[str, Availability] = {
             known.manifest.capability: known for known in self._host.availability()
@@ -145,7 +149,7 @@ class Supervisor:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Run an operation; cancelling the caller ends it. Errors as `CapabilityHost.call`."""
-        deadline = time.monotonic() + timeout_ms / 1000
+        deadline = self._monotonic() + timeout_ms / 1000
         if progress is None:
             return await self._host.call(name, arguments, job_id=job_id, deadline=deadline)
         return await self._host.call(name, arguments, job_id=job_id, deadline=deadline, progress=progress)
