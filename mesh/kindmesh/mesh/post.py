@@ -28,7 +28,7 @@ from kindmesh.protocol.replay import MessageMemory, SequenceWindow
 
 _HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
 _EVEN_EXPIRED = frozenset({MessageType.STOP})
-"""What still works with a certificate past its end; blueprint section 5."""
+"""What still works with a certificate past its end: nobody should have to renew papers to stop a machine."""
 
 
 class Post:

@@ -31,7 +31,7 @@ NAME_MAX: Final = 64
 TEXT_MAX: Final = 4_096
 
 CLOCK_SKEW_MS: Final = 120_000
-"""Blueprint section 5."""
+"""How far two clocks may differ; a message or permit from further in the future is refused."""
 TTL_MAX_MS: Final = 7 * 24 * 3_600_000
 TTL_DEFAULT_MS: Final = 60_000
 PERMIT_TTL_MS: Final = 120_000

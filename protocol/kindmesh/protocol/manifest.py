@@ -25,7 +25,7 @@ NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class Effect(enum.IntFlag):
-    """What an operation does to the world; blueprint section 2. A set, as bits."""
+    """What an operation does to the world. A set, as bits."""
 
     READ = 1
     SENSE = 2

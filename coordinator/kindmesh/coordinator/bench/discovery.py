@@ -1,7 +1,7 @@
 """`kindmesh bench discovery`: how soon a device is there, is missed, and is back.
 
 - `join_s`: from starting a paired node's process to the coordinator calling it alive with what it offers;
-- `loss_s`: from `kill -9` to the coordinator suspecting it (blueprint: at most 3.5 s);
+- `loss_s`: from `kill -9` to the coordinator suspecting it (it should be at most 3.5 s);
 - `return_s`: from starting it again to alive, with no other help.
 """
 

@@ -1,7 +1,10 @@
 """Permits: a request becomes a signed permit, a question for the owner, or a refusal; an answer is judged again.
 
-    request --judge--> allow: permit deny:  reasons ask:   question (kept) --owner signs yes, in time, these very
-        bytes--> judge again --> permit or deny --owner signs no--> deny
+    request --judge--> allow: permit
+                       deny:  refusal, with its reasons
+                       ask:   question, kept until answered or an hour old
+                                |-- owner signs yes, these very bytes, in time --> judge again --> permit or refusal
+                                `-- owner signs no ----------------------------------------------> refusal
 
 A question serves once. What the planner says about effects can only add to what the device declared, signed.
 """
@@ -130,7 +133,9 @@ def _allow(
         parent=request.parent,
         approval_id=approval_id,
         readers=tuple(
-            reader for reader in request.readers if reader in beliefs.certificates and not beliefs.is_removed(reader)
+            reader
+            for reader in request.readers
+            if reader in beliefs.certificates and not beliefs.is_removed(reader)
         ),
     )
     signed = sign_permit(permit, beliefs.permit_key)
