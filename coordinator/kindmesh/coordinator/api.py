@@ -107,6 +107,7 @@ class Api:
             "uptime_ms": int((time.monotonic() - self._begun) * 1000),
             "jobs": self._heart.statistics(),
             "refused": dict(self._hub.refused),
+            "turned_away": self._hub.statistics().refused,
             "policy_version": self._trust.policy.version,
             "medulla": {"pid": status.pid, "uid": status.uid, "isolation": status.isolation, "permits": status.permits},
         }

@@ -231,11 +231,10 @@ class _Connection(asyncio.Protocol):
                 raise InvalidInput("This request id is in use.", field="id")
             if len(self.tasks) >= CALLS_MAX:
                 raise Busy("Too many requests at once.", hint="Wait for some of the answers.")
-            handler = self._server.handler(request.method)
+            result = self._server.handler(request.method)(request.params, Call(self, request))
         except KindmeshError as error:
             self.send(pack_error(request.id, error))
             return
-        result = handler(request.params, Call(self, request))
         if isinstance(result, asyncio.Future):
             task = result
             task.add_done_callback(partial(self._answer, request))
