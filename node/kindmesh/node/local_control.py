@@ -227,7 +227,7 @@ class LocalControl:
     def _look_at_work(self) -> list[dict[str, str]]:
         found = []
         for stop in self._stops():
-            message = f"{stop['by']} told this device to stop, {stop['times']} times"
+            message = f"{stop['by']} told this device to stop{', again and again' if stop['times'] > 1 else ''}"
             found.append(_finding("stop", "warn", message, "kindmesh stop --reset lets it go on."))
         found += [
             _finding(offer.manifest.capability, "warn", "cannot be used now", offer.hint)
