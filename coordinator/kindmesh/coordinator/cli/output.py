@@ -114,7 +114,10 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return text
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?:" else ".")
+    # The name of an operation or a file stays as it is written.
+    first = text.split(maxsplit=1)[0].rstrip(",:")
+    opening = text[0] if "." in first or "/" in first or "_" in first else text[0].upper()
+    return opening + text[1:] + ("" if text[-1] in ".!?:" else ".")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
