@@ -227,7 +227,9 @@ class LocalControl:
     def _look_at_work(self) -> list[dict[str, str]]:
         found = []
         for stop in self._stops():
-            message = f"{stop['by']} told this device to stop{', again and again' if stop['times'] > 1 else ''}"
+            message = (
+                f"{stop['by']} told this device to stop{', again and again' if stop['times'] > 1 else ''}"
+            )
             found.append(_finding("stop", "warn", message, "kindmesh stop --reset lets it go on."))
         found += [
             _finding(offer.manifest.capability, "warn", "cannot be used now", offer.hint)

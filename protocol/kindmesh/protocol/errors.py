@@ -283,7 +283,9 @@ class AddressInUse(TransportError):
     """Another program uses this address."""
 
     code = "ADDRESS_IN_USE"
-    default_hint = "Stop the other program, or choose another port: [mesh] port in config.toml, or kindmesh up --listen."
+    default_hint = (
+        "Stop the other program, or choose another port: [mesh] port in config.toml, or up --listen."
+    )
 
 
 class TransportClosed(TransportError):
