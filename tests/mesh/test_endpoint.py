@@ -20,6 +20,7 @@ from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.uplink import Uplink
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.codec import decode_value, encode_value
+from kindmesh.protocol.envelope import ENVELOPE_DOMAIN
 from kindmesh.protocol.errors import DeadlineExceeded, InvalidInput, PeerUnreachable, error_to_wire
 from kindmesh.protocol.messages import (
     CallReply,
@@ -114,7 +115,12 @@ async def test_session_calls_are_answered_refused_and_timed_out(rig: Rig) -> Non
         if call.operation == "device.echo":
             phone.tell(peer, SessionType.CALL_REPLY, CallReply(call.args), ref)
         elif call.operation == "device.bad":
-            phone.tell(peer, SessionType.CALL_REPLY, CallReply(b"", error_to_wire(InvalidInput("no", field="x"))), ref)
+            phone.tell(
+                peer,
+                SessionType.CALL_REPLY,
+                CallReply(b"", error_to_wire(InvalidInput("no", field="x"))),
+                ref,
+            )
 
     phone.on_session(SessionType.CALL, serve)
     value = await rig.desk.call(phone.device_id, "device.echo", encode_value({"text": "hi"}), 5000)
@@ -186,3 +192,34 @@ async def test_a_restarted_coordinator_is_found_again_without_help() -> None:
         phone.on_peer(lambda _, up: live.set() if up else None)
         await rig.desk.start()
         await asyncio.wait_for(live.wait(), 10)
+
+
+async def test_a_call_is_answered_only_by_the_member_that_was_asked(rig: Rig) -> None:
+    phone, kitchen = await rig.node("phone"), await rig.node("kitchen")
+    asked = asyncio.Event()
+    phone.on_session(SessionType.CALL, lambda peer, ref, call: asked.set())
+    calling = asyncio.create_task(rig.desk.call(phone.device_id, "device.echo", encode_value({}), 1_000))
+    await asyncio.wait_for(asked.wait(), 5)
+    (ref,) = rig.desk._calls
+    heard = asyncio.Event()
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: heard.set())
+    kitchen.tell(kitchen.coordinator, SessionType.CALL_REPLY, CallReply(encode_value({"text": "lie"})), ref)
+    kitchen.post(kitchen.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
+    await asyncio.wait_for(heard.wait(), 5)
+    phone.tell(phone.coordinator, SessionType.CALL_REPLY, CallReply(encode_value({"text": "truth"})), ref)
+    assert decode_value(await asyncio.wait_for(calling, 5)) == {"text": "truth"}
+
+
+async def test_a_message_dressed_up_as_a_greeting_is_refused_and_the_session_stays(rig: Rig) -> None:
+    phone = await rig.node("phone")
+    identity = phone._post.identity
+    _, honest = phone._post.write(MessageType.JOB_CANCEL, phone.coordinator, JobCancel(b"j" * 16, 1))
+    # The version written in two bytes moves the type away from where a hub looks for a greeting.
+    header = honest[0][:1] + b"\xcc\x01" + honest[0][2:]
+    before = rig.desk.refused["MALFORMED"]
+    phone._send(phone.coordinator, [header, identity.signing.sign(ENVELOPE_DOMAIN + header), honest[2]])
+    heard = asyncio.Event()
+    rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: heard.set())
+    phone.post(phone.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 2))
+    await asyncio.wait_for(heard.wait(), 5)
+    assert rig.desk.refused["MALFORMED"] == before + 1

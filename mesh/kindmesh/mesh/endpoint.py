@@ -68,7 +68,7 @@ class Endpoint(ABC):
         self._handlers: dict[int, MessageHandler] = {}
         self._session_handlers: dict[int, SessionHandler] = {}
         self._peer_handlers: list[PeerHandler] = []
-        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._calls: dict[int, tuple[bytes, asyncio.Future[bytes]]] = {}
         self._next_ref = 1
         self.on_session(SessionType.CALL_REPLY, self._on_call_reply)
         self.on_session(SessionType.RELAY, self._on_relay)
@@ -149,7 +149,7 @@ class Endpoint(ABC):
         self._next_ref += 1
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
-        self._calls[ref] = answer
+        self._calls[ref] = (dst, answer)
         timer = loop.call_later(timeout_ms / 1000, self._call_timed_out, ref, operation)
         try:
             self.tell(dst, SessionType.CALL, Call(operation, args, timeout_ms), ref)
@@ -159,7 +159,7 @@ class Endpoint(ABC):
             self._calls.pop(ref, None)
 
     def _call_timed_out(self, ref: int, operation: str) -> None:
-        answer = self._calls.get(ref)
+        _, answer = self._calls.get(ref, (b"", None))
         if answer is not None and not answer.done():
             answer.set_exception(DeadlineExceeded(f"{operation} was not answered in time"))
 
@@ -188,8 +188,9 @@ class Endpoint(ABC):
         log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
 
     def _on_call_reply(self, peer: bytes, ref: int, body: CallReply) -> None:
-        answer = self._calls.get(ref)
-        if answer is None or answer.done():
+        asked, answer = self._calls.get(ref, (b"", None))
+        # References are easy to guess: only the member that was asked may answer.
+        if answer is None or answer.done() or asked != peer:
             return
         if body.error is not None:
             answer.set_exception(error_from_wire(body.error))

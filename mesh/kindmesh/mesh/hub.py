@@ -35,7 +35,9 @@ log = logging.getLogger("kindmesh.mesh.hub")
 class Hub(Endpoint):
     """Listens at `address`; `start` and `close` once each."""
 
-    def __init__(self, post: Post, clock: Clock, entropy: Entropy, transport: Transport, address: str) -> None:
+    def __init__(
+        self, post: Post, clock: Clock, entropy: Entropy, transport: Transport, address: str
+    ) -> None:
         super().__init__(post, clock, entropy)
         self._listener: Listener = transport.listen(address, post.identity.curve, self._admit)
         self._live: dict[bytes, SessionKeys] = {}
@@ -133,10 +135,14 @@ class Hub(Endpoint):
         self._deliver_body(peer, body)
 
     def _on_hello(self, peer: bytes, frames: Sequence[bytes]) -> None:
-        envelope, read = self._post.read(frames, peer)
-        body: Hello = read
+        envelope, body = self._post.read(frames, peer)
+        if not isinstance(body, Hello):
+            # `_is_hello` looks at one byte; the header, decoded, says something else.
+            raise Malformed("the message is not the greeting that it looks like")
         if WIRE_VERSION not in body.versions:
-            raise UnsupportedVersion(f"the device speaks wire versions {body.versions}, this one {WIRE_VERSION}")
+            raise UnsupportedVersion(
+                f"the device speaks wire versions {body.versions}, this one {WIRE_VERSION}"
+            )
         trust = self._post.trust
         certificate = trust.membership.add(body.certificate)
         if certificate.subject != peer:
@@ -151,7 +157,9 @@ class Hub(Endpoint):
             version=WIRE_VERSION,
             clock_ms=self._clock.now_ms(),
             roster=trust.signed_roster if body.roster_version < membership.roster_version else None,
-            revocations=trust.signed_revocations if body.revocation_version < membership.revocation_version else None,
+            revocations=trust.signed_revocations
+            if body.revocation_version < membership.revocation_version
+            else None,
             policy=trust.signed_policy if body.policy_version < trust.policy.version else None,
         )
         _, answer = self._post.write(MessageType.WELCOME, peer, welcome, reply_to=envelope.header.message_id)

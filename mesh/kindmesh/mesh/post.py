@@ -4,11 +4,13 @@
 membership of the author, revocation, certificate time, signature, age, replay, and that a direct message's author is
 the device at the other end of the hop. Only then is the body decoded into the struct of its type.
 Direct messages are numbered per boot (window); relayed ones may come late and in any order, so their ids are
-remembered until they expire.
+remembered until they expire: per author, so that nobody can use up another's room. A boot has one random tag; an
+author that speaks under two tags in the same boot is two devices with one key (or an old copy), and is named.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,12 +21,14 @@ from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, encode
-from kindmesh.protocol.envelope import Envelope, make_envelope, open_envelope, peek_header
+from kindmesh.protocol.envelope import Envelope, Header, make_envelope, open_envelope, peek_header
 from kindmesh.protocol.errors import Malformed, SourceMismatch
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
 from kindmesh.protocol.messages import BODIES, MessageType
 from kindmesh.protocol.replay import MessageMemory, SequenceWindow
+
+log = logging.getLogger("kindmesh.mesh.post")
 
 _HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
 _EVEN_EXPIRED = frozenset({MessageType.STOP})
@@ -40,7 +44,10 @@ class Post:
         self._clock = clock
         self._entropy = entropy
         self._windows: dict[bytes, SequenceWindow] = {}
-        self._memory = MessageMemory()
+        self._memories: dict[bytes, MessageMemory] = {}
+        self._boots: dict[bytes, tuple[int, bytes]] = {}
+        self.cloned: set[bytes] = set()
+        """Ids under which more than one device was heard."""
 
     def write(
         self,
@@ -88,6 +95,8 @@ class Post:
             raise Malformed(f"message type {header.type} is not known here") from error
         if hop is not None and header.src != hop:
             raise SourceMismatch()
+        if hop is None and type_ in _HANDSHAKE:
+            raise SourceMismatch("a handshake is between two ends of one link and is never relayed")
         now_ms = self._clock.now_ms()
         # A handshake is fresh by its challenge, and is how a device with a wrong clock learns the right time.
         judged_ms = header.issued_ms if type_ in _HANDSHAKE else now_ms
@@ -97,14 +106,33 @@ class Post:
         envelope = open_envelope(
             frames, dst=self.identity.device_id, now_ms=judged_ms, public_key=lambda _: certificate.ed_pub
         )
+        self._check_boot(header)
         if hop is None:
-            self._memory.accept(header.message_id, header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS, now_ms)
+            memory = self._memories.get(header.src)
+            if memory is None:
+                memory = self._memories[header.src] = MessageMemory()
+            memory.accept(header.message_id, header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS, now_ms)
         else:
             window = self._windows.get(hop)
             if window is None:
                 window = self._windows[hop] = SequenceWindow()
             window.accept(header.boot, header.sequence)
         return envelope, decode(BODIES[type_], envelope.body)
+
+    def _check_boot(self, header: Header) -> None:
+        """One boot, one tag. What was relayed may be older than the author's present boot: that is left alone."""
+        known = self._boots.get(header.src)
+        if known is None or header.boot > known[0]:
+            self._boots[header.src] = (header.boot, header.tag)
+        elif header.boot == known[0] and header.tag != known[1]:
+            if header.src not in self.cloned:
+                self.cloned.add(header.src)
+                log.error("two devices use one identity", extra={"peer": header.src.hex()[:8]})
+            name = self.trust.membership.get(header.src).name
+            raise SourceMismatch(
+                f"two devices speak as {name}: its keys were copied, or an old copy of it was started",
+                hint=f"Remove {name} (kindmesh revoke) and pair the right device again.",
+            )
 
 
 __all__ = ["Post"]

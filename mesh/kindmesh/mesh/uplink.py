@@ -27,6 +27,7 @@ from kindmesh.protocol.envelope import envelope_hash
 from kindmesh.protocol.errors import (
     BadSignature,
     KindmeshError,
+    Malformed,
     PeerUnreachable,
     TransportError,
     UnsupportedVersion,
@@ -212,7 +213,9 @@ class Uplink(Endpoint):
             self._greet()
 
     def _on_welcome(self, frames: list[bytes]) -> None:
-        body: Welcome = self._post.read(frames, self.coordinator)[1]
+        body = self._post.read(frames, self.coordinator)[1]
+        if not isinstance(body, Welcome):
+            raise Malformed("the message is not the welcome that it looks like")
         if self._ephemeral is None or body.hello_hash != self._hello[1]:
             raise BadSignature("this welcome answers another greeting")
         if body.version not in WIRE_VERSIONS:

@@ -1,0 +1,97 @@
+"""The signed post as its enemies see it: one member against the others, copied keys, greetings where none belong."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import pytest
+from tests.support.household import Household
+
+from kindmesh.mesh.clock import SystemClock, SystemEntropy
+from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.post import Post
+from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch
+from kindmesh.protocol.messages import Hello, JobCancel, MessageType
+from kindmesh.protocol.replay import MessageMemory
+
+CLOCK, ENTROPY = SystemClock(), SystemEntropy()
+
+
+@dataclass
+class Members:
+    household: Household
+    desk: Post
+    phone: Post
+    kitchen: Post
+
+
+@pytest.fixture
+def members() -> Members:
+    household = Household(3, int(time.time() * 1000))
+    identities = {
+        name: household.add(name, *roles) for name, roles in (("desk", ("coordinator",)), ("phone", ()))
+    }
+    identities["kitchen"] = household.add("kitchen")
+    desk, phone, kitchen = (
+        Post(identities[name], household.trust(name), CLOCK, ENTROPY) for name in ("desk", "phone", "kitchen")
+    )
+    return Members(household, desk, phone, kitchen)
+
+
+def again(post: Post, *, boot: int, tag: bytes) -> Post:
+    """The same keys, started another time or elsewhere."""
+    old = post.identity
+    return Post(Identity(old.signing, old.curve, boot, tag), post.trust, CLOCK, ENTROPY)
+
+
+def word(sender: Post, receiver: Post) -> list[bytes]:
+    return sender.write(MessageType.JOB_CANCEL, receiver.identity.device_id, JobCancel(b"j" * 16, 1))[1]
+
+
+def test_a_relayed_message_is_taken_once(members: Members) -> None:
+    frames = word(members.phone, members.desk)
+    members.desk.read(frames, None)
+    with pytest.raises(Replayed):
+        members.desk.read(frames, None)
+
+
+def test_a_member_that_fills_its_memory_of_relayed_messages_shuts_out_only_itself(members: Members) -> None:
+    phone = members.phone.identity.device_id
+    members.desk._memories[phone] = MessageMemory(capacity=8)
+    for _ in range(8):
+        members.desk.read(word(members.phone, members.desk), None)
+    with pytest.raises(BackPressure):
+        members.desk.read(word(members.phone, members.desk), None)
+    members.desk.read(word(members.kitchen, members.desk), None)
+
+
+@pytest.mark.parametrize("relayed", [False, True])
+def test_a_copied_identity_is_refused_and_named(members: Members, relayed: bool) -> None:
+    phone = members.phone.identity
+    hop = None if relayed else phone.device_id
+    members.desk.read(word(members.phone, members.desk), hop)
+    copy = again(members.phone, boot=phone.boot, tag=b"another!")
+    with pytest.raises(SourceMismatch) as caught:
+        members.desk.read(word(copy, members.desk), hop)
+    assert "phone" in caught.value.message
+    assert members.desk.cloned == {phone.device_id}
+    members.desk.read(word(members.phone, members.desk), hop)
+
+
+def test_a_restart_is_no_copy(members: Members) -> None:
+    phone = members.phone.identity
+    members.desk.read(word(members.phone, members.desk), phone.device_id)
+    late = word(members.phone, members.desk)
+    restarted = again(members.phone, boot=phone.boot + 1, tag=b"newboot!")
+    members.desk.read(word(restarted, members.desk), phone.device_id)
+    members.desk.read(late, None)
+    assert not members.desk.cloned
+
+
+def test_a_relayed_greeting_is_refused_and_leaves_nothing_behind(members: Members) -> None:
+    hello = Hello(members.phone.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), 0, 0, 0, 0)
+    _, frames = members.phone.write(MessageType.HELLO, members.desk.identity.device_id, hello)
+    with pytest.raises(SourceMismatch):
+        members.desk.read(frames, None)
+    assert not members.desk._memories
