@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from kindmesh.coordinator.lab.device import Device
 from kindmesh.coordinator.lab.mesh import Lab
@@ -115,7 +116,9 @@ async def talking(device: Device, part: str = "coordinator") -> AsyncIterator[As
         await client.close()
 
 
-async def until(events: asyncio.Queue[dict[str, Any]], fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+async def until(
+    events: asyncio.Queue[dict[str, Any]], fits: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
     """The next event that fits."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -137,7 +140,7 @@ async def ended(lab: Lab, job: str) -> dict[str, Any]:
                 if event.get("job") == job:
                     seen.set()
 
-            watching = asyncio.create_task(client.call("watch", on_event=take))
+            watching = asyncio.ensure_future(client.call("watch", on_event=take))
             try:
                 await begun.wait()
                 while True:
@@ -153,13 +156,19 @@ async def ended(lab: Lab, job: str) -> dict[str, Any]:
 
 async def soon(ask: Callable[[], Awaitable[bool]], within_s: float) -> bool:
     """Whether it becomes true in time; asks again as soon as it was answered."""
-    try:
-        async with asyncio.timeout(within_s):
-            while not await ask():
-                await asyncio.sleep(0)
-    except TimeoutError:
-        return False
-    return True
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if await ask():
+            return True
+    return False
+
+
+async def turned_away(lab: Lab) -> int:
+    """How often the coordinator's socket has refused somebody's connection or message."""
+    async with talking(lab.desk) as client:
+        status = await client.call("status")
+        count: int = status["turned_away"]
+        return count
 
 
 class Tapped:
@@ -221,7 +230,7 @@ class Mole:
         """Whom it talks to."""
         return self.trust.coordinator.subject
 
-    async def __aenter__(self) -> Mole:
+    async def __aenter__(self) -> Self:
         up = asyncio.Event()
 
         def on_peer(_: bytes, here: bool) -> None:

@@ -91,7 +91,12 @@ async def test_text_in_place_of_a_number_names_the_field(lab: Lab) -> None:
     assert "number" in said.error["message"]
     # Past the command line's own check: the coordinator says the same.
     async with talking(lab.desk) as client:
-        for args in ({"text": "hello", "rate_wpm": "fast"}, {"text": 7}, {"text": "hello", "rate_wpm": 10**9}, {}):
+        for args in (
+            {"text": "hello", "rate_wpm": "fast"},
+            {"text": 7},
+            {"text": "hello", "rate_wpm": 10**9},
+            {},
+        ):
             with pytest.raises(KindmeshError) as caught:
                 await client.call("submit", {"operation": "speech.render", "args": args})
             assert isinstance(caught.value, InvalidInput)
@@ -102,7 +107,11 @@ async def test_text_in_place_of_a_number_names_the_field(lab: Lab) -> None:
 
 
 async def test_an_unknown_operation_gets_the_nearest_name(lab: Lab) -> None:
-    for words in (("speech.rendr", "text=hi"), ("speech.rendr", "text=hi", "--session"), ("speech.rendr", "--explain")):
+    for words in (
+        ("speech.rendr", "text=hi"),
+        ("speech.rendr", "text=hi", "--session"),
+        ("speech.rendr", "--explain"),
+    ):
         said = await say(lab.desk, "call", *words)
         assert said.code == 2
         assert said.error["code"] == "UNKNOWN_OPERATION"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.household import Household
-from tests.system.kit import Mole, medulla_key, mesh, say, soon
+from tests.system.kit import Mole, medulla_key, mesh, say, soon, turned_away
 
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.mesh.artifacts import ArtifactStore
@@ -104,7 +104,7 @@ async def test_a_stranger_with_a_certificate_of_its_own_root_does_not_get_in(lab
     """It is refused at the socket; and where a member shows such a certificate, the greeting is refused."""
     stranger = Household(7, SystemClock().now_ms())
     identity = stranger.add("kitchen")
-    before = lab.ask("status")["turned_away"]
+    before = await turned_away(lab)
     channel = ZmqTransport().dial(
         f"tcp://127.0.0.1:{lab.port}", mole.trust.coordinator.curve_pub, identity.curve
     )
@@ -112,10 +112,10 @@ async def test_a_stranger_with_a_certificate_of_its_own_root_does_not_get_in(lab
     try:
         await channel.start(lambda _, frames: heard.append(frames))
 
-        async def turned_away() -> bool:
-            return bool(lab.ask("status")["turned_away"] > before)
+        async def refused_at_the_door() -> bool:
+            return await turned_away(lab) > before
 
-        assert await soon(turned_away, 5.0)
+        assert await soon(refused_at_the_door, 5.0)
         with pytest.raises(PeerUnreachable):
             channel.send([b"let me in"])
         assert not channel.connected
@@ -142,17 +142,20 @@ async def test_noise_on_a_live_connection_is_counted_and_answered_by_silence(lab
     for frames in noise:
         mole.send(frames)
     assert sum((await mole.refused()).values()) > before
-    assert (await mole.ask("submit", {"operation": "device.echo", "args": {"text": "fine"}, "wait": True}))["state"] == (
-        "succeeded"
-    )
+    job = await mole.ask("submit", {"operation": "device.echo", "args": {"text": "fine"}, "wait": True})
+    assert job["state"] == "succeeded"
 
 
-async def test_an_artifact_is_not_given_to_a_member_without_a_grant(lab: Lab, mole: Mole, tmp_path: Path) -> None:
+async def test_an_artifact_is_not_given_to_a_member_without_a_grant(
+    lab: Lab, mole: Mole, tmp_path: Path
+) -> None:
     said = await say(lab.desk, "call", "speech.render", "text=a secret", "--on", "kitchen")
     made = said.objects[-1]["value"]["audio"]
     artifact = bytes.fromhex(made["artifact"])
     info = ArtifactInfo(artifact, made["size_bytes"], made["media_type"], id_of(lab, "kitchen"))
-    store = ArtifactStore.open(tmp_path / "held", folder_key(tmp_path / "key", entropy=SystemEntropy()), quota=1 << 24)
+    store = ArtifactStore.open(
+        tmp_path / "held", folder_key(tmp_path / "key", entropy=SystemEntropy()), quota=1 << 24
+    )
     exchange = Exchange(mole.uplink, store, mole.trust, mole.clock, lambda job, name: False)
     key = medulla_key(lab)
     naming = encode_value({"image": {"artifact": made["artifact"]}})
@@ -163,7 +166,7 @@ async def test_an_artifact_is_not_given_to_a_member_without_a_grant(lab: Lab, mo
         (permit_for(mole, mine, other, key), other),  # for another artifact
         (permit_for(mole, mine, other, key), naming),  # arguments that it is not bound to
         (permit_for(mole, kitchens, naming, key), naming),  # another reader's
-        (permit_for(mole, kitchens, naming, key, readers=(mine,)), b""),  # a reader of what was made under another job
+        (permit_for(mole, kitchens, naming, key, readers=(mine,)), b""),  # made under another job
         (permit_for(mole, mine, naming, key, expired=True), naming),
     ]
     for permit, args in refused:
@@ -179,7 +182,13 @@ async def test_an_artifact_is_not_given_to_a_member_without_a_grant(lab: Lab, mo
 
 
 def permit_for(
-    mole: Mole, target: bytes, args: bytes, key: SigningKey, *, readers: tuple[bytes, ...] = (), expired: bool = False
+    mole: Mole,
+    target: bytes,
+    args: bytes,
+    key: SigningKey,
+    *,
+    readers: tuple[bytes, ...] = (),
+    expired: bool = False,
 ) -> Signed:
     """A permit to read a picture, as Medulla would sign it."""
     now_ms = SystemClock().now_ms() - (10 * PERMIT_TTL_MS if expired else 0)
@@ -198,7 +207,7 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
     await lab.join("spy")
     async with Mole(lab.devices["spy"].home, f"127.0.0.1:{lab.port}") as spy:
         await spy.ask("nodes")
-        before = lab.ask("status")["turned_away"]
+        before = await turned_away(lab)
         for name in ("spy", "guest"):
             assert (await say(lab.desk, "revoke", name)).code == 0
         begun = time.monotonic()
@@ -206,7 +215,7 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
         answer = asyncio.create_task(spy.ask("nodes"))
 
         async def refused() -> bool:
-            return bool(lab.ask("status")["turned_away"] >= before + 2)
+            return await turned_away(lab) > before
 
         assert await soon(refused, 1.0)
         assert time.monotonic() - begun < 1.0

@@ -46,8 +46,8 @@ async def coordinator_findings(heart: Heart, trust: Trust, medulla: MedullaClien
     for node in heart.devices.nodes():
         name = node["name"]
         if abs(node["skew_ms"]) > CLOCK_SKEW_MS:
-            seconds = node["skew_ms"] // 1000
-            found.append(_finding(name, "warn", f"Its clock is {seconds} s off.", "Set its clock, or let it use NTP."))
+            seconds = round(node["skew_ms"] / 1000)
+            found.append(_finding(name, "warn", f"Its clock is {seconds:+d} s off.", "Set its clock, or let it use NTP."))
         if node["state"] == "alive":
             found.append(_finding(name, "ok", "Alive."))
         elif node["state"] == "unknown":

@@ -1,8 +1,9 @@
 """The time that a device uses for the mesh: its own clock, corrected when the coordinator's differs too much.
 
 Small boards without a battery-backed clock start in the past, and some clocks are simply wrong; every signature check
-there would fail. So a device learns the difference to its coordinator in the authenticated handshake and, when it is
-above half the tolerance for skew, uses the corrected time and says so (`skew_ms` is shown by `doctor` and `nodes`).
+there would fail. So a device learns the difference to its coordinator in the authenticated handshake, and again with
+every heartbeat of the session (its clock may be set meanwhile); when it is above half the tolerance for skew, it uses
+the corrected time and says so: heartbeats carry `own_ms`, so `doctor` and `nodes` show the skew at both ends.
 The result never reads below the highest time seen under a signature of the mesh (the floor), whatever anybody says,
 and within one boot it never goes back by more than a correction.
 """
@@ -33,6 +34,10 @@ class MeshClock:
         """Take note of the coordinator's time, as it said it just now."""
         self.skew_ms = self._base.now_ms() - coordinator_ms
         self._offset_ms = -self.skew_ms if abs(self.skew_ms) > CLOCK_SKEW_MS // 2 else 0
+
+    def own_ms(self) -> int:
+        """What this device's own clock says, right or wrong: for telling others, never for judging."""
+        return self._base.now_ms()
 
     def raise_floor(self, time_ms: int) -> None:
         """Time is at least `time_ms` (from under a signature of the mesh)."""

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.facts import Facts
 from kindmesh.node.journal import NodeJournal
@@ -52,7 +52,7 @@ class Reporter:
         identity: Identity,
         trust: Trust,
         journal: NodeJournal,
-        clock: Clock,
+        clock: MeshClock,
         facts: Facts,
         running: Callable[[], int],
         offers: Callable[[], tuple[int, tuple[Offer, ...]]],
@@ -133,7 +133,7 @@ class Reporter:
         membership = self._trust.membership
         heartbeat = Heartbeat(
             beat=self._beat,
-            clock_ms=self._clock.now_ms(),
+            clock_ms=self._clock.own_ms(),
             facts=self.facts(),
             roster_version=membership.roster_version,
             revocation_version=membership.revocation_version,
@@ -195,7 +195,9 @@ class Reporter:
             self._taken.append((body.job_id, body.epoch))
 
     def _on_heartbeat(self, peer: bytes, ref: int, body: Any) -> None:
-        """The coordinator lives; the session has noted it."""
+        """The coordinator lives, which the session has noted; and this is its time."""
+        if peer == self._trust.coordinator.subject:
+            self._clock.learn(body.clock_ms)
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if up and peer == self._trust.coordinator.subject:
