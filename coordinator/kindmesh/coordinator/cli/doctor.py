@@ -112,6 +112,11 @@ def _trust(home: Home) -> Iterator[Finding]:
     from kindmesh.protocol.certificate import check_validity
     from kindmesh.protocol.ids import format_id
 
+    keeper = home.identity.stat().st_uid
+    if os.geteuid() == 0 and keeper != 0:
+        # While it runs under users of its own, its files are theirs; what they say comes from the processes below.
+        yield finding("mesh", "ok", f"kept by user {keeper} while Kindmesh runs")
+        return
     try:
         trust = Trust.load(home.identity)
         check_validity(trust.certificate, SystemClock().now_ms())
