@@ -6,9 +6,10 @@
     pair.open pair.answer revoke policy.set stop      trust
     artifact.put_begin .put_append .put_finish .read  files
 
-A member's node passes its users' calls on as signed REQUESTs; what only makes sense on this machine (`LOCAL_ONLY`) is
-refused there. `params` are plain data and are checked here, field by field; results are plain data. Everything that
-decides is in the services this calls.
+Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
+and is another principal: it sees, cancels and reads the files of its own jobs only, and pairing windows (`LOCAL_ONLY`)
+are not for it. `approve`, `revoke` and `policy.set` carry their own authority, the owner's signature, so it does not
+matter who brings them; `stop` is everybody's. `params` are plain data and are checked here, field by field.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.heart.heart import Heart, Wish
+from kindmesh.coordinator.heart.machine_words import STATES
 from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.trust_service import TrustService
@@ -29,18 +31,23 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.holding import Uploads, artifact_id
-from kindmesh.protocol.errors import InvalidInput, TransportError
+from kindmesh.protocol.errors import AccessRefused, InvalidInput, TransportError, UnknownJob
 from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.messages import MessageType, Stop
 from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.permit import device_principal
 from kindmesh.protocol.signed import signed_from_bytes
 
 Emit = Callable[[Any], None]
 Method = Callable[["Params", Emit, str], Awaitable[Any]]
 """Takes the parameters, where events go, and who asks (the principal)."""
 
-LOCAL_ONLY: Final = frozenset({"artifact.put_begin", "artifact.put_append", "artifact.put_finish", "watch"})
+OWNER: Final = "owner"
+"""The principal of this machine's own control socket."""
+LOCAL_ONLY: Final = frozenset(
+    {"artifact.put_begin", "artifact.put_append", "artifact.put_finish", "pair.answer", "pair.open", "watch"}
+)
 
 
 class Api:
@@ -109,7 +116,12 @@ class Api:
             "refused": dict(self._hub.refused),
             "turned_away": self._hub.statistics().refused,
             "policy_version": self._trust.policy.version,
-            "medulla": {"pid": status.pid, "uid": status.uid, "isolation": status.isolation, "permits": status.permits},
+            "medulla": {
+                "pid": status.pid,
+                "uid": status.uid,
+                "isolation": status.isolation,
+                "permits": status.permits,
+            },
         }
 
     async def _nodes(self, params: Params, emit: Emit, who: str) -> Any:
@@ -134,22 +146,25 @@ class Api:
     # ------------------------------------------------------------------------------------ having something done
 
     def _wish(self, params: Params, who: str) -> Wish:
-        target = params.text("target", "")
+        target, key = params.text("target", ""), params.text("key", "")
         return Wish(
             operation=params.text("operation"),
             args=params.mapping("args"),
             target=self._heart.devices.resolve(target) if target else b"",
             priority=params.choice("priority", ("emergency", "interactive", "background"), "interactive"),
             deadline_ms=params.number("deadline_ms", 0),
-            key=params.text("key", "") or None,
+            # A member's keys are its own: it must not get another's job by guessing a key.
+            key=(key if who == OWNER else f"{who}/{key}") if key else None,
             run_id=parse_time_id(run) if (run := params.text("run", "")) else b"",
             step=params.number("step", 0),
             full=params.flag("full"),
-            sources=self._sources(params),
+            sources=self._sources(params, who),
             principal=who,
         )
 
-    def _sources(self, params: Params) -> tuple[ArtifactInfo, ...]:
+    def _sources(self, params: Params, who: str) -> tuple[ArtifactInfo, ...]:
+        """Who has the files of the arguments. A member speaks for what lies on its own device; the files that were
+        put here, and those that others' jobs made, are not for it, even when it knows their hash."""
         found = [
             ArtifactInfo(
                 artifact_id(one.text("artifact")),
@@ -159,7 +174,16 @@ class Api:
             )
             for one in params.items("sources")
         ]
-        for held in _named(params.mapping("args")):
+        named = _named(params.mapping("args"))
+        if who != OWNER:
+            if any(device_principal(source.holder) != who for source in found):
+                raise AccessRefused("a device can only say what it holds itself", field="sources")
+            for artifact in named:
+                makers = self._heart.read.makers(artifact)
+                if makers and who not in makers:
+                    raise AccessRefused("this file was made for somebody else", field="args")
+            return tuple(found)
+        for held in named:
             if self._artifacts.has(held):
                 info = self._artifacts.stat(held)
                 found.append(ArtifactInfo(held, info.size, info.media_type, self._hub.device_id))
@@ -187,16 +211,31 @@ class Api:
         return self._heart.explain(params.text("operation"), params.mapping("args"), resolved)
 
     async def _jobs(self, params: Params, emit: Emit, who: str) -> Any:
-        return self._heart.jobs(params.number("limit", 20, least=1, most=1000), params.text("state", ""))
+        state = params.text("state", "")
+        if state and state not in STATES:
+            raise InvalidInput(
+                f"no job is ever {state[:40]!r}", field="state", hint=f"One of: {', '.join(STATES)}."
+            )
+        limit = params.number("limit", 20, least=1, most=1000)
+        return self._heart.jobs(limit, state, "" if who == OWNER else who)
+
+    def _own(self, job_id: bytes, who: str) -> dict[str, Any]:
+        """A job's document; for a member, those of others do not exist."""
+        document = self._heart.job(job_id)
+        if who not in (OWNER, document["principal"]):
+            raise UnknownJob()
+        return document
 
     async def _job(self, params: Params, emit: Emit, who: str) -> Any:
-        return self._heart.job(parse_time_id(params.text("id")))
+        return self._own(parse_time_id(params.text("id")), who)
 
     async def _cancel(self, params: Params, emit: Emit, who: str) -> Any:
-        return self._heart.cancel(parse_time_id(params.text("id")), who)
+        job_id = parse_time_id(params.text("id"))
+        self._own(job_id, who)
+        return self._heart.cancel(job_id, who)
 
     async def _approvals(self, params: Params, emit: Emit, who: str) -> Any:
-        return self._heart.approvals()
+        return [waiting for waiting in self._heart.approvals() if who in (OWNER, waiting["principal"])]
 
     async def _approve(self, params: Params, emit: Emit, who: str) -> Any:
         return await self._heart.approve(signed_from_bytes(params.data("approval")))
@@ -204,7 +243,9 @@ class Api:
     # ------------------------------------------------------------------------------------------------- trust
 
     async def _pair_open(self, params: Params, emit: Emit, who: str) -> Any:
-        return await self._pairing.open(params.number("ttl_ms", PAIR_DEFAULT_MS), params.text("role", "node"), emit)
+        return await self._pairing.open(
+            params.number("ttl_ms", PAIR_DEFAULT_MS), params.text("role", "node"), emit
+        )
 
     async def _pair_answer(self, params: Params, emit: Emit, who: str) -> Any:
         return await self._pairing.answer(params.text("knock"), params.data("grant", b"") or None)
@@ -243,9 +284,13 @@ class Api:
 
     async def _read(self, params: Params, emit: Emit, who: str) -> Any:
         artifact = artifact_id(params.text("artifact"))
-        if not self._artifacts.has(artifact):
-            info, permit = self._heart.read.made(parse_time_id(params.text("job")), artifact)
-            await self._exchange.fetch(info, permit)
+        held = self._artifacts.has(artifact)
+        if not held or who != OWNER:
+            job_id = parse_time_id(params.text("job"))
+            self._own(job_id, who)
+            info, permit = self._heart.read.made(job_id, artifact)
+            if not held:
+                await self._exchange.fetch(info, permit)
         stat = self._artifacts.stat(artifact)
         length = params.number("length", ARTIFACT_CHUNK, least=1, most=ARTIFACT_CHUNK)
         data = self._artifacts.read(artifact, params.number("offset", 0), length)
@@ -269,14 +314,15 @@ def find(methods: dict[str, Method], name: str, *, local: bool) -> Method:
     """The method, or why not.
 
     Raises:
-        InvalidInput: there is none, or it only works on the coordinator's own machine.
+        InvalidInput: there is none.
+        AccessRefused: it only works on the coordinator's own machine.
     """
     method = methods.get(name)
     if method is None:
         raise InvalidInput(f"the coordinator has no method {name[:40]!r}", field="method")
     if not local and name in LOCAL_ONLY:
-        raise InvalidInput(f"{name} works on the coordinator's own device only", field="method")
+        raise AccessRefused(f"{name} works on the coordinator's own device only", field="method")
     return method
 
 
-__all__ = ["LOCAL_ONLY", "Api", "Method", "find"]
+__all__ = ["LOCAL_ONLY", "OWNER", "Api", "Method", "find"]

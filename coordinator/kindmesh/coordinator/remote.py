@@ -1,7 +1,8 @@
 """Requests that members send for their users: each a signed REQUEST, answered by signed REPLYs.
 
 The principal is the device that asked. A request runs as one task; when its device is lost or its method ends, that
-task ends. At most `REQUESTS_MAX` run at once for each device, so that one device cannot occupy the coordinator.
+task ends. At most `REQUESTS_MAX` run at once for each device, so that one device cannot occupy the coordinator. Every
+request is answered: with an error when the answer is too large for a message, or when a method has a bug.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 from kindmesh.coordinator.api import Method, find
@@ -16,14 +18,22 @@ from kindmesh.coordinator.params import Params
 from kindmesh.mesh.hub import Hub
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.envelope import Envelope
-from kindmesh.protocol.errors import Busy, KindmeshError, TransportError, error_to_wire
-from kindmesh.protocol.ids import short_id
+from kindmesh.protocol.errors import (
+    Busy,
+    FrameTooLarge,
+    InternalError,
+    KindmeshError,
+    error_to_wire,
+)
 from kindmesh.protocol.limits import BODY_MAX
 from kindmesh.protocol.messages import MessageType, Reply, Request
+from kindmesh.protocol.permit import device_principal
 
 log = logging.getLogger("kindmesh.coordinator.remote")
 
 REQUESTS_MAX: Final = 64
+ROOM: Final = 64
+"""What a REPLY's other fields take of its body."""
 
 
 class Remote:
@@ -46,41 +56,58 @@ class Remote:
 
     def _on_request(self, envelope: Envelope, body: Request) -> None:
         src = envelope.header.src
-        task = asyncio.get_running_loop().create_task(self._serve(src, envelope.header.message_id, body))
+        request_id = envelope.header.message_id
+        if self._open[src] >= REQUESTS_MAX:
+            busy = Busy("this device asks for too much at once", hint="Wait until some of it is answered.")
+            self._answer(src, request_id, _refusal(busy))
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(src, request_id, body))
         self._tasks[task] = src
         self._open[src] += 1
-        task.add_done_callback(self._done)
+        task.add_done_callback(partial(self._done, request_id))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._open[self._tasks.pop(task)] -= 1
+    def _done(self, request_id: bytes, task: asyncio.Task[None]) -> None:
+        src = self._tasks.pop(task)
+        self._open[src] -= 1
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a request went wrong", exc_info=error, extra={"peer": src.hex()[:8]})
+            self._answer(src, request_id, _refusal(InternalError()))
 
     async def _serve(self, src: bytes, request_id: bytes, request: Request) -> None:
         def emit(event: Any) -> None:
-            try:
-                self._answer(src, request_id, Reply("event", encode_value(event)))
-            except TransportError as error:
-                log.info("event not delivered", extra={"code": error.code, "peer": src.hex()[:8]})
+            self._answer(src, request_id, Reply("event", encode_value(event)))
 
         try:
-            if self._open[src] > REQUESTS_MAX:
-                raise Busy("this device asks for too much at once", hint="Wait until some of it is answered.")
             method = find(self._methods, request.method, local=False)
             params = Params(decode_value(request.params, limit=BODY_MAX))
-            reply = Reply("ok", encode_value(await method(params, emit, f"device {short_id(src)}")))
+            reply = Reply("ok", encode_value(await method(params, emit, device_principal(src))))
         except KindmeshError as error:
-            reply = Reply("error", encode(error_to_wire(error)))
-        try:
-            self._answer(src, request_id, reply)
-        except TransportError as error:
-            log.warning("answer not delivered", extra={"code": error.code, "peer": src.hex()[:8]})
+            reply = _refusal(error)
+        self._answer(src, request_id, reply)
 
     def _answer(self, src: bytes, request_id: bytes, reply: Reply) -> None:
-        self._hub.post(src, MessageType.REPLY, reply, reply_to=request_id)
+        try:
+            if len(reply.payload) > BODY_MAX - ROOM:
+                raise FrameTooLarge(
+                    f"the answer has {len(reply.payload)} bytes", hint="Ask for less at once."
+                )
+            self._hub.post(src, MessageType.REPLY, reply, reply_to=request_id)
+        except FrameTooLarge as error:
+            log.warning("answer too large", extra={"code": error.code, "peer": src.hex()[:8]})
+            if reply.status == "ok":
+                self._answer(src, request_id, _refusal(error))
+        except KindmeshError as error:
+            log.warning("answer not delivered", extra={"code": error.code, "peer": src.hex()[:8]})
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if not up:
             for task in [task for task, src in self._tasks.items() if src == peer]:
                 task.cancel()
+
+
+def _refusal(error: KindmeshError) -> Reply:
+    return Reply("error", encode(error_to_wire(error)))
 
 
 __all__ = ["Remote"]

@@ -2,9 +2,11 @@
 
 A hash alone grants nothing. The holder serves a chunk only against a permit signed by Medulla (see
 `protocol.messages.artifacts`): as *input*, the permit's target is the asker and the argument bytes it is bound to name
-the artifact; as *output*, the holder made the artifact under that permit and the asker is among its readers. Every
-request and chunk is a signed message from end to end, whoever relays it. A fetch keeps one chunk in flight and in
-memory, goes on where an earlier one stopped, and the artifact appears only when its bytes fit its hash.
+the artifact; as *output*, the holder made the artifact under that permit and the asker is among its readers. Files that
+people put on a device are for what the owner asks for, and for what is asked for there, not for what another device
+asks for that only knows the hash. Every request and chunk is a signed message from end to end, whoever relays it. A
+fetch keeps one chunk in flight and in memory, goes on where an earlier one stopped, and the artifact appears only when
+its bytes fit its hash.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.limits import ARTIFACT_CHUNK, CLOCK_SKEW_MS
 from kindmesh.protocol.messages import ArtifactData, ArtifactGet, MessageType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
-from kindmesh.protocol.permit import Permit, open_permit
+from kindmesh.protocol.permit import DEVICE_PRINCIPAL, Permit, device_principal, open_permit
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.mesh.exchange")
@@ -43,7 +45,7 @@ CHUNK_PATIENCE_S: Final = 5.0
 TRIES: Final = 3
 Progress = Callable[[float], None]
 Produced = Callable[[bytes, bytes], bool]
-"""Whether this device made that artifact (32 bytes) under that job (16 bytes)."""
+"""Whether this device made that artifact (32 bytes) under that job (16 bytes; empty: under any job)."""
 
 
 class Exchange:
@@ -83,14 +85,18 @@ class Exchange:
             if not lock.locked():
                 self._fetching.pop(info.artifact, None)
 
-    async def _fetch(self, info: ArtifactInfo, permit: Signed, args: bytes, progress: Progress | None) -> None:
+    async def _fetch(
+        self, info: ArtifactInfo, permit: Signed, args: bytes, progress: Progress | None
+    ) -> None:
         if info.holder == self._endpoint.device_id:
             raise ArtifactMissing("this device does not have the artifact any more")
         writer = await self._store.resume_async(info.artifact, info.media_type, size=info.size_bytes)
         with writer:
             while writer.offset < info.size_bytes:
                 length = min(ARTIFACT_CHUNK, info.size_bytes - writer.offset)
-                part = await self._chunk(info, ArtifactGet(info.artifact, writer.offset, length, permit, args))
+                part = await self._chunk(
+                    info, ArtifactGet(info.artifact, writer.offset, length, permit, args)
+                )
                 if part.size_bytes != info.size_bytes or not 0 < len(part.data) <= length:
                     raise ArtifactDamaged("the holder sent something else than it was asked for")
                 writer.write(part.data)
@@ -159,7 +165,17 @@ class Exchange:
             return False
         if self._clock.now_ms() > permit.expires_ms + CLOCK_SKEW_MS:
             return False
-        return _names(decode_value(request.args), request.artifact.hex())
+        return self._is_for(permit, request.artifact) and _names(
+            decode_value(request.args), request.artifact.hex()
+        )
+
+    def _is_for(self, permit: Permit, artifact: bytes) -> bool:
+        """Whether whoever asked for the job may use this file; of what jobs made, the coordinator knows for whom."""
+        return (
+            not permit.principal.startswith(DEVICE_PRINCIPAL)
+            or permit.principal == device_principal(self._endpoint.device_id)
+            or self._produced(b"", artifact)
+        )
 
     def _is_output(self, permit: Permit, asker: bytes, request: ArtifactGet) -> bool:
         return (
@@ -172,7 +188,9 @@ class Exchange:
 def _names(value: Any, artifact_hex: str) -> bool:
     """Whether the arguments refer to the artifact, at any depth."""
     if isinstance(value, dict):
-        return value.get("artifact") == artifact_hex or any(_names(item, artifact_hex) for item in value.values())
+        return value.get("artifact") == artifact_hex or any(
+            _names(item, artifact_hex) for item in value.values()
+        )
     if isinstance(value, list):
         return any(_names(item, artifact_hex) for item in value)
     return False

@@ -187,9 +187,10 @@ class NodeJournal:
         return len(old)
 
     def produced(self, job_id: bytes, artifact: bytes) -> bool:
-        """Whether `artifact` (32 bytes) was made here under that job."""
+        """Whether `artifact` (32 bytes) was made here under that job (16 bytes; empty: under any)."""
         found = self.store.query_one(
-            "SELECT 1 FROM produced WHERE artifact = ? AND job_id = ?", (artifact, job_id)
+            "SELECT 1 FROM produced WHERE artifact = ? AND (? = x'' OR job_id = ?) LIMIT 1",
+            (artifact, job_id, job_id),
         )
         return found is not None
 

@@ -16,11 +16,14 @@ import msgspec
 from kindmesh.protocol.bounds import Count, Effects, Hash, KeyId, Line, OptionalTimeId, TimeId, TimeMs, Word
 from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.errors import BadSignature, PermitExpired, PermitMismatch, PermitRefused, PermitStale
+from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_MAX
 from kindmesh.protocol.manifest import HARMLESS, effect_names
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 PERMIT_DOMAIN: Final = b"kindmesh-permit-v1\0"
+DEVICE_PRINCIPAL: Final = "device "
+"""How the principal begins when a member's device asks, and not the owner."""
 
 PermitKind = Literal["once", "session", "standing"]
 Isolation = Literal["uid", "landlock", "none"]
@@ -54,6 +57,11 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     readers: tuple[KeyId, ...] = ()
     duration_ms: Count = 0
     stream_bytes: Count = 0
+
+
+def device_principal(device: bytes) -> str:
+    """The name of a member's device (20 bytes) as principal: of what its users ask for."""
+    return DEVICE_PRINCIPAL + format_id(device)
 
 
 def sign_permit(permit: Permit, key: SigningKey) -> Signed:
@@ -126,4 +134,13 @@ def check_permit(
         )
 
 
-__all__ = ["Isolation", "Permit", "PermitKind", "check_permit", "open_permit", "sign_permit"]
+__all__ = [
+    "DEVICE_PRINCIPAL",
+    "Isolation",
+    "Permit",
+    "PermitKind",
+    "check_permit",
+    "device_principal",
+    "open_permit",
+    "sign_permit",
+]

@@ -232,9 +232,9 @@ class Heart:
 
     # ----------------------------------------------------------------------------------------- look, wait, cancel
 
-    def jobs(self, limit: int = 50, state: str = "") -> list[Document]:
-        """The newest jobs first, without what they were given and gave; `limit` 1..1000."""
-        return self.read.jobs(limit, state)
+    def jobs(self, limit: int = 50, state: str = "", principal: str = "") -> list[Document]:
+        """The newest jobs first, without what they were given and gave; `limit` 1..1000; only those of a principal."""
+        return self.read.jobs(limit, state, principal)
 
     def job(self, job_id: bytes) -> Document:
         """All about one job: what it was given (`args`), what it gave, and its story.

@@ -42,7 +42,8 @@ HEART_SCHEMA: Final = Schema(
                 "CREATE INDEX job_open ON job (seq) WHERE ended_ms = 0",
                 "CREATE UNIQUE INDEX job_key ON job (key) WHERE key IS NOT NULL",
                 "CREATE TABLE artifact (artifact BLOB NOT NULL, holder BLOB NOT NULL, size_bytes INTEGER NOT NULL,"
-                " media_type TEXT NOT NULL, job_id BLOB NOT NULL, PRIMARY KEY (artifact, holder)) WITHOUT ROWID",
+                " media_type TEXT NOT NULL, job_id BLOB NOT NULL, PRIMARY KEY (artifact, holder, job_id))"
+                " WITHOUT ROWID",
                 "CREATE TABLE advert (device BLOB PRIMARY KEY, advert BLOB NOT NULL) WITHOUT ROWID",
             ),
         ),
@@ -201,8 +202,13 @@ class HeartJournal:
 
     def holders(self, artifact: bytes) -> list[ArtifactInfo]:
         """Who is known to hold an artifact."""
-        sql = "SELECT artifact, size_bytes, media_type, holder FROM artifact WHERE artifact = ?"
+        sql = "SELECT DISTINCT artifact, size_bytes, media_type, holder FROM artifact WHERE artifact = ?"
         return [ArtifactInfo(*row) for row in self.store.query(sql, (artifact,))]
+
+    def makers(self, artifact: bytes) -> frozenset[str]:
+        """For whom an artifact was made: the principals of the jobs that did."""
+        sql = "SELECT DISTINCT principal FROM artifact JOIN job USING (job_id) WHERE artifact = ?"
+        return frozenset(principal for (principal,) in self.store.query(sql, (artifact,)))
 
     def add_story(self, job_id: bytes, entry: StoryEntry, limit: int) -> None:
         """Something happened after a job's end, such as a late result; nothing beyond `limit` lines."""
@@ -234,10 +240,12 @@ class HeartJournal:
         """All that have not ended, oldest first."""
         return [_row(found) for found in self.store.query(f"{_SELECT} WHERE ended_ms = 0 ORDER BY seq")]
 
-    def recent(self, limit: int, state: str = "") -> list[JobRow]:
-        """The newest jobs first; only those in `state`, if one is given."""
-        where, values = ("WHERE state = ?", (state, limit)) if state else ("", (limit,))
-        return [_row(found) for found in self.store.query(f"{_SELECT} {where} ORDER BY seq DESC LIMIT ?", values)]
+    def recent(self, limit: int, state: str = "", principal: str = "") -> list[JobRow]:
+        """The newest jobs first; only those in `state`, and of `principal`, if one is given."""
+        wanted = {"state": state, "principal": principal}
+        terms = " AND ".join(f"{column} = ?" for column, value in wanted.items() if value)
+        sql = f"{_SELECT} {f'WHERE {terms}' if terms else ''} ORDER BY seq DESC LIMIT ?"
+        return [_row(found) for found in self.store.query(sql, (*filter(None, wanted.values()), limit))]
 
     def request(self, row: JobRow) -> JobRequest:
         """What the job was given.

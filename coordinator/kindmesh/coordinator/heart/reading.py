@@ -32,10 +32,10 @@ class Reading:
         self._devices = devices
         self._clock = clock
 
-    def jobs(self, limit: int = 50, state: str = "") -> list[Document]:
-        """The newest jobs first, without what they were given and gave; `limit` 1..1000."""
+    def jobs(self, limit: int = 50, state: str = "", principal: str = "") -> list[Document]:
+        """The newest jobs first, without what they were given and gave; `limit` 1..1000; only those of a principal."""
         self._dispatch.save()
-        rows = self._journal.recent(min(max(limit, 1), 1000), state)
+        rows = self._journal.recent(min(max(limit, 1), 1000), state, principal)
         return [documents.summary(row.facts, row.now, row.ended_ms, self._devices.name) for row in rows]
 
     def job(self, job_id: bytes) -> Document:
@@ -62,7 +62,11 @@ class Reading:
     def statistics(self) -> dict[str, Any]:
         """Open jobs by state, and how long jobs usually take (ms)."""
         states = Counter(entry.machine.state for entry in self._dispatch.open.values())
-        return {"open": len(self._dispatch.open), "states": dict(states), "usual_ms": round(self._dispatch.usual_ms)}
+        return {
+            "open": len(self._dispatch.open),
+            "states": dict(states),
+            "usual_ms": round(self._dispatch.usual_ms),
+        }
 
     def row(self, job_id: bytes) -> JobRow:
         """The job as the journal has it.
@@ -97,6 +101,10 @@ class Reading:
             if info.artifact == artifact and row.now.permit is not None:
                 return info, row.now.permit
         raise ArtifactMissing("this job did not make that file")
+
+    def makers(self, artifact: bytes) -> frozenset[str]:
+        """The principals whose jobs made an artifact (32 bytes)."""
+        return self._journal.makers(artifact)
 
     def approvals(self) -> list[Document]:
         """What waits for a person: `request` are the bytes to show and to have signed."""
