@@ -1,0 +1,73 @@
+"""One household for all runs, and how a run is made: copy it, let a scenario happen, check the disks."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.sim.evidence import Evidence, check, fingerprint
+from tests.sim.household import make_household
+from tests.sim.process import run_house
+from tests.sim.world import NODES, World
+
+Scenario = Callable[[World], Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A household that was paired; only to be copied."""
+    folder = tmp_path_factory.mktemp("household")
+    run_house(make_household(folder, NODES))
+    return folder
+
+
+@dataclass
+class Run:
+    """One finished run: its world, what was on the disks, and the hash of its history."""
+
+    world: World
+    found: Evidence
+    fingerprint: str
+
+
+class Simulator:
+    """`run` lets a scenario happen in a household with everything started, and checks what must hold."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self._template, self._folder = template, folder
+        self._numbers = itertools.count()
+
+    def run(self, seed: int, scenario: Scenario, *names: str) -> Run:
+        """A failure names the seed."""
+        folder = self._folder / f"run-{next(self._numbers)}"
+        shutil.copytree(self._template, folder)
+        world = World(folder, seed, names=names or NODES)
+        try:
+            return run_house(_life(world, scenario))
+        except BaseException as error:
+            error.add_note(f"the seed of this world is {seed}")
+            raise
+
+
+async def _life(world: World, scenario: Scenario) -> Run:
+    world.network.default = world.link()
+    try:
+        async with world:
+            await world.start("desk", *world.names)
+            await world.ready(*world.names)
+            await scenario(world)
+            await world.settle()
+        found = check(world)
+        return Run(world, found, fingerprint(world, found))
+    finally:
+        world.bury()
+
+
+@pytest.fixture
+def simulator(household: Path, tmp_path: Path) -> Simulator:
+    """Runs simulated households."""
+    return Simulator(household, tmp_path)

@@ -1,0 +1,351 @@
+"""A household in virtual time: the shipped coordinator, Medulla and nodes over a network that can misbehave.
+
+    async with World(folder, seed) as world:
+        await world.start("desk", "phone", "kitchen")
+        job = world.submit("work.add")
+        world.kill("phone", after_steps=40)
+        await world.settle()
+
+Every random decision comes from the seed. A job that was not acknowledged because the coordinator died is submitted
+again with the same key, as a patient person would. Leaving the block closes what lives; then `tests.sim.evidence`
+looks at what is on the disks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.sim.process import Killed, Process, ProcessTransport, outside
+from tests.sim.reviewer import MedullaHouse, SimulatedLink
+from tests.sim.work import WORKS
+
+from kindmesh.coordinator.app import Coordinator
+from kindmesh.coordinator.heart.wishes import Wish
+from kindmesh.mesh.home import Home
+from kindmesh.mesh.memory import LinkSettings, MemoryNetwork
+from kindmesh.mesh.virtual import EPOCH_MS, SeededEntropy, SimulatedClock
+from kindmesh.node.app import Node
+from kindmesh.node.config import Config, MeshSection
+from kindmesh.node.facts import Facts
+from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.ids import format_time_id
+from kindmesh.protocol.messages import NodeFacts
+
+START_MS = EPOCH_MS + 3_600_000
+"""When the runs begin: an hour after the household was made."""
+ENDED = ("succeeded", "failed", "cancelled", "expired", "uncertain")
+LOOK_S = 0.05
+NODES = ("phone", "kitchen", "hall")
+
+
+def home_of(folder: Path, name: str) -> Home:
+    """The state folder of a device."""
+    return Home(folder / name)
+
+
+def clock_at(start_ms: int) -> SimulatedClock:
+    """A clock of the running loop."""
+    return SimulatedClock(asyncio.get_running_loop(), start_ms=start_ms)
+
+
+class StillFacts(Facts):
+    """A device on which nothing changes, whatever the machine does that runs the simulation."""
+
+    def read(self, running: int = 0) -> NodeFacts:
+        return NodeFacts(0.1, None, None, None, 1_000, 10_000, running)
+
+
+@dataclass
+class Life:
+    """One life of a coordinator or node."""
+
+    process: Process
+    transport: ProcessTransport
+    part: Coordinator | Node
+
+    @property
+    def coordinator(self) -> Coordinator:
+        assert isinstance(self.part, Coordinator)
+        return self.part
+
+    @property
+    def node(self) -> Node:
+        assert isinstance(self.part, Node)
+        return self.part
+
+
+@dataclass
+class Submitted:
+    """A job that somebody wants: `acknowledged` once the coordinator promised it, `endings` as it was told."""
+
+    key: str
+    wish: Wish
+    job_id: bytes = b""
+    acknowledged: bool = False
+    tried: int = 0
+    refusals: list[str] = field(default_factory=list)
+    endings: list[str] = field(default_factory=list)
+
+
+class World:
+    """See the module. `names` are the nodes that `start_all` starts; `problems` are exceptions nobody caught."""
+
+    def __init__(
+        self, folder: Path, seed: int, *, names: tuple[str, ...] = NODES, start_ms: int = START_MS
+    ) -> None:
+        self.folder, self.seed, self.names, self.start_ms = folder, seed, names, start_ms
+        self.random = random.Random(f"world-{seed}")
+        self.network = MemoryNetwork(seed)
+        self.problems: list[str] = []
+        self.jobs: list[Submitted] = []
+        self.lives: dict[str, int] = {}
+        self.silent: set[Process] = set()
+        self._alive: dict[str, Life] = {}
+        self.processes: list[Process] = []
+        self._told: dict[str, list[str]] = {}
+        self._stack = AsyncExitStack()
+
+    # ------------------------------------------------------------------------------------------ begin and end
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._problem)
+        self.clock = clock_at(self.start_ms)
+        self.medulla = MedullaHouse(home_of(self.folder, "desk").medulla, str(self.seed), self.clock)
+        self.medulla.start()
+        self._asking = loop.create_task(self._ask_again())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._asking.cancel()
+        for name, life in sorted(self._alive.items(), key=lambda entry: entry[0] == "desk"):
+            if kind is None:
+                await life.process.run(life.part.__aexit__(None, None, None))
+            else:
+                self.kill(name)
+        await asyncio.sleep(0)
+        self.medulla.kill()
+
+    def bury(self) -> None:
+        """Let what was killed end, so that the loop can; only after the evidence was taken."""
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        for process in self.processes:
+            process.bury()
+
+    def _problem(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.problems.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def process(self, name: str) -> Process:
+        """A new life of a device's process."""
+        self.lives[name] = self.lives.get(name, 0) + 1
+        made = Process(name, self._aftermath)
+        self.processes.append(made)
+        return made
+
+    def link(self, **changes: Any) -> LinkSettings:
+        """How links are in this household, by its seed."""
+        return LinkSettings(
+            delay_ms=self.random.uniform(0.2, 20), jitter_ms=self.random.uniform(0, 10), **changes
+        )
+
+    # ------------------------------------------------------------------------------------------ lives and deaths
+
+    async def start(self, *names: str, fatal_step: int = 0) -> Life:
+        """Start devices, one after the other; returns the last. With `fatal_step` it dies at that step of its life."""
+        assert names
+        life = None
+        for name in names:
+            before = self._alive.get(name)
+            if before is not None:
+                assert before.process.dead, f"{name} lives"
+                await before.process.gone.wait()
+            process = self.process(name)
+            process.fatal_step = fatal_step
+            transport = ProcessTransport(process, self.network, name)
+            with process.inside():
+                part = (self._coordinator if name == "desk" else self._node)(name, transport)
+            life = self._alive[name] = Life(process, transport, part)
+            try:
+                await process.run(part.__aenter__())
+            except Killed:
+                continue
+            if isinstance(part, Coordinator) and not process.dead:
+                part.heart.watch(partial(self._event, process))
+        assert life is not None
+        return life
+
+    def _entropy(self, name: str) -> SeededEntropy:
+        return SeededEntropy(f"{self.seed}/{name}/{self.lives[name]}")
+
+    def _coordinator(self, name: str, transport: ProcessTransport) -> Coordinator:
+        return Coordinator(
+            home_of(self.folder, name), Config(mesh=MeshSection(mdns=False)), clock=self.clock,
+            entropy=self._entropy(name), transport=transport, listen="memory://desk:1", door="memory://desk:2",
+            medulla=SimulatedLink(self.medulla), sync="inline", control=False,
+        )  # fmt: skip
+
+    def _node(self, name: str, transport: ProcessTransport) -> Node:
+        home = home_of(self.folder, name)
+        return Node(
+            home, Config(mesh=MeshSection(mdns=False)), clock=self.clock, entropy=self._entropy(name),
+            transport=transport, scheme="memory://", entries=WORKS, sync="inline", control=False,
+            facts=StillFacts(home.root),
+        )  # fmt: skip
+
+    def life(self, name: str) -> Life | None:
+        """The life of a device, if it lives."""
+        found = self._alive.get(name)
+        return None if found is None or found.process.dead else found
+
+    @property
+    def revived(self) -> set[str]:
+        """Devices that had more than one life."""
+        return {name for name, lives in self.lives.items() if lives > 1}
+
+    @property
+    def desk(self) -> Coordinator | None:
+        """The coordinator, if it lives."""
+        life = self.life("desk")
+        return None if life is None else life.coordinator
+
+    def kill(self, name: str, *, silent: bool = False, after_steps: int = 0) -> None:
+        """`kill -9` now, or after so many more callbacks of its own; `silent`: as if the power went, so that nobody's
+        link is closed."""
+        life = self._alive.get(name)
+        if life is None or life.process.dead:
+            return
+        if silent:
+            self.silent.add(life.process)
+        if after_steps:
+            life.process.fatal_step = life.process.steps + after_steps
+        else:
+            life.process.die()
+
+    def later(self, after_s: float, act: Callable[[], None]) -> None:
+        """Do something to the world after so many seconds."""
+        with outside():
+            asyncio.get_running_loop().call_later(after_s, act)
+
+    def _aftermath(self, process: Process) -> None:
+        life = self._alive.get(process.name)
+        if life is None or life.process is not process:
+            return
+        del self._alive[process.name]
+        life.part.store.abandon()
+        life.transport.inner.abort(silent=process in self.silent)
+
+    # ------------------------------------------------------------------------------------------ jobs
+
+    def submit(self, operation: str, *, target: str = "", within_ms: int = 30_000, **args: Any) -> Submitted:
+        """Want a job done; its key is its text."""
+        key = f"job-{len(self.jobs)}"
+        target_id = b"" if not target else self._device(target)
+        wish = Wish(
+            operation,
+            {"text": key, **args},
+            target=target_id,
+            deadline_ms=self.clock.now_ms() + within_ms,
+            key=key,
+        )
+        made = Submitted(key, wish)
+        self.jobs.append(made)
+        self._try(made)
+        return made
+
+    def _device(self, name: str) -> bytes:
+        desk = self.desk
+        assert desk is not None
+        return desk.heart.devices.resolve(name)
+
+    def _try(self, job: Submitted) -> None:
+        life = self.life("desk")
+        if job.acknowledged or life is None or job.tried == self.lives["desk"]:
+            return
+        job.tried = self.lives["desk"]
+        with life.process.inside():
+            try:
+                job.job_id = life.coordinator.heart.submit_soon(job.wish, partial(self._acknowledged, job))
+            except KindmeshError as error:
+                job.refusals.append(error.code)
+                job.tried = 0
+
+    def _acknowledged(self, job: Submitted, error: KindmeshError | None) -> None:
+        if error is None:
+            job.acknowledged = True
+        else:
+            job.refusals.append(error.code)
+            job.tried = 0
+
+    async def _ask_again(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            for job in self.jobs:
+                self._try(job)
+
+    def _event(self, process: Process, event: dict[str, Any]) -> None:
+        if event["event"] == "job" and event["state"] in ENDED and not process.dead:
+            self._told.setdefault(event["job"], []).append(event["state"])
+
+    def ended(self, job: Submitted) -> bool:
+        """Whether a job has ended, as far as the living coordinator knows."""
+        desk = self.desk
+        return job.acknowledged and desk is not None and job.job_id not in desk.heart._dispatch.open
+
+    async def until(self, found: Callable[[], object], patience_s: float = 30.0) -> None:
+        """Wait, in virtual time, until `found()` is true."""
+        end = self.clock.monotonic() + patience_s
+        while not found():
+            assert self.clock.monotonic() < end, f"seed {self.seed}: waited {patience_s} s in vain"
+            await asyncio.sleep(LOOK_S)
+
+    async def ready(self, *names: str) -> None:
+        """Until the coordinator has heard what these devices offer."""
+
+        def here() -> bool:
+            desk = self.desk
+            return desk is not None and all(
+                any(
+                    node["name"] == name and node["state"] == "alive" and node["offers"]
+                    for node in desk.heart.devices.nodes()
+                )
+                for name in names
+            )
+
+        await self.until(here)
+
+    async def settle(self, patience_s: float = 120.0) -> None:
+        """Until every job has ended, and every living node knows that its results were taken; nobody dies any more."""
+        for life in self._alive.values():
+            life.process.fatal_step = 0
+        await self.until(lambda: all(self.ended(job) for job in self.jobs), patience_s)
+        nodes = [life.node for life in self._alive.values() if isinstance(life.part, Node)]
+        await self.until(
+            lambda: not any(node.reporter.waiting or node.executor.running for node in nodes), patience_s
+        )
+        await asyncio.sleep(1.5)
+        for job in self.jobs:
+            job.endings = self._told.get(format_time_id(job.job_id), [])
+
+    def on_intent(self, name: str, act: Callable[[bytes], None]) -> None:
+        """Call `act` with the job's id when that node's INTENT is on the disk, before anything is done."""
+        life = self.life(name)
+        assert life is not None
+
+        def told(event: dict[str, Any]) -> None:
+            if event["event"] == "intent":
+                act(event["job"])
+
+        life.node.executor.watchers.append(told)
+
+
+__all__ = ["ENDED", "NODES", "START_MS", "Life", "Submitted", "World", "clock_at", "home_of", "outside"]
