@@ -83,7 +83,7 @@ async def failed(*arguments: str, **more: Any) -> tuple[str, str]:
     """(standard output, standard error) of a node that cannot start."""
     process = (await start(*arguments, module=APP, **more)).process
     out, err = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert b"Traceback" not in out + err
     return out.decode(), err.decode()
 

@@ -45,9 +45,9 @@ async def coordinator_findings(heart: Heart, trust: Trust, medulla: MedullaClien
         found.append(_finding("revocations", "warn", "The list of removed devices is older than a day.", hint))
     for node in heart.devices.nodes():
         name = node["name"]
-        if abs(node["skew_ms"]) > CLOCK_SKEW_MS:
-            seconds = round(node["skew_ms"] / 1000)
-            found.append(_finding(name, "warn", f"Its clock is {seconds:+d} s off.", "Set its clock, or let it use NTP."))
+        if abs(node["skew_ms"]) > CLOCK_SKEW_MS // 2:
+            off = f"Its clock is {node['skew_ms'] / 1000:+.0f} s off."
+            found.append(_finding(name, "warn", off, "Set its clock, or let it use NTP."))
         if node["state"] == "alive":
             found.append(_finding(name, "ok", "Alive."))
         elif node["state"] == "unknown":

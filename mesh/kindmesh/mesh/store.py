@@ -324,7 +324,7 @@ def _admit(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
         raise damaged(path, f"it is not a store of the kind {schema.name!r}")
     if version > schema.version:
         raise StoreTooNew(
-            f"{path} has version {version}; this program knows up to {schema.version}.",
+            f"{path} is from a newer Kindmesh: it has version {version}, this program knows up to {schema.version}.",
             hint=f"Update Kindmesh, or restore {backup_path(path, schema.version).name} if it is there.",
         )
     if path.stat().st_size <= _CHECK_BELOW:

@@ -57,7 +57,8 @@ RESULTS_INFO: Final = b"kindmesh-node-results-v1"
 FORGET_EVERY: Final = 60
 """Beats between two rounds of forgetting old results."""
 DAY_MS: Final = 86_400_000
-EXIT_FAILED: Final = 1
+EXIT_CANNOT_RUN: Final = 2
+"""Tells the launcher that another try would end the same."""
 
 
 class Node:
@@ -294,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             described = {"code": wire.code, "message": wire.message, "hint": wire.hint, "field": wire.field}
             sys.stdout.write(json.dumps({"event": "failed", "error": described}) + "\n")
         sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
-        return EXIT_FAILED
+        return EXIT_CANNOT_RUN
     return 0
 
 

@@ -215,7 +215,9 @@ def _checked(section: str, key: str, value: Any, type_: Any, where: str) -> Any:
     low, high = _RANGES.get((section, key), (None, None))
     if low is not None and high is not None and not low <= converted <= high:
         raise ConfigError(
-            f"{where}: {key} is {converted}, it goes from {low} to {high}", field=f"{section}.{key}"
+            f"{where}: {key} is {converted}",
+            hint=f"It goes from {low} to {high}.",
+            field=f"{section}.{key}",
         )
     if (section, key) in _ADDRESSES:
         for address in converted:

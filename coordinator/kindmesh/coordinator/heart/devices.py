@@ -251,6 +251,7 @@ class Devices:
                 "connected": device.connected or own,
                 "age_ms": 0 if own else member.silent_ms if member is not None and heard else None,
                 "skew_ms": device.skew_ms,
+                "note": _skew_note(certificate.name, device.skew_ms),
                 "facts": None if device.facts is None else _facts(device.facts),
                 "jobs": device.total,
                 "offers": [offer.manifest.capability for offer in offers if offer.ready],
@@ -307,6 +308,11 @@ class Devices:
         for device in self._devices.values():
             for name, seat in device.seats.items():
                 self._seats.setdefault(name, []).append(seat)
+
+
+def _skew_note(name: str, skew_ms: int) -> str:
+    """A remark about a device whose clock is wrong, else nothing."""
+    return f"the clock of {name} is {skew_ms / 1000:+.0f} s off" if abs(skew_ms) > CLOCK_SKEW_MS // 2 else ""
 
 
 def _facts(facts: NodeFacts) -> dict[str, Any]:
