@@ -79,23 +79,34 @@ def _load(implementation: str) -> Capability:
     return made
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
     part: Part
     operation: Operation
     arguments: dict[str, Any]
     folder: Path
+    data_dir: Path
     job_id: bytes
     deadline: float
     progress: Progress
     cancelled: asyncio.Event | None
 
-    @property
-    def needs_folder(self) -> bool:
-        fields = (*self.operation.input, *self.operation.output)
-        return self.part.isolation == "process" or any(
-            "artifact" in (item.type, item.items) for item in fields
-        )
+
+class _Served:
+    """What never changes about an operation that is served. Joining paths takes longer than a small operation, so one
+    that neither takes nor makes files has no folder made: its path names nothing."""
+
+    __slots__ = ("data_dir", "needs_folder", "nowhere", "operation", "part", "root")
+
+    def __init__(self, part: Part, operation: Operation, root: Path, data_dir: Path) -> None:
+        self.part, self.operation, self.root, self.data_dir = part, operation, root, data_dir
+        self.nowhere = root / "none"
+        self.needs_folder = _needs_folder(part, operation)
+
+
+def _needs_folder(part: Part, operation: Operation) -> bool:
+    fields = (*operation.input, *operation.output)
+    return part.isolation == "process" or any("artifact" in (item.type, item.items) for item in fields)
 
 
 class CapabilityHost:
@@ -122,7 +133,7 @@ class CapabilityHost:
         self._operations = {op.name: op for known in self._available for op in known.manifest.operations}
         self._inline: dict[str, _Inline] = {}
         self._workers: dict[str, WorkerProcess] = {}
-        self._parts: dict[str, Part] = {}
+        self._served: dict[str, _Served] = {}
         self._numbers = itertools.count(1)
         self._tasks: asyncio.TaskGroup | None = None
         self._watchers: list[asyncio.Task[None]] = []
@@ -143,12 +154,14 @@ class CapabilityHost:
                 self._watchers.append(self._tasks.create_task(worker.watch_idle(), name=f"idle:{part.name}"))
         else:
             self._inline[part.name] = _Inline(part, Services(self._data_dir / entry.capability))
-        self._parts |= dict.fromkeys(part.operations, part)
+        root, data_dir = self._work_root / part.name, self._data_dir / entry.capability
+        for name in part.operations:
+            self._served[name] = _Served(part, self._operations[name], root, data_dir)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._parts = {}
+        self._served = {}
         for watcher in self._watchers:
             watcher.cancel()
         for worker in self._workers.values():
@@ -187,28 +200,27 @@ class CapabilityHost:
             InvalidInput: names the field.
             DeadlineExceeded, Cancelled, CapabilityCrashed, Stopped, and whatever the operation raises.
         """
-        part = self._parts.get(operation)
-        if part is None:
+        served = self._served.get(operation)
+        if served is None:
             find_part(operation, self._entries)
             raise Stopped(f"{operation} is stopping or not started on this device")
-        checked = check_fields(self._operations[operation].input, arguments)
         request = _Request(
-            part=part,
-            operation=self._operations[operation],
-            arguments=checked,
-            folder=self._work_root / part.name / str(next(self._numbers)),
+            part=served.part,
+            operation=served.operation,
+            arguments=check_fields(served.operation.input, arguments),
+            folder=served.root / str(next(self._numbers)) if served.needs_folder else served.nowhere,
+            data_dir=served.data_dir,
             job_id=job_id,
             deadline=deadline,
             progress=progress,
             cancelled=cancelled,
         )
+        running = self._run(request) if served.needs_folder else self._in_line(request)
         if cancelled is None:
-            return await self._run(request)
-        return await _unless(cancelled, self._run(request))
+            return await running
+        return await _unless(cancelled, running)
 
     async def _run(self, request: _Request) -> dict[str, Any]:
-        if not request.needs_folder:
-            return await self._in_line(request)
         try:
             request.folder.mkdir(parents=True, mode=0o700)
             if request.part.isolation == "process":
@@ -222,7 +234,7 @@ class CapabilityHost:
             job_id=request.job_id,
             deadline=request.deadline,
             workdir=request.folder,
-            data_dir=self._data_dir / request.operation.name.partition(".")[0],
+            data_dir=request.data_dir,
             artifacts=self._artifacts,
             report=request.progress,
             cancelled=request.cancelled.is_set if request.cancelled is not None else _never,

@@ -52,9 +52,14 @@ EFFECT_WORDS: Final[dict[Effect, str]] = {
 }
 
 
+# Plain integers: an operation on an IntFlag costs a microsecond, and this is asked for every job.
+_EFFECT_BITS: Final = tuple((int(effect), effect.name.lower()) for effect in Effect if effect.name)
+
+
 def effect_names(effects: int) -> list[str]:
     """`["read", "notify"]` for READ|NOTIFY, in the order of the bits."""
-    return [effect.name.lower() for effect in Effect if effects & effect and effect.name]
+    bits = int(effects)
+    return [name for bit, name in _EFFECT_BITS if bits & bit]
 
 
 def parse_effects(names: list[str]) -> Effect:

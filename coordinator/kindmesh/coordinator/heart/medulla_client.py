@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
@@ -46,9 +47,13 @@ class MedullaReviewer:
     def __init__(self, client: MedullaClient) -> None:
         self._client = client
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def ask(self, request: PermitRequest, done: OnVerdict) -> None:
         """See `Reviewer`."""
+        if self._client.connected:
+            self._client.permit_soon(request, partial(self._answered, done))
+            return
         task = asyncio.get_running_loop().create_task(self._ask(request, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -61,6 +66,10 @@ class MedullaReviewer:
         else:
             done(verdict)
 
+    def _answered(self, done: OnVerdict, verdict: Verdict | KindmeshError) -> None:
+        if not self._closed:
+            done(verdict)
+
     async def approve(self, approval: Signed, epoch: int = 0) -> Verdict:
         """See `Reviewer`."""
         return await self._client.approve(approval, epoch)
@@ -71,6 +80,7 @@ class MedullaReviewer:
 
     async def close(self) -> None:
         """Give up on what was not answered; no callback is called any more."""
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -11,14 +11,17 @@ import asyncio
 import os
 import socket
 from asyncio import Protocol as StreamProtocol
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import (
+    KindmeshError,
     Malformed,
     NotRunning,
     PeerUnreachable,
@@ -28,6 +31,8 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.signed import Signed
 
 T = TypeVar("T", bound=msgspec.Struct)
+OnReply: TypeAlias = Callable[[m.Reply | KindmeshError], None]
+"""Called once: with the frame that came, or with why none will."""
 
 SOCKET_VARIABLE: Final = "KINDMESH_SOCKET_OF_MEDULLA"
 """Environment variable with the socket's path, set by the launcher where it differs from the usual one."""
@@ -66,8 +71,13 @@ class MedullaClient(StreamProtocol):
         self._connecting: asyncio.Task[None] | None = None
         self._incoming = bytearray()
         self._outgoing: list[bytes] = []
-        self._waiting: dict[int, asyncio.Future[m.Reply]] = {}
+        self._waiting: dict[int, OnReply] = {}
         self._number = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether `permit_soon` may be used."""
+        return self._transport is not None
 
     async def connect(self) -> None:
         """Connect if not connected.
@@ -96,6 +106,10 @@ class MedullaClient(StreamProtocol):
     async def permit(self, request: m.PermitRequest) -> m.Verdict:
         """Judge one step."""
         return await self.call("permit", request, m.Verdict)
+
+    def permit_soon(self, request: m.PermitRequest, done: Callable[[m.Verdict | KindmeshError], None]) -> None:
+        """Judge one step while `connected`; `done` is called once, in the turn in which the answer comes."""
+        self._send("permit", request, partial(_hand_over, done))
 
     async def approve(self, approval: Signed, epoch: int = 0) -> m.Verdict:
         """Pass on the owner's signed answer."""
@@ -141,18 +155,20 @@ class MedullaClient(StreamProtocol):
             KindmeshError: Medulla's refusal.
         """
         await self.connect()
-        loop = asyncio.get_running_loop()
-        self._number += 1
-        number = self._number
-        if not self._outgoing:
-            loop.call_soon(self._flush)
-        self._outgoing.append(_frame(number, method, params))
-        future: asyncio.Future[m.Reply] = loop.create_future()
-        self._waiting[number] = future
+        future: asyncio.Future[m.Reply] = asyncio.get_running_loop().create_future()
+        number = self._send(method, params, partial(_resolve, future))
         try:
             return _payload(await future, answer)
         finally:
             self._waiting.pop(number, None)
+
+    def _send(self, method: str, params: msgspec.Struct, done: OnReply) -> int:
+        self._number += 1
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(_frame(self._number, method, params))
+        self._waiting[self._number] = done
+        return self._number
 
     def close(self) -> None:
         """Disconnect; unanswered requests fail."""
@@ -192,9 +208,9 @@ class MedullaClient(StreamProtocol):
         except msgspec.MsgspecError:
             self.close()
             return
-        future = self._waiting.get(reply.id)
-        if future is not None and not future.done():
-            future.set_result(reply)
+        done = self._waiting.pop(reply.id, None)
+        if done is not None:
+            done(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """For asyncio."""
@@ -204,11 +220,26 @@ class MedullaClient(StreamProtocol):
         self._transport = None
         self._outgoing.clear()
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            if not future.done():
-                future.set_exception(
-                    PeerUnreachable("Medulla ended before it answered", hint="It is being restarted.")
-                )
+        for done in waiting.values():
+            done(PeerUnreachable("Medulla ended before it answered", hint="It is being restarted."))
+
+
+def _resolve(future: asyncio.Future[m.Reply], reply: m.Reply | KindmeshError) -> None:
+    if future.done():
+        return
+    if isinstance(reply, KindmeshError):
+        future.set_exception(reply)
+    else:
+        future.set_result(reply)
+
+
+def _hand_over(done: Callable[[m.Verdict | KindmeshError], None], reply: m.Reply | KindmeshError) -> None:
+    answer: m.Verdict | KindmeshError
+    try:
+        answer = reply if isinstance(reply, KindmeshError) else _payload(reply, m.Verdict)
+    except KindmeshError as error:
+        answer = error
+    done(answer)
 
 
 def medulla_call(
