@@ -1,5 +1,6 @@
-"""Draws what a terminal showed as an SVG picture: `kindmesh demo | python .ci/picture.py TITLE > picture.svg`.
+"""Draws what a terminal showed as an SVG picture: `kindmesh demo | python .ci/picture.py TITLE [FOLD ...] > demo.svg`.
 
+Each FOLD is `PATTERN=WORDS`: lines in a row that match the regular expression become one line with these words.
 Only text, rectangles and circles; no font, script or address from elsewhere. Colours that the program set are left out;
 lines are tinted by their first sign instead, so that the picture reads well on light and dark pages.
 """
@@ -30,6 +31,20 @@ def tint(line: str) -> str:
     return next((colour for colour, words in TINTS if start.startswith(words)), "#d8dee9")
 
 
+def fold(lines: list[str], pattern: str, words: str) -> list[str]:
+    """The lines, with every run of lines that match shortened to `words`."""
+    shown: list[str] = []
+    inside = False
+    for line in lines:
+        matches = re.search(pattern, line) is not None
+        if not matches:
+            shown.append(line)
+        elif not inside:
+            shown.append(words)
+        inside = matches
+    return shown
+
+
 def picture(lines: list[str], title: str) -> str:
     """The SVG."""
     width = round(max(map(cells, [*lines, title])) * CHARACTER + 2 * MARGIN)
@@ -53,7 +68,11 @@ def picture(lines: list[str], title: str) -> str:
 def main() -> None:
     """Reads the text from standard input."""
     lines = [ESCAPES.sub("", line).rstrip() for line in sys.stdin.read().splitlines()]
-    sys.stdout.write(picture(lines, sys.argv[1]))
+    title, *folds = sys.argv[1:]
+    for one in folds:
+        pattern, _, words = one.partition("=")
+        lines = fold(lines, pattern, words)
+    sys.stdout.write(picture(lines, title))
 
 
 if __name__ == "__main__":
