@@ -77,9 +77,10 @@ def run_up(out: Output, listen: str) -> int:
         return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
-    from kindmesh.node.app import main
-
-    return main(["--home", os.fspath(home.root), *(["--json"] if out.as_json else [])])
+    # In place of this process: what the command line needed for its looks would stay in a node's memory for ever.
+    sys.stdout.flush()
+    words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if out.as_json else [])]
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 def run_join(out: Output, text: str, name: str) -> int:

@@ -107,7 +107,9 @@ class MedullaClient(StreamProtocol):
         """Judge one step."""
         return await self.call("permit", request, m.Verdict)
 
-    def permit_soon(self, request: m.PermitRequest, done: Callable[[m.Verdict | KindmeshError], None]) -> None:
+    def permit_soon(
+        self, request: m.PermitRequest, done: Callable[[m.Verdict | KindmeshError], None]
+    ) -> None:
         """Judge one step while `connected`; `done` is called once, in the turn in which the answer comes."""
         self._send("permit", request, partial(_hand_over, done))
 
