@@ -17,7 +17,7 @@ from kindmesh.mesh.memory import MemoryNetwork
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.transport import Transport
-from kindmesh.mesh.uplink import Uplink
+from kindmesh.mesh.uplink import HINTS_MAX, Uplink
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.envelope import ENVELOPE_DOMAIN
@@ -223,3 +223,33 @@ async def test_a_message_dressed_up_as_a_greeting_is_refused_and_the_session_sta
     phone.post(phone.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 2))
     await asyncio.wait_for(heard.wait(), 5)
     assert rig.desk.refused["MALFORMED"] == before + 1
+
+
+async def test_hints_from_anybody_neither_pile_up_nor_crowd_out_what_is_known() -> None:
+    async with rigged("memory") as rig:
+        identity, clock = rig.identities["phone"], MeshClock(CLOCK)
+        post = Post(identity, rig.household.trust("phone"), clock, ENTROPY)
+        uplink = Uplink(post, clock, ENTROPY, rig.transport, scheme="memory://", addresses=["desk", "old"])
+        for number in range(100):
+            uplink.hint(f"fake-{number}")
+        assert len(uplink._hints) == HINTS_MAX
+        tried = []
+        for number in range(8):
+            uplink.hint(f"late-{number}")
+            tried.append(uplink._next_address())
+        assert [address for address in tried if address in ("desk", "old")] == ["desk", "old", "desk", "old"]
+        await uplink.close()
+
+
+async def test_an_address_that_is_none_does_not_end_the_search() -> None:
+    async with rigged("zmq") as rig:
+        identity, clock = rig.identities["phone"], MeshClock(CLOCK)
+        post = Post(identity, rig.household.trust("phone"), clock, ENTROPY)
+        good = rig.desk.address.removeprefix("tcp://")
+        uplink = Uplink(post, clock, ENTROPY, rig.transport, addresses=["not an address", good])
+        rig.uplinks.append(uplink)
+        live = asyncio.Event()
+        uplink.on_peer(lambda _, up: live.set() if up else None)
+        await uplink.start()
+        await asyncio.wait_for(live.wait(), 10)
+        assert post.trust.addresses[0] == good

@@ -15,7 +15,7 @@ from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.messages import Trust as SignedTrust
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
-from kindmesh.protocol.errors import KindmeshError, TransportError
+from kindmesh.protocol.errors import KindmeshError, StoreError, TransportError
 from kindmesh.protocol.messages import Heartbeat, SessionType, TrustUpdate
 from kindmesh.protocol.signed import Signed
 
@@ -60,10 +60,23 @@ class TrustService:
         self.apply(TrustUpdate(roster=roster))
 
     def apply(self, update: TrustUpdate) -> None:
-        """Merge, end the sessions of those revoked, and tell everybody else."""
+        """Merge, end the sessions of those revoked, and tell everybody else.
+
+        Raises:
+            DiskFull, StoreError: done all the same, but not on this disk.
+        """
         before = {member.subject for member in self._trust.membership.members()}
-        if not self._trust.merge(update):
-            return
+        unsaved: StoreError | None = None
+        try:
+            if not self._trust.merge(update):
+                return
+        except StoreError as error:
+            unsaved = error
+        self._spread(update, before)
+        if unsaved is not None:
+            raise unsaved
+
+    def _spread(self, update: TrustUpdate, before: set[bytes]) -> None:
         after = {member.subject for member in self._trust.membership.members()}
         for gone in before - after:
             self._hub.drop(gone)
@@ -76,7 +89,9 @@ class TrustService:
         trust, membership = self._trust, self._trust.membership
         update = TrustUpdate(
             roster=trust.signed_roster if beat.roster_version < membership.roster_version else None,
-            revocations=trust.signed_revocations if beat.revocation_version < membership.revocation_version else None,
+            revocations=trust.signed_revocations
+            if beat.revocation_version < membership.revocation_version
+            else None,
             policy=trust.signed_policy if beat.policy_version < trust.policy.version else None,
         )
         if update.roster or update.revocations or update.policy:

@@ -60,7 +60,7 @@ class Exchange:
         self._clock = clock
         self._produced = produced
         self._waiting: dict[tuple[bytes, bytes, int], asyncio.Future[ArtifactData]] = {}
-        self._fetching: dict[bytes, asyncio.Lock] = {}
+        self._fetching: dict[bytes, tuple[asyncio.Lock, int]] = {}
         endpoint.on(MessageType.ARTIFACT_GET, self._on_get)
         endpoint.on(MessageType.ARTIFACT_DATA, self._on_data)
 
@@ -76,14 +76,18 @@ class Exchange:
             ArtifactTooLarge, QuotaExceeded, DiskFull: it does not fit here.
         """
         # Two jobs that want the same artifact share one transfer.
-        lock = self._fetching.setdefault(info.artifact, asyncio.Lock())
+        lock, sharing = self._fetching.get(info.artifact, (asyncio.Lock(), 0))
+        self._fetching[info.artifact] = (lock, sharing + 1)
         try:
             async with lock:
                 if not self._store.has(info.artifact):
                     await self._fetch(info, permit, args, progress)
         finally:
-            if not lock.locked():
-                self._fetching.pop(info.artifact, None)
+            sharing = self._fetching[info.artifact][1] - 1
+            if sharing:
+                self._fetching[info.artifact] = (lock, sharing)
+            else:
+                del self._fetching[info.artifact]
 
     async def _fetch(
         self, info: ArtifactInfo, permit: Signed, args: bytes, progress: Progress | None

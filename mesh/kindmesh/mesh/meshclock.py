@@ -10,8 +10,13 @@ and within one boot it never goes back by more than a correction.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kindmesh.mesh.clock import Clock, FlooredClock
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
+
+LATEST_MS: Final = 1 << 47
+"""The year 6429: a time that no id could hold is no time."""
 
 
 class MeshClock:
@@ -31,7 +36,9 @@ class MeshClock:
         return self._offset_ms != 0
 
     def learn(self, coordinator_ms: int) -> None:
-        """Take note of the coordinator's time, as it said it just now."""
+        """Take note of the coordinator's time, as it said it just now; nonsense is ignored."""
+        if coordinator_ms >= LATEST_MS:
+            return
         self.skew_ms = self._base.now_ms() - coordinator_ms
         self._offset_ms = -self.skew_ms if abs(self.skew_ms) > CLOCK_SKEW_MS // 2 else 0
 

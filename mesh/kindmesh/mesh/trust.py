@@ -15,7 +15,14 @@ import msgspec
 from kindmesh.mesh.files import read_private, write_private
 from kindmesh.protocol.certificate import Certificate, Membership, MeshBundle, open_bundle
 from kindmesh.protocol.codec import decode, encode
-from kindmesh.protocol.errors import CertificateRefused, Malformed, NotInitialised, StoreDamaged
+from kindmesh.protocol.errors import (
+    AuthenticationError,
+    CertificateRefused,
+    Malformed,
+    NotInitialised,
+    StoreDamaged,
+    StoreTooNew,
+)
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.messages import TrustUpdate
 from kindmesh.protocol.policy import Policy, open_policy
@@ -50,6 +57,7 @@ class Trust:
         """
         self._path = path
         self._content = content
+        self._unsaved = False
         anchors = open_bundle(content.bundle, content.mesh)
         self.membership = Membership(anchors)
         self.membership.merge_revocations(content.revocations)
@@ -66,7 +74,7 @@ class Trust:
 
         Raises:
             NotInitialised: no mesh was joined.
-            StoreDamaged: the file does not hang together.
+            StoreDamaged: the file does not hang together. StoreTooNew: another version wrote it.
         """
         path = folder / TRUST_FILE
         if not path.exists():
@@ -74,10 +82,13 @@ class Trust:
         try:
             content = decode(TrustFile, read_private(path, limit=4 * ROSTER_MAX), limit=4 * ROSTER_MAX)
             if content.schema != 1:
-                raise StoreDamaged(f"{path} was written by another version of Kindmesh")
+                hint = "Install the version of Kindmesh that it was used with."
+                raise StoreTooNew(f"{path} was written by another version of Kindmesh", hint=hint)
             return cls(path, content)
-        except Malformed as error:
-            raise StoreDamaged(f"{path} is damaged", hint="Restore a backup, or pair the device again.") from error
+        except (Malformed, AuthenticationError) as error:
+            raise StoreDamaged(
+                f"{path} is damaged", hint="Restore a backup, or pair the device again."
+            ) from error
 
     @classmethod
     def create(cls, folder: Path, content: TrustFile) -> Trust:
@@ -140,9 +151,18 @@ class Trust:
 
         Raises:
             BadSignature, CertificateRefused, Malformed: that part and those after it were not taken over.
-            DiskFull, StoreError: taken over in memory, not on disk.
+            DiskFull, StoreError: taken over in memory, not on disk; it is tried again with the next call.
         """
         before = self._content
+        try:
+            self._merge(update)
+        finally:
+            # Also when a later part was bad: what was taken over, such as a revocation, has to survive a restart.
+            if self._content is not before or self._unsaved:
+                self._save()
+        return self._content is not before
+
+    def _merge(self, update: TrustUpdate) -> None:
         if update.revocations is not None and self.membership.merge_revocations(update.revocations):
             self._content = msgspec.structs.replace(self._content, revocations=update.revocations)
         if update.roster is not None and self.membership.merge_roster(update.roster):
@@ -154,9 +174,6 @@ class Trust:
                 self._content = msgspec.structs.replace(self._content, policy=update.policy)
         if update.certificate is not None:
             self._merge_certificate(update.certificate)
-        if self._content is not before:
-            self._save()
-        return self._content is not before
 
     def _merge_certificate(self, signed: Signed) -> None:
         certificate: Certificate = self.membership.add(signed)
@@ -171,13 +188,15 @@ class Trust:
             content = msgspec.structs.replace(content, addresses=addresses)
         if floor_ms is not None and floor_ms > content.floor_ms:
             content = msgspec.structs.replace(content, floor_ms=floor_ms)
-        if content is not self._content:
+        if content is not self._content or self._unsaved:
             self._content = content
             self._save()
 
     def _save(self) -> None:
+        self._unsaved = True
         if self._path is not None:
             write_private(self._path, encode(self._content))
+        self._unsaved = False
 
 
 __all__ = ["TRUST_FILE", "Trust", "TrustFile"]

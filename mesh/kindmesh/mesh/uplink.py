@@ -4,8 +4,9 @@
               ^  ^________/  |        |
               |______________|________|   link down, silence, "no session", no answer
 
-`dialling` tries the known addresses in turn (those remembered from pairing, hints from discovery, the newest first),
-each for `DIAL_MS`. `greeting` has sent HELLO and waits for WELCOME. `live` has session keys; silence for `SILENCE_MS`
+`dialling` tries the known addresses in turn (those of the settings and remembered ones), and between them the newest
+hints from discovery, each for `DIAL_MS`; anybody in the network can give hints, so few are kept and they never crowd
+out what is known. `greeting` has sent HELLO and waits for WELCOME. `live` has session keys; silence for `SILENCE_MS`
 (the coordinator answers heartbeats) begins again. What the coordinator sends of newer trust is merged before the
 session is announced. The address that worked is remembered.
 """
@@ -29,6 +30,7 @@ from kindmesh.protocol.errors import (
     KindmeshError,
     Malformed,
     PeerUnreachable,
+    StoreError,
     TransportError,
     UnsupportedVersion,
 )
@@ -41,6 +43,8 @@ log = logging.getLogger("kindmesh.mesh.uplink")
 DIAL_MS: Final = 2_000
 GREET_MS: Final = 2_000
 SILENCE_MS: Final = 3_500
+HINTS_MAX: Final = 8
+KNOWN_MAX: Final = 8
 
 
 class Uplink(Endpoint):
@@ -60,7 +64,8 @@ class Uplink(Endpoint):
         self._mesh_clock = clock
         self._transport = transport
         self._scheme = scheme
-        self._addresses: list[str] = list(dict.fromkeys([*addresses, *post.trust.addresses]))
+        self._known: list[str] = list(dict.fromkeys([*addresses, *post.trust.addresses]))
+        self._hints: list[str] = []
         self._turn = 0
         self._channel: Channel | None = None
         self._live: SessionKeys | None = None
@@ -96,11 +101,11 @@ class Uplink(Endpoint):
 
     def hint(self, address: str) -> None:
         """`host:port` where the coordinator may be (from discovery): tried next, its key decides."""
-        if address not in self._addresses:
-            self._addresses.insert(0, address)
-            self._turn = 0
-            if self._channel is None and not self._closed:
-                self._begin_dial()
+        if address in self._known or address in self._hints:
+            return
+        self._hints = [address, *self._hints[: HINTS_MAX - 1]]
+        if self._channel is None and not self._closed:
+            self._begin_dial()
 
     def on_trust(self, handler: Callable[[], None]) -> None:
         """Tell `handler` when newer trust was merged."""
@@ -122,7 +127,11 @@ class Uplink(Endpoint):
     # Dialling and greeting.
 
     def _begin_dial(self) -> None:
-        if self._closed or not self._addresses or (self._redial is not None and not self._redial.done()):
+        if self._closed or not (self._known or self._hints):
+            return
+        if self._redial is not None and not self._redial.done():
+            # A name takes long to look up; see how far it is in a while.
+            self._arm(DIAL_MS)
             return
         self._redial = asyncio.get_running_loop().create_task(self._dial(), name="uplink-dial")
 
@@ -132,15 +141,27 @@ class Uplink(Endpoint):
         if self._channel is not None:
             await self._channel.close()
             self._channel = None
-        self.address = self._addresses[self._turn % len(self._addresses)]
-        self._turn += 1
-        trust = self._post.trust
-        channel = self._transport.dial(
-            self._scheme + self.address, trust.coordinator.curve_pub, self._post.identity.curve
-        )
-        self._channel = channel
         self._arm(DIAL_MS)
-        await channel.start(self._receive, self._link_changed)
+        self.address = self._next_address()
+        trust = self._post.trust
+        try:
+            channel = self._transport.dial(
+                self._scheme + self.address, trust.coordinator.curve_pub, self._post.identity.curve
+            )
+            self._channel = channel
+            await channel.start(self._receive, self._link_changed)
+        except KindmeshError as error:
+            # No address, or nobody has that name now: the timer goes on with the next one.
+            log.info("cannot dial", extra={"code": error.code})
+
+    def _next_address(self) -> str:
+        """Known addresses and hints by turns."""
+        turn, self._turn = self._turn, self._turn + 1
+        if not self._hints or not self._known:
+            both = self._known or self._hints
+            return both[turn % len(both)]
+        ours = self._hints if turn % 2 else self._known
+        return ours[turn // 2 % len(ours)]
 
     def _arm(self, after_ms: int) -> None:
         self._stop_timer()
@@ -233,8 +254,9 @@ class Uplink(Endpoint):
         )
         self._heard = self._clock.monotonic()
         self._arm(SILENCE_MS)
-        addresses = [self.address, *(known for known in self._addresses if known != self.address)]
-        self._post.trust.remember(addresses=tuple(addresses[:8]))
+        self._known = [self.address, *(known for known in self._known if known != self.address)][:KNOWN_MAX]
+        self._hints = [hint for hint in self._hints if hint != self.address]
+        self._remember(addresses=tuple(self._known))
         self._peer_changed(self.coordinator, True)
 
     def _lost(self) -> None:
@@ -249,13 +271,25 @@ class Uplink(Endpoint):
 
     def _merge(self, update: TrustUpdate) -> None:
         trust = self._post.trust
-        if trust.merge(update):
+        try:
+            changed = trust.merge(update)
+        except StoreError as error:
+            # What is newer counts at once; it is written with the next change that the disk takes.
+            log.error("newer trust is not on the disk", extra={"code": error.code})
+            changed = True
+        if changed:
             membership = trust.membership
             floor_ms = max(membership.revocations_issued_ms, trust.policy.issued_ms, trust.floor_ms)
-            trust.remember(floor_ms=floor_ms)
+            self._remember(floor_ms=floor_ms)
             self._mesh_clock.raise_floor(floor_ms)
             for handler in self._trust_handlers:
                 handler()
+
+    def _remember(self, *, addresses: tuple[str, ...] | None = None, floor_ms: int | None = None) -> None:
+        try:
+            self._post.trust.remember(addresses=addresses, floor_ms=floor_ms)
+        except StoreError as error:
+            log.error("what was learned is not on the disk", extra={"code": error.code})
 
 
 __all__ = ["Uplink"]
