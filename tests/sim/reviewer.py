@@ -1,28 +1,26 @@
-"""Medulla in the simulation: the real service over its own store and keys, and a link to it that can break.
+"""Medulla in the simulation: the real service over its own store and keys, behind a socket that can break.
 
 `MedullaHouse` is the process: it takes request frames after a moment, all that came in as one batch, and answers a
-moment later; when it is killed, what was asked is answered by nobody. `SimulatedLink` is what the coordinator holds in
-place of its socket: everything above `call` is the shipped client.
+moment later; when it is killed, its connections end and what was asked is answered by nobody. `SimulatedLink` is the
+shipped client; only what it connects to is no real socket.
 """
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Final
 
-import msgspec
-from tests.sim.process import outside
+from tests.sim.process import OWNER, Process, outside
 
-from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.service import Service
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.virtual import SeededEntropy
-from kindmesh.protocol.errors import NotRunning, PeerUnreachable, WireError, error_from_wire
+from kindmesh.protocol.errors import NotRunning
 
-T = TypeVar("T", bound=msgspec.Struct)
-LINK_S = 0.001
+LINK_S: Final = 0.001
+"""How long a frame takes, each way."""
 
 
 class MedullaHouse:
@@ -32,7 +30,8 @@ class MedullaHouse:
         self._folder, self._seed, self._clock = folder, seed, clock
         self._service: Service | None = None
         self._lives = 0
-        self._frames: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        self._frames: list[tuple[Wire, bytes]] = []
+        self._wires: list[Wire] = []
 
     @property
     def alive(self) -> bool:
@@ -48,54 +47,87 @@ class MedullaHouse:
         if self._service is not None:
             self._service.close()
             self._service = None
-        frames, self._frames = self._frames, []
-        for _, answer in frames:
-            self._lost(answer)
+        self._frames.clear()
+        wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.lost()
 
-    def ask(self, frame: bytes, answer: asyncio.Future[bytes]) -> None:
+    def connect(self, client: MedullaClient) -> Wire:
+        """A connection for the process that asks for it.
+
+        Raises:
+            NotRunning: nobody listens.
+        """
+        process = OWNER.get()
+        assert process is not None
         if self._service is None:
             raise NotRunning("Medulla is not running, so nothing can be permitted")
-        self._frames.append((frame, answer))
-        if len(self._frames) == 1:
+        wire = Wire(self, client, process)
+        self._wires.append(wire)
+        return wire
+
+    def take(self, wire: Wire, data: bytes) -> None:
+        """Whole frames, as the client writes them."""
+        waiting = bool(self._frames)
+        while data:
+            size = 4 + int.from_bytes(data[:4], "big")
+            self._frames.append((wire, data[4:size]))
+            data = data[size:]
+        if not waiting:
             with outside():
-                asyncio.get_running_loop().call_later(LINK_S, self._decide)
+                asyncio.get_running_loop().call_later(LINK_S, self._decide, self._lives)
 
-    def _decide(self) -> None:
-        frames, self._frames = self._frames, []
-        if self._service is None or not frames:
+    def _decide(self, life: int) -> None:
+        if self._service is None or life != self._lives or not self._frames:
             return
-        life = self._lives
-        replies = self._service.process([frame for frame, _ in frames])
-        for (_, answer), reply in zip(frames, replies, strict=True):
-            asyncio.get_running_loop().call_later(LINK_S, self._reply, life, answer, reply)
+        frames, self._frames = self._frames, []
+        replies = self._service.process([frame for _, frame in frames])
+        for wire in dict.fromkeys(wire for wire, _ in frames):
+            mine = b"".join(reply for (owner, _), reply in zip(frames, replies, strict=True) if owner is wire)
+            asyncio.get_running_loop().call_later(LINK_S, wire.answer, mine)
 
-    def _reply(self, life: int, answer: asyncio.Future[bytes], reply: bytes) -> None:
-        if self._service is None or life != self._lives:
-            self._lost(answer)
-        elif not answer.done():
-            answer.set_result(reply[4:])
 
-    def _lost(self, answer: asyncio.Future[bytes]) -> None:
-        if not answer.done():
-            answer.set_exception(PeerUnreachable("Medulla ended before it answered"))
+class Wire(asyncio.Transport):
+    """One connection of one process to the house."""
+
+    def __init__(self, house: MedullaHouse, client: MedullaClient, process: Process) -> None:
+        super().__init__()
+        self._house, self._client, self._process = house, client, process
+        self._open = True
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        if self._open:
+            self._house.take(self, bytes(data))
+
+    def close(self) -> None:
+        self._open = False
+
+    def is_closing(self) -> bool:
+        return not self._open
+
+    def answer(self, data: bytes) -> None:
+        """What Medulla wrote arrives."""
+        if self._open and not self._process.dead:
+            with self._process.inside():
+                self._process.step(self._client.data_received, data)
+
+    def lost(self) -> None:
+        """The other side is gone."""
+        if self._open and not self._process.dead:
+            self._open = False
+            with self._process.inside():
+                self._process.step(self._client.connection_lost, None)
 
 
 class SimulatedLink(MedullaClient):
-    """The shipped client, with the house in place of the socket."""
+    """The shipped client, with the house in place of a socket."""
 
     def __init__(self, house: MedullaHouse) -> None:
         super().__init__(Path("nowhere"))
         self._house = house
-        self._calls = 0
 
-    async def call(self, method: str, params: msgspec.Struct, answer: type[T]) -> T:
-        self._calls += 1
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._house.ask(msgspec.msgpack.encode((self._calls, method, params)), reply)
-        received: Any = msgspec.msgpack.decode(await reply, type=m.Reply)
-        if received.status != "ok":
-            raise error_from_wire(msgspec.msgpack.decode(received.payload, type=WireError))
-        return msgspec.msgpack.decode(received.payload, type=answer)
+    async def _connect(self) -> None:
+        self.connection_made(self._house.connect(self))
 
 
 __all__ = ["MedullaHouse", "SimulatedLink"]
