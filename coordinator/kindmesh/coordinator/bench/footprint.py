@@ -33,7 +33,11 @@ def import_ms() -> dict[str, float]:
         full.append(_timed("import kindmesh.node.app"))
     # The first of each fills the disk cache.
     extra = [1000 * (one - statistics.median(bare[1:])) for one in full[1:]]
-    return {"median": round(statistics.median(extra), 1), "min": round(min(extra), 1), "max": round(max(extra), 1)}
+    return {
+        "median": round(statistics.median(extra), 1),
+        "min": round(min(extra), 1),
+        "max": round(max(extra), 1),
+    }
 
 
 def _timed(code: str) -> float:

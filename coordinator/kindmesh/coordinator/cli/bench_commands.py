@@ -25,7 +25,7 @@ def run_bench_roundtrip(out: Output, payload: int, inflight: int, nodes: int, re
             f"{row['ratio_p50']:.2f}",
             f"{row['ratio_per_s']:.2f}",
         ]
-        for row in found["rows"]
+        for row in [*found["rows"], *found["also"]]
     ]
     out.result(
         found,
