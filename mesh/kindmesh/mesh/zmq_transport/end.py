@@ -89,9 +89,10 @@ class End:
 
     def _free(self, shared: SharedContext) -> None:
         if self._monitor is not None:
+            # In this order: libzmq waits for ever, holding a lock, when it has an event for a reader that is closed.
+            self._socket.disable_monitor()
             self._monitor.close()
             self._monitor = None
-            self._socket.disable_monitor()
         self._socket.close(0)
         shared.release()
 
