@@ -68,7 +68,7 @@ class ControlClient:
         request_id = self._last_id
         try:
             frame = pack(Request(request_id, method, params))
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidInput(f"These parameters cannot be sent: {error}.", field="params") from error
         self._send(frame)
         answered = False

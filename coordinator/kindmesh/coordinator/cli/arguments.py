@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.limits import ARGUMENTS_MAX
 
 _ARTIFACT = re.compile(r"[0-9a-f]{64}")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -49,6 +50,8 @@ def _value(name: str, text: str, field: dict[str, Any], upload: Upload) -> Any:
     if kind == "artifact":
         if _ARTIFACT.fullmatch(text):
             return {"artifact": text}
+        if not text:
+            raise InvalidInput(f"{name} is empty", field=name, hint=f"Write {name}=FILE.")
         return upload(Path(text))
     text = _from_file(name, text)
     if kind == "text":
@@ -65,6 +68,8 @@ def _value(name: str, text: str, field: dict[str, Any], upload: Upload) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise InvalidInput(f"{name} is nested too deeply", field=name) from error
     except ValueError as error:
         raise InvalidInput(f"{name} should be JSON: {error}", field=name) from error
 
@@ -79,13 +84,20 @@ def _number(name: str, text: str, kind: str) -> int | float:
 
 def _from_file(name: str, text: str) -> str:
     if text == "-":
-        return sys.stdin.read()
-    if not text.startswith("@"):
+        given = sys.stdin.read(ARGUMENTS_MAX + 1)
+    elif not text.startswith("@"):
         return text
-    try:
-        return Path(text[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{text[1:]} cannot be read as text", field=name) from error
+    else:
+        try:
+            with Path(text[1:]).open(encoding="utf-8") as source:
+                given = source.read(ARGUMENTS_MAX + 1)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{text[1:]} cannot be read as text", field=name) from error
+    if len(given) > ARGUMENTS_MAX:
+        raise InvalidInput(
+            f"{name} is longer than {ARGUMENTS_MAX} characters", field=name, hint="Send it in parts."
+        )
+    return given
 
 
 __all__ = ["parse_arguments"]

@@ -6,15 +6,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kindmesh.coordinator.cli.arguments import parse_arguments
-from kindmesh.coordinator.cli.local import connect, download, is_coordinator, upload
+from kindmesh.coordinator.cli.local import check_target, connect, download, is_coordinator, upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, exit_code
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import InvalidInput, NeedsApproval, Uncertain, WireError, error_from_wire
 
+TIMEOUT_MAX_S: Final = 7 * 86_400.0
 _STATES = {
     "queued": "waiting for its turn",
     "waiting_device": "waiting for a device",
@@ -48,6 +49,10 @@ def run_call(
     approve: bool,
 ) -> int:
     """Run one operation and show what came of it."""
+    if timeout_s is not None and not 0 < timeout_s <= TIMEOUT_MAX_S:
+        raise InvalidInput("the time is more than 0 seconds and at most 7 days", field="timeout")
+    if save is not None:
+        check_target(save)
     home = Home.locate()
     with connect(home) as client:
         fields = fields_of(client.call("capabilities"), operation)
@@ -61,7 +66,7 @@ def run_call(
         if explain:
             return _explain(out, client, request)
         if session:
-            value = client.call("call", {**request, "timeout_ms": int((timeout_s or 10) * 1000)})
+            value = client.call("call", {**request, "timeout_ms": max(1, int((timeout_s or 10) * 1000))})
             out.result({"ok": True, "value": value}, *value_lines(value))
             return EXIT_DONE
         if timeout_s is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ def upload(client: ControlClient, path: Path, progress: Callable[[float], None])
         InvalidInput: the file cannot be read. ArtifactTooLarge, QuotaExceeded, DiskFull.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path} is not a file", field="path")
         with path.open("rb") as source:
             size = path.stat().st_size
             begun = client.call("artifact.put_begin", {"media_type": media_type(path), "size_bytes": size})
@@ -53,8 +57,9 @@ def upload(client: ControlClient, path: Path, progress: Callable[[float], None])
                 progress(sent / max(size, 1))
             finished: dict[str, Any] = client.call("artifact.put_finish", {"upload": begun["upload"]})
             return finished
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="path") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        raise InvalidInput(f"{path} cannot be read: {why}", field="path") from error
 
 
 def download(client: ControlClient, artifact: dict[str, Any], job: str, path: Path) -> int:
@@ -83,8 +88,24 @@ def download(client: ControlClient, artifact: dict[str, Any], job: str, path: Pa
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}", field="save") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return offset
+
+
+def check_target(path: Path) -> None:
+    """Refuse a path to which nothing can be written, before anything is done for it.
+
+    Raises:
+        InvalidInput.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder", field="save", hint="Name the file, too.")
+    if not folder.is_dir():
+        raise InvalidInput(f"there is no folder {folder}", field="save", hint="Make it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{folder} cannot be written to", field="save")
 
 
 _MEDIA_TYPES = {
@@ -98,4 +119,4 @@ def media_type(path: Path) -> str:
     return _MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
 
 
-__all__ = ["connect", "connect_node", "download", "is_coordinator", "media_type", "upload"]
+__all__ = ["check_target", "connect", "connect_node", "download", "is_coordinator", "media_type", "upload"]

@@ -7,14 +7,15 @@ Every command takes `--json`. A `KindmeshError` becomes one sentence with a hint
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
+from kindmesh.protocol.errors import InvalidInput, KindmeshError
 
 app = typer.Typer(
     name="kindmesh",
@@ -255,9 +256,32 @@ def discovery(
     _run(as_json, lambda out: run_bench_discovery(out, runs))
 
 
+def run(arguments: Sequence[str]) -> int:
+    """A command line to its end; the exit code. A call that is wrong in itself is answered in JSON, too, if asked."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="kindmesh", standalone_mode=False)
+    except _UsageError as error:
+        if "--json" not in arguments:
+            error.show()
+            return EXIT_USAGE
+        hint = "kindmesh --help lists the commands, kindmesh COMMAND --help what each takes."
+        return Output(as_json=True).trouble(InvalidInput(error.format_message(), hint=hint))
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises when it cannot read the command line; it has no public name of its own."""
+
+
 def main() -> None:
     """Entry point of the `kindmesh` command."""
-    sys.exit(app())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Not every terminal can show every character: none of them is worth a traceback.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
 
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]

@@ -1,7 +1,8 @@
 """How the command line speaks: results to stdout, progress and problems to stderr, one exit code per kind of trouble.
 
-With `--json` stdout carries one JSON object per line and nothing else. Bytes are shown as hexadecimal. Colours and
-redrawn lines are used only where stderr is a terminal.
+With `--json` stdout carries one JSON object per line and nothing else, also when the call itself was wrong. Bytes are
+shown as hexadecimal. Colours and redrawn lines are used only where stderr is a terminal. What other devices said is
+shown `safe`: no text from afar moves the cursor, hides a line or turns the direction of writing.
 
     0  done                                4  refused (no permission, wrong key, the owner said no)
     1  it failed                           5  uncertain: it may or may not have happened
@@ -12,6 +13,7 @@ redrawn lines are used only where stderr is a terminal.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -62,11 +64,11 @@ class Output:
     def result(self, value: Any, *lines: str) -> None:
         """The outcome: `value` for programs, `lines` for people."""
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+            _write_json(plain(value))
         else:
             self.clear()
             for line in lines:
-                sys.stdout.write(line + "\n")
+                sys.stdout.write(safe(line) + "\n")
         sys.stdout.flush()
 
     def event(self, value: Any, *lines: str) -> None:
@@ -76,13 +78,13 @@ class Output:
     def note(self, text: str) -> None:
         """A remark for people; to stderr, also with `--json`."""
         self.clear()
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(safe(text) + "\n")
         sys.stderr.flush()
 
     def progress(self, text: str) -> None:
         """A line that the next one replaces; only on a terminal."""
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{safe(text).replace(chr(10), ' ')}")
             sys.stderr.flush()
             self._drawn = True
 
@@ -99,14 +101,29 @@ class Output:
         wire = e.error_to_wire(error)
         if self.as_json:
             body = {"code": wire.code, "message": wire.message, "hint": wire.hint, "field": wire.field}
-            sys.stdout.write(json.dumps({"ok": False, "error": body}, ensure_ascii=False) + "\n")
+            _write_json({"ok": False, "error": body})
             sys.stdout.flush()
         else:
-            sys.stderr.write(f"{sentence(wire.message)}\n")
+            sys.stderr.write(f"{safe(sentence(wire.message))}\n")
             if wire.hint:
-                sys.stderr.write(f"{wire.hint}\n")
+                sys.stderr.write(f"{safe(wire.hint)}\n")
             sys.stderr.flush()
         return exit_code(error)
+
+
+def _write_json(value: Any) -> None:
+    # Where the output is not UTF-8, JSON's own escapes say everything.
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, ensure_ascii=not utf8) + "\n")
+
+
+def safe(text: str) -> str:
+    """`text` with its lines and tabs, and without what could take over a terminal: controls, such as escape, and
+    marks that turn the direction of writing become their `\\u` escapes."""
+    return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_RISKY: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def sentence(text: str) -> str:
@@ -156,6 +173,7 @@ __all__ = [
     "age",
     "exit_code",
     "plain",
+    "safe",
     "sentence",
     "table",
 ]

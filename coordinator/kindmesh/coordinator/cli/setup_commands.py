@@ -18,6 +18,7 @@ from kindmesh.mesh.home import Home
 from kindmesh.mesh.trust import TRUST_FILE
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised
 from kindmesh.protocol.ids import format_id, key_id
+from kindmesh.protocol.limits import NAME_MAX
 from kindmesh.protocol.manifest import EFFECT_WORDS, parse_effects
 
 JOIN_PATIENCE_S = 900.0
@@ -36,13 +37,19 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     home = Home.locate()
     if (home.identity / TRUST_FILE).exists():
         raise AlreadyInitialised(f"{home.root} belongs to a mesh already")
+    check_name(name)
+    check_name(owner_name)
+    if kit is not None:
+        _check_kit(kit)
     passphrase = new_passphrase()
     out.progress("making keys ...")
     made = create_mesh(home, passphrase, name or default_name(), owner_name=owner_name)
     kit_path = made.recovery_kit
     if kit is not None:
-        kit.parent.mkdir(parents=True, exist_ok=True)
-        kit_path = Path(shutil.move(os.fspath(made.recovery_kit), kit))
+        try:
+            kit_path = Path(shutil.move(os.fspath(made.recovery_kit), kit))
+        except OSError as error:
+            out.note(f"The recovery kit could not be put in {kit}: {error.strerror}. It stays where it is.")
     out.result(
         {"ok": True, "mesh": format_id(made.mesh), "device": format_id(made.node), "home": os.fspath(home.root),
          "recovery_kit": os.fspath(kit_path)},
@@ -55,6 +62,29 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
         "Next: kindmesh up    (and in another terminal: kindmesh pair)",
     )  # fmt: skip
     return EXIT_DONE
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that could not be shown; empty is for the default.
+
+    Raises:
+        InvalidInput.
+    """
+    if name and not (name.strip() and name.isprintable() and len(name) <= NAME_MAX):
+        raise InvalidInput(f"a name has 1 to {NAME_MAX} printable characters", field="name")
+
+
+def _check_kit(kit: Path) -> None:
+    """The mesh is made once: what can go wrong with the kit's place goes wrong before."""
+    try:
+        if kit.exists():
+            hint = "It may be the kit of another mesh; move it, or choose another name."
+            raise InvalidInput(f"{kit} exists already", field="kit", hint=hint)
+        kit.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{kit.parent} cannot be made: {error.strerror}", field="kit") from error
+    if not os.access(kit.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{kit.parent} cannot be written to", field="kit")
 
 
 def run_up(out: Output, listen: str) -> int:
@@ -94,6 +124,7 @@ def run_join(out: Output, text: str, name: str) -> int:
     from kindmesh.protocol.enrol import EnrolGranted, OfferSummary, invitation_from_text
     from kindmesh.protocol.errors import KindmeshError
 
+    check_name(name)
     home = Home.locate()
     invitation = invitation_from_text(sys.stdin.readline() if text == "-" else text)
     if (home.identity / TRUST_FILE).exists():
@@ -286,4 +317,4 @@ def device_of(home: Home) -> str:
     return format_id(key_id(Trust.load(home.identity).certificate.ed_pub))
 
 
-__all__ = ["default_name", "device_of", "run_init", "run_join", "run_pair", "run_up"]
+__all__ = ["check_name", "default_name", "device_of", "run_init", "run_join", "run_pair", "run_up"]
