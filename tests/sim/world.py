@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -111,7 +110,7 @@ class World:
         self._alive: dict[str, Life] = {}
         self.processes: list[Process] = []
         self._told: dict[str, list[str]] = {}
-        self._stack = AsyncExitStack()
+        self._peace = False
 
     # ------------------------------------------------------------------------------------------ begin and end
 
@@ -132,7 +131,7 @@ class World:
             if kind is None:
                 await life.process.run(life.part.__aexit__(None, None, None))
             else:
-                self.kill(name)
+                life.process.die()
         await asyncio.sleep(0)
         self.medulla.kill()
 
@@ -222,7 +221,7 @@ class World:
         """`kill -9` now, or after so many more callbacks of its own; `silent`: as if the power went, so that nobody's
         link is closed."""
         life = self._alive.get(name)
-        if life is None or life.process.dead:
+        if life is None or life.process.dead or self._peace:
             return
         if silent:
             self.silent.add(life.process)
@@ -325,6 +324,7 @@ class World:
 
     async def settle(self, patience_s: float = 120.0) -> None:
         """Until every job has ended, and every living node knows that its results were taken; nobody dies any more."""
+        self._peace = True
         for life in self._alive.values():
             life.process.fatal_step = 0
         await self.until(lambda: all(self.ended(job) for job in self.jobs), patience_s)
