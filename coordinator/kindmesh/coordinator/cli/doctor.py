@@ -125,7 +125,9 @@ def _trust(home: Home) -> Iterator[Finding]:
         return
     left_days = (trust.certificate.expires_ms - SystemClock().now_ms()) // 86_400_000
     name = trust.certificate.name
-    yield finding("mesh", "ok", f"this is {name} in {format_id(trust.mesh)}, certificate good for {left_days} days")
+    yield finding(
+        "mesh", "ok", f"this is {name} in {format_id(trust.mesh)}, certificate good for {left_days} days"
+    )
 
 
 def _recovery_kit(home: Home) -> Iterator[Finding]:
