@@ -189,16 +189,21 @@ class Api:
                 found.append(ArtifactInfo(held, info.size, info.media_type, self._hub.device_id))
         return tuple(found)
 
-    async def _submit(self, params: Params, emit: Emit, who: str) -> Any:
+    # These two are asked most. What they return is waited for as it is: no task is made for it.
+
+    def _submit(self, params: Params, emit: Emit, who: str) -> Awaitable[Any]:
         wish = self._wish(params, who)
         if not params.flag("wait"):
-            job_id = await self._heart.submit(wish)
-            return self._heart.job(job_id)
-        return await self._heart.run(wish, None if params.flag("quiet") else emit)
+            return self._submitted(wish)
+        return self._heart.run(wish, None if params.flag("quiet") else emit)
 
-    async def _call(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _submitted(self, wish: Wish) -> Any:
+        job_id = await self._heart.submit(wish)
+        return self._heart.job(job_id)
+
+    def _call(self, params: Params, emit: Emit, who: str) -> Awaitable[Any]:
         target = params.text("target", "")
-        return await self._heart.call(
+        return self._heart.call(
             params.text("operation"),
             params.mapping("args"),
             target=self._heart.devices.resolve(target) if target else b"",

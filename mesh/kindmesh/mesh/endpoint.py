@@ -14,6 +14,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -49,6 +50,8 @@ MessageHandler = Callable[[Envelope, Any], None]
 SessionHandler = Callable[[bytes, int, Any], None]
 """(peer id, ref, body); the body is of the struct that `SESSION_BODIES` names for the type."""
 PeerHandler = Callable[[bytes, bool], None]
+OnAnswer = Callable[[bytes | KindmeshError], None]
+"""Told once: the value that a call gave (canonical MessagePack), or why there is none."""
 
 RELAY_HOPS_MAX = 4
 NO_SESSION = b"N"
@@ -68,7 +71,7 @@ class Endpoint(ABC):
         self._handlers: dict[int, MessageHandler] = {}
         self._session_handlers: dict[int, SessionHandler] = {}
         self._peer_handlers: list[PeerHandler] = []
-        self._calls: dict[int, tuple[bytes, asyncio.Future[bytes]]] = {}
+        self._calls: dict[int, tuple[bytes, OnAnswer, asyncio.TimerHandle]] = {}
         self._next_ref = 1
         self.on_session(SessionType.CALL_REPLY, self._on_call_reply)
         self.on_session(SessionType.RELAY, self._on_relay)
@@ -145,23 +148,25 @@ class Endpoint(ABC):
             DeadlineExceeded: no answer within `timeout_ms`.
             KindmeshError: what the other side answered.
         """
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.ask(dst, operation, args, timeout_ms, partial(_resolve, answer))
+        return await answer
+
+    def ask(self, dst: bytes, operation: str, args: bytes, timeout_ms: int, done: OnAnswer) -> None:
+        """As `call`, without waiting: `done` is called once, in the turn in which the answer comes.
+
+        Raises:
+            PeerUnreachable, BackPressure: not sent; `done` is not called.
+        """
         ref = self._next_ref
         self._next_ref += 1
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bytes] = loop.create_future()
-        self._calls[ref] = (dst, answer)
-        timer = loop.call_later(timeout_ms / 1000, self._call_timed_out, ref, operation)
-        try:
-            self.tell(dst, SessionType.CALL, Call(operation, args, timeout_ms), ref)
-            return await answer
-        finally:
-            timer.cancel()
-            self._calls.pop(ref, None)
+        self.tell(dst, SessionType.CALL, Call(operation, args, timeout_ms), ref)
+        timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._call_timed_out, ref, operation)
+        self._calls[ref] = (dst, done, timer)
 
     def _call_timed_out(self, ref: int, operation: str) -> None:
-        _, answer = self._calls.get(ref, (b"", None))
-        if answer is not None and not answer.done():
-            answer.set_exception(DeadlineExceeded(f"{operation} was not answered in time"))
+        _, done, _ = self._calls.pop(ref)
+        done(DeadlineExceeded(f"{operation} was not answered in time"))
 
     # What arrives.
 
@@ -188,14 +193,13 @@ class Endpoint(ABC):
         log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
 
     def _on_call_reply(self, peer: bytes, ref: int, body: CallReply) -> None:
-        asked, answer = self._calls.get(ref, (b"", None))
+        call = self._calls.get(ref)
         # References are easy to guess: only the member that was asked may answer.
-        if answer is None or answer.done() or asked != peer:
+        if call is None or call[0] != peer:
             return
-        if body.error is not None:
-            answer.set_exception(error_from_wire(body.error))
-        else:
-            answer.set_result(body.value)
+        _, done, timer = self._calls.pop(ref)
+        timer.cancel()
+        done(body.value if body.error is None else error_from_wire(body.error))
 
     def _on_relay(self, peer: bytes, ref: int, body: Relay) -> None:
         header = peek_header(body.frames)
@@ -213,6 +217,15 @@ class Endpoint(ABC):
     def _peer_changed(self, peer: bytes, up: bool) -> None:
         for handler in self._peer_handlers:
             handler(peer, up)
+
+
+def _resolve(answer: asyncio.Future[bytes], found: bytes | KindmeshError) -> None:
+    if answer.done():
+        return
+    if isinstance(found, KindmeshError):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 __all__ = ["NO_SESSION", "Endpoint"]

@@ -197,14 +197,14 @@ class Heart:
         await stored
         return job_id
 
-    async def run(self, wish: Wish, watcher: Watcher | None = None) -> Document:
-        """Take a job and wait for its end, however it ends; returns its document. Raises as `submit_soon`.
+    def run(self, wish: Wish, watcher: Watcher | None = None) -> asyncio.Future[Document]:
+        """Take a job and wait for its end, however it ends: awaitable document. Raises as `submit_soon`.
 
         If the caller is cancelled, the job goes on.
         """
         ended: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
         self.submit_soon(wish, partial(_refuse, ended), waiter=partial(_resolve, ended), watcher=watcher)
-        return await ended
+        return ended
 
     def _same(
         self, wish: Wish, args: bytes, row: JobRow, *, waiter: Watcher | None, watcher: Watcher | None
@@ -227,7 +227,8 @@ class Heart:
         if open_jobs >= limit:
             wait_s = max(1, round(self._dispatch.usual_ms / 1000))
             raise Busy(
-                f"{open_jobs} jobs wait already", hint=f"Try again in about {wait_s} s, or cancel some: kindmesh jobs."
+                f"{open_jobs} jobs wait already",
+                hint=f"Try again in about {wait_s} s, or cancel some: kindmesh jobs.",
             )
 
     # ----------------------------------------------------------------------------------------- look, wait, cancel
@@ -336,10 +337,10 @@ class Heart:
         """
         return self.read.explain(operation, args, target)
 
-    async def call(
+    def call(
         self, operation: str, args: dict[str, Any], *, target: bytes = b"", within_ms: int = 10_000
-    ) -> dict[str, Any]:
-        """A read-only session call, with no job and no permit, answered or not; returns its value.
+    ) -> asyncio.Future[Document]:
+        """A read-only session call, with no job and no permit, answered or not: awaitable value.
 
         Raises:
             UnknownOperation, InvalidInput: also when the operation is not for session calls.
@@ -348,13 +349,17 @@ class Heart:
         seats = self.devices.seats(operation)
         offered = seats[0].operation
         if not offered.session_call:
-            raise InvalidInput(f"{operation} cannot be called without a job", field="operation", hint="Submit it.")
+            raise InvalidInput(
+                f"{operation} cannot be called without a job", field="operation", hint="Submit it."
+            )
         data = encode_value(check_fields(offered.input, args))
         choice = self._dispatch.placer.choose(Need(operation, target))
         if not choice.device:
             raise NoDeviceAble(f"no device can do {operation} now: {choice.why}", hint=choice.hint)
-        value = decode_value(await self._endpoint.call(choice.device, operation, data, within_ms), limit=RESULT_MAX)
-        return value if isinstance(value, dict) else {"value": value}
+        answered: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
+        self._endpoint.ask(choice.device, operation, data, within_ms, partial(_answered, answered))
+        return answered
+
 
 def _acknowledge(stored: asyncio.Future[None], error: KindmeshError | None) -> None:
     if not stored.done():
@@ -372,6 +377,19 @@ def _refuse(ended: asyncio.Future[Document], error: KindmeshError | None) -> Non
 def _resolve(ended: asyncio.Future[Document], document: Document) -> None:
     if not ended.done():
         ended.set_result(document)
+
+
+def _answered(answered: asyncio.Future[Document], found: bytes | KindmeshError) -> None:
+    if answered.done():
+        return
+    try:
+        if isinstance(found, KindmeshError):
+            raise found
+        value = decode_value(found, limit=RESULT_MAX)
+    except KindmeshError as error:
+        answered.set_exception(error)
+    else:
+        answered.set_result(value if isinstance(value, dict) else {"value": value})
 
 
 def _remove(watchers: list[Watcher], watcher: Watcher) -> None:
