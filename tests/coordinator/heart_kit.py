@@ -115,7 +115,9 @@ class FakeNode:
     def advertise(self, operations: Sequence[Operation] = ALL, *, ready: bool = True, hint: str = "") -> None:
         self.version += 1
         offers = tuple(Offer(found, ready, hint) for found in manifests(operations))
-        advert = Advert(self.rig.household.mesh, self.device_id, 1, self.version, self.rig.clock.now_ms(), offers)
+        advert = Advert(
+            self.rig.household.mesh, self.device_id, 1, self.version, self.rig.clock.now_ms(), offers
+        )
         self.tell(MessageType.ADVERT, SignedAdvert(sign_advert(advert, self.identity.signing)))
 
     def heartbeat(self, **facts: Any) -> None:
@@ -137,7 +139,9 @@ class FakeNode:
             if isinstance(found, Job):
                 repeatable = found.operation != APPEND.name
                 outcome: Any = "interrupted" if repeatable else "uncertain"
-                self.table[job_id] = self.made(found, outcome, error=WireError(outcome.upper(), "it was killed"))
+                self.table[job_id] = self.made(
+                    found, outcome, error=WireError(outcome.upper(), "it was killed")
+                )
 
     def finish(self, outcome: Any = "succeeded", error: WireError | None = None, **more: Any) -> None:
         for job_id, found in list(self.table.items()):
@@ -207,7 +211,9 @@ class FakeNode:
     def refuse(self, job: Job, error: KindmeshError, retry_ms: int = 0) -> None:
         ext = {"retry_ms": encode_value(retry_ms)} if retry_ms else {}
         wire = error_to_wire(error)
-        self.tell(MessageType.JOB_RESULT, JobResult(job.job_id, job.epoch, "failed", b"", wire, b"", 0, 1, (), ext))
+        self.tell(
+            MessageType.JOB_RESULT, JobResult(job.job_id, job.epoch, "failed", b"", wire, b"", 0, 1, (), ext)
+        )
 
     def tell(self, type_: MessageType, body: msgspec.Struct) -> None:
         self.rig.endpoint.arrive(self.device_id, type_, body)
@@ -276,7 +282,9 @@ class FakeEndpoint(Endpoint):
         if isinstance(body, ResultTaken):
             node.taken.append((body.job_id, body.epoch))
         elif type_ is SessionType.CALL:
-            asyncio.get_running_loop().call_soon(self._on_call_reply, dst, ref, CallReply(encode_value({"text": "hi"})))
+            asyncio.get_running_loop().call_soon(
+                self._on_call_reply, dst, ref, CallReply(encode_value({"text": "hi"}))
+            )
 
     def arrive(self, src: bytes, type_: MessageType, body: msgspec.Struct) -> None:
         asyncio.get_running_loop().call_soon(self._arrived, src, type_, body)
@@ -284,7 +292,9 @@ class FakeEndpoint(Endpoint):
     def _arrived(self, src: bytes, type_: MessageType, body: Any) -> None:
         if src not in self.up:
             return
-        header = Header(1, int(type_), b"m" * 16, src, self.device_id, 1, b"t" * 8, 1, 0, 60_000, b"", b"", b"h" * 32)
+        header = Header(
+            1, int(type_), b"m" * 16, src, self.device_id, 1, b"t" * 8, 1, 0, 60_000, b"", b"", b"h" * 32
+        )
         self._handlers[int(type_)](Envelope(header, b"", b"h" * 32), body)
 
     def said(self, src: bytes, type_: SessionType, body: msgspec.Struct) -> None:
@@ -368,7 +378,9 @@ class FakeMedulla:
         await asyncio.sleep(0)
         if answer.answer == "deny":
             return Verdict("deny", ("the owner said no",), ("owner",))
-        return Verdict("allow", permit=self.permit(msgspec.structs.replace(request, epoch=max(epoch, request.epoch))))
+        return Verdict(
+            "allow", permit=self.permit(msgspec.structs.replace(request, epoch=max(epoch, request.epoch)))
+        )
 
     async def advertise(self, advert: Signed) -> Advertised:
         if self.gone:

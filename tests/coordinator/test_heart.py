@@ -533,7 +533,9 @@ async def test_a_silent_effect_is_uncertain_a_moment_after_its_deadline(rig: Rig
     phone = rig.nodes["phone"]
     phone.hold = True
     beating = asyncio.ensure_future(phone.beating())
-    waiting = asyncio.ensure_future(rig.heart.run(wish("notes.append", deadline_ms=rig.clock.now_ms() + 10_000)))
+    waiting = asyncio.ensure_future(
+        rig.heart.run(wish("notes.append", deadline_ms=rig.clock.now_ms() + 10_000))
+    )
     await rig.settle()
     phone.deaf = True
     document = await waiting
@@ -595,7 +597,10 @@ async def test_a_person_is_asked_shown_the_very_bytes_and_the_answer_lets_it_go(
     assert asked["reasons"] == ["the owner's policy asks before: write"]
     assert any(event.get("request") == asked["request"] for event in rig.events)
     await beat(rig, "phone", seconds=300)
-    assert (await rig.heart.approve(rig.medulla.yes(asked["request"])))["state"] in ("waiting_approval", "placed")
+    assert (await rig.heart.approve(rig.medulla.yes(asked["request"])))["state"] in (
+        "waiting_approval",
+        "placed",
+    )
     assert (await rig.heart.wait(job_id))["state"] == "succeeded"
     assert rig.heart.approvals() == []
     with pytest.raises(UnknownJob):
@@ -685,7 +690,11 @@ async def test_what_a_job_made_is_found_where_it_was_made(rig: Rig) -> None:
     sent: list[Job] = []
     rig.nodes["kitchen"].before = sent.append
     await rig.heart.submit(
-        Wish("vision.read_text", {"image": {"artifact": made.artifact.hex()}}, target=rig.nodes["kitchen"].device_id)
+        Wish(
+            "vision.read_text",
+            {"image": {"artifact": made.artifact.hex()}},
+            target=rig.nodes["kitchen"].device_id,
+        )
     )
     await rig.settle()
     assert sent[0].sources == (ArtifactInfo(made.artifact, 3, "audio/wav", phone.device_id),)

@@ -289,7 +289,10 @@ def test_a_busy_device_keeps_the_job_that_a_person_allowed_there() -> None:
     job.tell(Placed(A, "it is here"))
     job.tell(ApprovalNeeded(1, 3_600_000))
     job.tell(job.permitted())
-    assert job.result("failed", "BUSY", begun=False, retry_ms=9_000) == [AckResult(A, 1), ScheduleRetry(9_000)]
+    assert job.result("failed", "BUSY", begun=False, retry_ms=9_000) == [
+        AckResult(A, 1),
+        ScheduleRetry(9_000),
+    ]
     assert job.tell(RetryDue())[0] == SendJob(A, 1)
     job.tell(CancelAsked("owner"))
     job.result("failed", "BUSY", begun=False)

@@ -72,7 +72,9 @@ class World(RuleBasedStateMachine):
         self.machine = self.new_machine()
         self.tables = {device: Table() for device in DEVICES}
         self.here = dict.fromkeys(DEVICES, True)
-        self.to_devices: list[tuple[int, bytes, int, int, bool]] = []  # number, device, epoch, permit, is a cancel
+        self.to_devices: list[
+            tuple[int, bytes, int, int, bool]
+        ] = []  # number, device, epoch, permit, is a cancel
         self.sent = 0
         self.seen: set[int] = set()
         self.to_us: list[Event] = []
@@ -90,7 +92,11 @@ class World(RuleBasedStateMachine):
 
     def new_machine(self) -> JobMachine:
         return JobMachine(
-            b"j" * 16, effects=self.effects, idempotent=self.idempotent, deadline_ms=DEADLINE, budget_ms=self.budget
+            b"j" * 16,
+            effects=self.effects,
+            idempotent=self.idempotent,
+            deadline_ms=DEADLINE,
+            budget_ms=self.budget,
         )
 
     def open(self) -> bool:
@@ -166,7 +172,14 @@ class World(RuleBasedStateMachine):
     def save(self, *, permit: bool) -> None:
         """What the driver writes at once: that a person is asked, and what follows from the answer."""
         machine = self.machine
-        self.saved = (machine.state, machine.lease, machine.epoch, machine.device, permit, machine.deadline_ms)
+        self.saved = (
+            machine.state,
+            machine.lease,
+            machine.epoch,
+            machine.device,
+            permit,
+            machine.deadline_ms,
+        )
 
     @precondition(lambda self: self.open())
     @rule()
@@ -225,7 +238,11 @@ class World(RuleBasedStateMachine):
         self.tell(event)
 
     @precondition(lambda self: self.to_devices)
-    @rule(which=st.integers(0, 9), keep=st.booleans(), busy=st.sampled_from(["", "", "", "BUSY", "PERMIT_EXPIRED"]))
+    @rule(
+        which=st.integers(0, 9),
+        keep=st.booleans(),
+        busy=st.sampled_from(["", "", "", "BUSY", "PERMIT_EXPIRED"]),
+    )
     def deliver(self, which: int, keep: bool, busy: str) -> None:
         message = self.to_devices[which % len(self.to_devices)]
         if not keep:

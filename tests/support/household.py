@@ -35,7 +35,9 @@ class Household:
     def __init__(self, seed: int, now_ms: int) -> None:
         self.entropy = SeededEntropy(f"household-{seed}")
         self.now_ms = now_ms
-        self.root, self.owner, self.issuer, self.medulla = (SigningKey(self.entropy.token(32)) for _ in range(4))
+        self.root, self.owner, self.issuer, self.medulla = (
+            SigningKey(self.entropy.token(32)) for _ in range(4)
+        )
         self.mesh = key_id(self.root.public)
         self._serial = 0
         self._versions = 0
@@ -122,7 +124,14 @@ class Household:
         return Trust(None, self.trust_file(name, coordinator, addresses))
 
     def permit(
-        self, *, target: bytes, operation: str, args: bytes, effects: int, job_id: bytes = b"", **changes: object
+        self,
+        *,
+        target: bytes,
+        operation: str,
+        args: bytes,
+        effects: int,
+        job_id: bytes = b"",
+        **changes: object,
     ) -> Signed:
         """A `once` permit as Medulla would sign it; `changes` replace fields."""
         permit = Permit(

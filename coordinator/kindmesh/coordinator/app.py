@@ -87,7 +87,9 @@ class Coordinator:
         self.trust = Trust.load(identity_folder)
         self.identity = Identity.load(identity_folder, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
-        self.hub = Hub(Post(self.identity, self.trust, self.clock, entropy), self.clock, entropy, transport, listen)
+        self.hub = Hub(
+            Post(self.identity, self.trust, self.clock, entropy), self.clock, entropy, transport, listen
+        )
         key = folder_key(home.coordinator / "store.key", entropy=entropy)
         self.artifacts = ArtifactStore.open(
             home.coordinator / "artifacts", key, quota=config.node.artifacts_mib << 20, entropy=entropy
@@ -117,7 +119,9 @@ class Coordinator:
             addresses=lambda: self._reachable(self.hub.address),
         )
         # The coordinator makes no artifacts; what it holds was put here by its user.
-        self.exchange = Exchange(self.hub, self.artifacts, self.trust, self.clock, lambda job, artifact: False)
+        self.exchange = Exchange(
+            self.hub, self.artifacts, self.trust, self.clock, lambda job, artifact: False
+        )
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.api = Api(
             heart=self.heart,
@@ -188,7 +192,11 @@ class Coordinator:
         hosts = () if address.host in ("0.0.0.0", "*", "::") else (address.host,)  # noqa: S104 - compared, not bound
         await discovery.announce(
             Presence(
-                device=self.identity.device_id, mesh=self.trust.mesh, role="coordinator", port=address.port, hosts=hosts
+                device=self.identity.device_id,
+                mesh=self.trust.mesh,
+                role="coordinator",
+                port=address.port,
+                hosts=hosts,
             )
         )
 
@@ -286,7 +294,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m kindmesh.coordinator.app --home FOLDER [--listen HOST:PORT] [--ready-fd N]`; the exit code."""
     import argparse  # noqa: PLC0415 - the simulator has no command line
 
-    parser = argparse.ArgumentParser(prog="kindmesh-coordinator", description="The brain's home.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="kindmesh-coordinator", description="The brain's home.", allow_abbrev=False
+    )
     parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
     parser.add_argument("--listen", default="", help="host:port, instead of the settings")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")

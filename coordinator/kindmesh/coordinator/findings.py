@@ -28,21 +28,27 @@ def _finding(check: str, level: str, message: str, hint: str = "") -> dict[str, 
     return {"check": check, "level": level, "message": message, "hint": hint}
 
 
-async def coordinator_findings(heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub) -> list[dict[str, Any]]:
+async def coordinator_findings(
+    heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub
+) -> list[dict[str, Any]]:
     """A list of `{check, level, message, hint}`, level one of ok, warn, fail."""
     found = [_finding("coordinator", "ok", f"Listens at {hub.address}.")]
     try:
         status = await medulla.status()
     except KindmeshError as error:
         hint = error.hint or "kindmesh up restarts it by itself; its log says why it ended."
-        found.append(_finding("medulla", "fail", f"{error.message}; nothing new is permitted meanwhile.", hint))
+        found.append(
+            _finding("medulla", "fail", f"{error.message}; nothing new is permitted meanwhile.", hint)
+        )
     else:
         level, message, hint = _ISOLATION[status.isolation]
         found.append(_finding("medulla", level, message, hint))
     age_ms = time.time_ns() // 1_000_000 - trust.membership.revocations_issued_ms
     if age_ms > DAY_MS:
         hint = "Is Medulla running? Is this device's clock right?"
-        found.append(_finding("revocations", "warn", "The list of removed devices is older than a day.", hint))
+        found.append(
+            _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
+        )
     for node in heart.devices.nodes():
         name = node["name"]
         if abs(node["skew_ms"]) > CLOCK_SKEW_MS // 2:
@@ -53,7 +59,9 @@ async def coordinator_findings(heart: Heart, trust: Trust, medulla: MedullaClien
         elif node["state"] == "unknown":
             found.append(_finding(name, "warn", "Was not heard of yet.", f"Run kindmesh up on {name}."))
         else:
-            found.append(_finding(name, "warn", f"It is {node['state']}.", f"Is {name} on, and in the same network?"))
+            found.append(
+                _finding(name, "warn", f"It is {node['state']}.", f"Is {name} on, and in the same network?")
+            )
     for offer in heart.devices.capabilities():
         if offer["here"] and not offer["ready"]:
             check = f"{offer['capability']} on {offer['device_name']}"

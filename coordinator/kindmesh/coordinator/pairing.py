@@ -55,7 +55,9 @@ class Pairing:
             AlreadyInitialised: a window is open. InvalidInput: a role or time that is not offered.
         """
         if role not in ("node", "bridge"):
-            raise InvalidInput(f"{role!r} is no role a device can have", field="role", hint="One of: node, bridge.")
+            raise InvalidInput(
+                f"{role!r} is no role a device can have", field="role", hint="One of: node, bridge."
+            )
         if not 1_000 <= ttl_ms <= PAIR_WINDOW_MAX_MS:
             raise InvalidInput("a window is open for 1 second to 15 minutes", field="ttl_ms")
         events: asyncio.Queue[WindowEvent] = asyncio.Queue()
@@ -89,9 +91,18 @@ class Pairing:
 
     def _describe(self, event: Knocked | Failed | Paired) -> dict[str, Any]:
         if isinstance(event, Failed):
-            return {"event": "failed", "code": event.error.code, "message": event.error.message, "left": event.left}
+            return {
+                "event": "failed",
+                "code": event.error.code,
+                "message": event.error.message,
+                "left": event.left,
+            }
         hello = event.hello
-        described = {"name": hello.name, "device": format_id(key_id(hello.ed_pub)), "knock": event.hop_key.hex()}
+        described = {
+            "name": hello.name,
+            "device": format_id(key_id(hello.ed_pub)),
+            "knock": event.hop_key.hex(),
+        }
         if isinstance(event, Paired):
             return {"event": "paired", **described}
         self._knocks[event.hop_key.hex()] = hello

@@ -170,7 +170,9 @@ class Guest:
             log.info("paired; the coordinator did not confirm")
 
     async def _receive(self, inbox: asyncio.Queue[bytes | None], patience_s: float | None) -> EnrolMessage:
-        data = await (_within(inbox.get(), reached=True, patience_s=patience_s) if patience_s else inbox.get())
+        data = await (
+            _within(inbox.get(), reached=True, patience_s=patience_s) if patience_s else inbox.get()
+        )
         if data is None:
             raise _Broken(True)
         message = decode_message(data)

@@ -28,7 +28,9 @@ Watcher = Callable[[WindowEvent], None]
 class EnrolHost:
     """Opens one window at a time on `address` with the coordinator's CURVE key."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, transport: Transport, address: str, curve: CurveKey) -> None:
+    def __init__(
+        self, clock: Clock, entropy: Entropy, transport: Transport, address: str, curve: CurveKey
+    ) -> None:
         self._clock = clock
         self._entropy = entropy
         self._transport = transport

@@ -123,13 +123,14 @@ class PairingMachine:
         """Whether this connection may talk to the enrol socket."""
         return self.open and (not self.burned or hop_key in self.knocks)
 
-    def handle(
-        self, hop_key: bytes, message: EnrolMessage, now_ms: int, nonce: bytes
-    ) -> list[Instruction]:
+    def handle(self, hop_key: bytes, message: EnrolMessage, now_ms: int, nonce: bytes) -> list[Instruction]:
         """A message from a device; `nonce` (32 fresh bytes) is used if it is a hello."""
         out = self.tick(now_ms)
         if not self.open:
-            return [*out, Send(hop_key, EnrolRefused(error_to_wire(EnrolmentRefused("the window is closed"))))]
+            return [
+                *out,
+                Send(hop_key, EnrolRefused(error_to_wire(EnrolmentRefused("the window is closed")))),
+            ]
         try:
             return out + self._handle(hop_key, message, nonce)
         except KindmeshError as error:
@@ -183,7 +184,10 @@ class PairingMachine:
         if knock is not None and knock.state == "challenged":
             self._move(knock, "refuse")
         left = max(0, PAIR_FAILURES_MAX - self.failures)
-        out: list[Instruction] = [Send(hop_key, EnrolRefused(error_to_wire(error))), Failed(hop_key, error, left)]
+        out: list[Instruction] = [
+            Send(hop_key, EnrolRefused(error_to_wire(error))),
+            Failed(hop_key, error, left),
+        ]
         return out if left else out + self.close("failures")
 
     def grant(self, hop_key: bytes, papers: EnrolGranted) -> list[Instruction]:
@@ -212,7 +216,9 @@ class PairingMachine:
         """Let time pass."""
         return self.close("expired") if self.open and now_ms >= self.expires_ms else []
 
-    def close(self, reason: Literal["closed", "expired", "failures", "paired"] = "closed") -> list[Instruction]:
+    def close(
+        self, reason: Literal["closed", "expired", "failures", "paired"] = "closed"
+    ) -> list[Instruction]:
         """Close the window; those who wait are told."""
         if not self.open:
             return []
@@ -232,7 +238,9 @@ class PairingMachine:
         if after is None:
             if event == "proof":
                 raise EnrolmentRefused("the proof came twice")
-            raise InvalidTransition(f"a knock that is {knock.state} cannot {event}", story=(knock.state, event))
+            raise InvalidTransition(
+                f"a knock that is {knock.state} cannot {event}", story=(knock.state, event)
+            )
         knock.state = after
 
     def validate(self) -> None:

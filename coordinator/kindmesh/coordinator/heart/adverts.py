@@ -51,7 +51,9 @@ class Adverts:
             try:
                 self._devices.advertise(device, self._open(device, signed))
             except KindmeshError as error:
-                log.info("an old advert does not count", extra={"code": error.code, "device": device.hex()[:8]})
+                log.info(
+                    "an old advert does not count", extra={"code": error.code, "device": device.hex()[:8]}
+                )
 
     def take(self, device: bytes, signed: Signed) -> None:
         """A device says, signed, what it offers.
@@ -81,7 +83,9 @@ class Adverts:
                 await asyncio.sleep(AGAIN_S)
                 continue
             except KindmeshError as error:
-                log.warning("Medulla refused an advert", extra={"code": error.code, "device": device.hex()[:8]})
+                log.warning(
+                    "Medulla refused an advert", extra={"code": error.code, "device": device.hex()[:8]}
+                )
                 continue
             self._count(device, signed)
 

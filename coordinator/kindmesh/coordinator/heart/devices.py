@@ -61,7 +61,18 @@ class Seat:
 class Device:
     """One member that is a device. `session` counts its sessions since this process began."""
 
-    __slots__ = ("advert", "connected", "device_id", "facts", "name", "room", "seats", "session", "skew_ms", "total")
+    __slots__ = (
+        "advert",
+        "connected",
+        "device_id",
+        "facts",
+        "name",
+        "room",
+        "seats",
+        "session",
+        "skew_ms",
+        "total",
+    )
 
     def __init__(self, device_id: bytes, name: str) -> None:
         self.device_id = device_id
@@ -119,7 +130,9 @@ class Devices:
         device.session += 1
         return self._there.handle(Spoke(device_id), now_ms)
 
-    def heard(self, device_id: bytes, beat: int, facts: NodeFacts | None, skew_ms: int, now_ms: int) -> list[Announce]:
+    def heard(
+        self, device_id: bytes, beat: int, facts: NodeFacts | None, skew_ms: int, now_ms: int
+    ) -> list[Announce]:
         """A heartbeat came."""
         device = self._device(device_id)
         device.skew_ms = skew_ms
@@ -189,8 +202,9 @@ class Devices:
                 candidate.granted = False
             else:
                 operation = seat.operation
-                candidate.granted = not operation.effects & ~certificate.effects and certificate.allows_capability(
-                    operation.name.partition(".")[0]
+                candidate.granted = (
+                    not operation.effects & ~certificate.effects
+                    and certificate.allows_capability(operation.name.partition(".")[0])
                 )
                 candidate.certified = now_ms <= certificate.expires_ms + CLOCK_SKEW_MS
             found.append(candidate)
@@ -198,7 +212,9 @@ class Devices:
 
     def age(self, candidates: Iterable[Candidate]) -> None:
         """Note with each of those that are away how long it has been silent."""
-        silent = {member.peer: member.silent_ms for member in self._there.members() if member.boot is not None}
+        silent = {
+            member.peer: member.silent_ms for member in self._there.members() if member.boot is not None
+        }
         for candidate in candidates:
             candidate.silent_ms = silent.get(candidate.device)
 
@@ -220,7 +236,9 @@ class Devices:
         if len(named) == 1:
             return named[0]
         if named:
-            raise InvalidInput(f"several devices are called {text!r}", field="target", hint="Use the id instead.")
+            raise InvalidInput(
+                f"several devices are called {text!r}", field="target", hint="Use the id instead."
+            )
         try:
             device_id = parse_id(text)
         except InvalidInput:

@@ -101,7 +101,9 @@ class Disk:
             try:
                 self._journal.save(entry.facts, entry.progress())
             except KindmeshError as error:
-                log.error("a story was not written", extra={"code": error.code, "job": entry.facts.job_id.hex()})
+                log.error(
+                    "a story was not written", extra={"code": error.code, "job": entry.facts.job_id.hex()}
+                )
 
 
 __all__ = ["SAVE_S", "Disk"]

@@ -157,7 +157,9 @@ class Dispatch:
         try:
             instructions = machine.handle(event, now_ms)
         except InvalidTransition as error:
-            log.error("a bug in the job machine", extra={"job": entry.facts.job_id.hex(), "story": error.story})
+            log.error(
+                "a bug in the job machine", extra={"job": entry.facts.job_id.hex(), "story": error.story}
+            )
             return
         working = machine.lease in ("chosen", "sent") and machine.state not in _NO_PLACE
         occupied = machine.device if working else b""
@@ -222,7 +224,9 @@ class Dispatch:
 
     def _cancel(self, entry: Entry, wish: SendCancel, now_ms: int) -> None:
         try:
-            self._endpoint.post(wish.device, MessageType.JOB_CANCEL, JobCancel(entry.facts.job_id, wish.epoch))
+            self._endpoint.post(
+                wish.device, MessageType.JOB_CANCEL, JobCancel(entry.facts.job_id, wish.epoch)
+            )
         except KindmeshError as error:
             log.info("cancel not sent", extra={"code": error.code, "job": entry.facts.job_id.hex()})
 
@@ -262,7 +266,9 @@ class Dispatch:
             try:
                 self.judged(entry, epoch, verdict)
             except Malformed as error:
-                self.tell(entry, Refused(epoch, error.code, f"Medulla's answer cannot be read: {error.message}"))
+                self.tell(
+                    entry, Refused(epoch, error.code, f"Medulla's answer cannot be read: {error.message}")
+                )
 
     def judged(self, entry: Entry, epoch: int, verdict: Verdict) -> None:
         """Medulla's verdict about an attempt of an open job."""

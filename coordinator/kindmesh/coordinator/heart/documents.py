@@ -55,7 +55,9 @@ def with_ending(document: dict[str, Any], ending: Ending | None) -> dict[str, An
             try:
                 document["value"] = decode_value(ending.value, limit=RESULT_MAX)
             except Malformed as error:
-                document["error"] = wire_error(WireError(error.code, f"the device's result cannot be read: {error}"))
+                document["error"] = wire_error(
+                    WireError(error.code, f"the device's result cannot be read: {error}")
+                )
     return document
 
 

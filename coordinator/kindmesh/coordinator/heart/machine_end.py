@@ -94,7 +94,9 @@ def again(job: Job, now_ms: int) -> list[Instruction]:
     job.losses += 1
     if job.losses >= LOSSES_MAX:
         message = f"{job.losses} attempts ended without a result"
-        return job.finish(now_ms, Finish("failed", False, "INTERRUPTED", message, "Look at the devices named."))
+        return job.finish(
+            now_ms, Finish("failed", False, "INTERRUPTED", message, "Look at the devices named.")
+        )
     job.avoid, job.state, job.asking = job.device, "queued", False
     if job.movable:
         job.lease = "freed"
@@ -232,6 +234,7 @@ def _unknown(why: str) -> Finish:
         "uncertain", False, "UNCERTAIN", f"nobody can know whether it happened: {why}",
         "Look whether it happened, then decide.",
     )  # fmt: skip
+
 
 __all__ = [
     "on_back", "on_cancel", "on_deadline", "on_lost", "on_restarted", "on_result", "on_retry", "part_from_device",

@@ -191,7 +191,9 @@ def _nobody(refused: list[tuple[Candidate, str, bool, bool]], need: Need) -> Cho
     if need.target:
         refused = [entry for entry in refused if entry[0].device == need.target]
     if not refused:
-        return Choice(b"", "the device that was asked for is not known" if need.target else "no device offers it")
+        return Choice(
+            b"", "the device that was asked for is not known" if need.target else "no device offers it"
+        )
     refused.sort(key=lambda entry: entry[0].name)
     why = "; ".join(f"{candidate.name}: {why_not}" for candidate, why_not, _, _ in refused)
     hints = dict.fromkeys(entry[0].hint for entry in refused if not entry[0].ready and entry[0].hint)
@@ -229,7 +231,9 @@ def explain(verdicts: Iterable[Verdict]) -> list[str]:
     lines = []
     for verdict in verdicts:
         if verdict.why_not:
-            lines.append(f"{verdict.name}: no, {verdict.why_not}{'. ' + verdict.hint if verdict.hint else ''}")
+            lines.append(
+                f"{verdict.name}: no, {verdict.why_not}{'. ' + verdict.hint if verdict.hint else ''}"
+            )
         else:
             sums = " + ".join(f"{part.name} {part.weight:g} x {part.value:.2f}" for part in verdict.parts)
             lines.append(f"{verdict.name}: {verdict.score:.2f} = {sums}")

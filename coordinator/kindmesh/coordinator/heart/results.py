@@ -30,7 +30,9 @@ def clean(device: bytes, result: JobResult) -> JobResult:
         value, outcome = b"", "failed"
         error = WireError(Malformed.code, "the device did it, but its result cannot be read")
     if error is not None:
-        error = WireError(error.code[:_NAME], error.message[:TEXT_MAX], error.hint[:TEXT_MAX], error.field[:_NAME])
+        error = WireError(
+            error.code[:_NAME], error.message[:TEXT_MAX], error.hint[:TEXT_MAX], error.field[:_NAME]
+        )
     elif outcome != "succeeded":
         error = WireError("UNCERTAIN" if outcome == "uncertain" else "JOB", f"it ended as {outcome}")
     return msgspec.structs.replace(
@@ -59,7 +61,13 @@ def ending(wish: Finish, device: bytes, result: JobResult | None) -> Ending:
         error = None if wish.state == "succeeded" else WireError(wish.code, wish.message, wish.hint)
         return Ending(error=error, device=device)
     return Ending(
-        result.value, result.error, result.artifacts, device, result.permit_id, result.started_ms, result.ended_ms
+        result.value,
+        result.error,
+        result.artifacts,
+        device,
+        result.permit_id,
+        result.started_ms,
+        result.ended_ms,
     )
 
 

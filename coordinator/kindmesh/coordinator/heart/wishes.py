@@ -69,7 +69,8 @@ def check(wish: Wish, devices: Devices, journal: HeartJournal, now_ms: int) -> C
     limit = min(operation.limits.max_input_bytes, ARGUMENTS_MAX)
     if len(args) > limit:
         raise InvalidInput(
-            f"the values are {len(args)} bytes, {wish.operation} takes at most {limit}", hint="Send less, or a file."
+            f"the values are {len(args)} bytes, {wish.operation} takes at most {limit}",
+            hint="Send less, or a file.",
         )
     if wish.deadline_ms and not now_ms < wish.deadline_ms <= now_ms + DEADLINE_MAX_MS:
         raise InvalidInput("the deadline is not within the next 7 days", field="deadline_ms")

@@ -56,7 +56,9 @@ class Running:
             raise DeadlineExceeded(f"no answer in {timeout_s:g} s", hint=f"Its log: {self.log}") from error
         if not line:
             code = await self.process.wait()
-            raise InternalError(f"a process ended with code {code}", hint=f"Its log: {self.log}\n{self.tail()}")
+            raise InternalError(
+                f"a process ended with code {code}", hint=f"Its log: {self.log}\n{self.tail()}"
+            )
         try:
             found: dict[str, Any] = json.loads(line)
         except ValueError as error:
@@ -86,7 +88,9 @@ class Running:
 
     def tail(self, lines: int = 5) -> str:
         """The end of what it wrote to standard error."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        return (
+            "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        )
 
     async def stop(self) -> int:
         """Ask it to end (SIGTERM), insist after ten seconds; its exit code."""
@@ -154,10 +158,14 @@ class Device:
             raise DeadlineExceeded(f"kindmesh {words[0]} did not end", hint=running.tail()) from error
         found = [json.loads(line) for line in output.splitlines()]
         if not found and running.process.returncode:
-            raise InternalError(f"kindmesh {words[0]} ended with {running.process.returncode}", hint=running.tail())
+            raise InternalError(
+                f"kindmesh {words[0]} ended with {running.process.returncode}", hint=running.tail()
+            )
         if found and isinstance(found[-1], dict) and found[-1].get("error") and "job" not in found[-1]:
             said = found[-1]["error"]
-            raise error_from_wire(WireError(said["code"], said["message"], said.get("hint", ""), said.get("field", "")))
+            raise error_from_wire(
+                WireError(said["code"], said["message"], said.get("hint", ""), said.get("field", ""))
+            )
         return found
 
     async def up(self) -> None:
@@ -236,7 +244,9 @@ async def started(device: Device, *words: str) -> AsyncIterator[Running]:
 
 def base_environment(extra: Sequence[str] = ()) -> dict[str, str]:
     """The caller's environment without Kindmesh settings, so that nothing of the person's own mesh is touched."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("KINDMESH_") or key in extra}
+    return {
+        key: value for key, value in os.environ.items() if not key.startswith("KINDMESH_") or key in extra
+    }
 
 
 __all__ = ["Device", "Events", "Running", "base_environment", "command", "kill_group", "started"]

@@ -84,7 +84,9 @@ class Lab:
         await desk.up()
         return desk
 
-    async def add(self, name: str, settings: Mapping[str, str] | None = None, *, save: Path | None = None) -> Device:
+    async def add(
+        self, name: str, settings: Mapping[str, str] | None = None, *, save: Path | None = None
+    ) -> Device:
         """Pair and start one more node, until the coordinator has seen it alive."""
         await self.join(name, settings, save=save)
         device = self.devices[name]
@@ -92,7 +94,9 @@ class Lab:
         await self.alive(name)
         return device
 
-    async def join(self, name: str, settings: Mapping[str, str] | None = None, *, save: Path | None = None) -> Events:
+    async def join(
+        self, name: str, settings: Mapping[str, str] | None = None, *, save: Path | None = None
+    ) -> Events:
         """Pair one more node, without starting it."""
         return await self.device(name, settings).join(self.desk, save=save)
 
@@ -117,7 +121,11 @@ class Lab:
     def states(self, state: str) -> set[str]:
         """Names of the devices that are in this state now and offer something."""
         nodes: list[dict[str, Any]] = self.ask("nodes")
-        return {node["name"] for node in nodes if node["state"] == state and node["role"] == "node" and node["offers"]}
+        return {
+            node["name"]
+            for node in nodes
+            if node["state"] == state and node["role"] == "node" and node["offers"]
+        }
 
     def ask(self, method: str, params: Any = None, *, device: str = "desk", part: str = "coordinator") -> Any:
         """One request to a control socket."""
