@@ -154,6 +154,20 @@ async def test_a_member_speaks_only_for_files_on_its_own_device(desk: Counter) -
 
 
 @counter
+async def test_what_no_job_could_carry_is_refused_before_it_is_one(desk: Counter) -> None:
+    held = desk.rig.nodes["kitchen"].holds(b"a photo")
+    args = {"image": {"artifact": held.artifact.hex()}}
+    source = {
+        "artifact": held.artifact.hex(),
+        "size_bytes": 7,
+        "media_type": "x" * 501,
+        "holder": format_id(held.holder),
+    }
+    with pytest.raises(InvalidInput):
+        await desk.ask(desk.kitchen, "submit", operation="vision.read_text", args=args, sources=[source])
+
+
+@counter
 async def test_a_file_made_for_one_is_not_an_argument_of_another(desk: Counter) -> None:
     made = desk.rig.nodes["kitchen"].holds(b"a recording")
     for who in (OWNER, desk.kitchen):

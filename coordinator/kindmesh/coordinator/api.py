@@ -43,6 +43,7 @@ Emit = Callable[[Any], None]
 Method = Callable[["Params", Emit, str], Awaitable[Any]]
 """Takes the parameters, where events go, and who asks (the principal)."""
 
+MEDIA_TYPE_MAX: Final = 200
 OWNER: Final = "owner"
 """The principal of this machine's own control socket."""
 LOCAL_ONLY: Final = frozenset(
@@ -174,6 +175,8 @@ class Api:
             )
             for one in params.items("sources")
         ]
+        if any(len(source.media_type) > MEDIA_TYPE_MAX for source in found):
+            raise InvalidInput(f"a media type has at most {MEDIA_TYPE_MAX} characters", field="sources")
         named = _named(params.mapping("args"))
         if who != OWNER:
             if any(device_principal(source.holder) != who for source in found):

@@ -49,6 +49,10 @@ async def coordinator_findings(
         found.append(
             _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
         )
+    for device in sorted(hub.cloned):
+        name = heart.devices.name(device)
+        hint = f"Remove it (kindmesh revoke {name}) and pair the right device again."
+        found.append(_finding(name, "fail", "Two devices use its identity: its keys were copied.", hint))
     for node in heart.devices.nodes():
         name = node["name"]
         if abs(node["skew_ms"]) > CLOCK_SKEW_MS // 2:

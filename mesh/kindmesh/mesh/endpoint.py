@@ -53,6 +53,7 @@ PeerHandler = Callable[[bytes, bool], None]
 OnAnswer = Callable[[bytes | KindmeshError], None]
 """Told once: the value that a call gave (canonical MessagePack), or why there is none."""
 
+_SESSION_BODIES = {int(type_): body for type_, body in SESSION_BODIES.items()}
 RELAY_HOPS_MAX = 4
 NO_SESSION = b"N"
 """First byte of the notice "I have no such session": begin again. CURVE authenticates who says so."""
@@ -101,6 +102,11 @@ class Endpoint(ABC):
     @abstractmethod
     def _next_hop(self, dst: bytes) -> bytes:
         """The directly connected member through which `dst` is reached; raises `PeerUnreachable`."""
+
+    @property
+    def cloned(self) -> frozenset[bytes]:
+        """Members under whose id more than one device was heard."""
+        return frozenset(self._post.cloned)
 
     def connected(self, peer: bytes) -> bool:
         """Whether there is a live session with this member."""
@@ -186,7 +192,7 @@ class Endpoint(ABC):
         handler = self._session_handlers.get(outer.type)
         if handler is None:
             raise Malformed(f"session bodies of type {outer.type} are not taken here")
-        handler(peer, outer.ref, decode(SESSION_BODIES[SessionType(outer.type)], outer.payload))
+        handler(peer, outer.ref, decode(_SESSION_BODIES[outer.type], outer.payload))
 
     def _refuse(self, error: KindmeshError, peer: bytes) -> None:
         self.refused[error.code] += 1

@@ -340,7 +340,7 @@ class Executor:
         found = self._machine.find(work.job.job_id)
         if found is not None and not work.abandoned:
             order = found[0]
-            body = JobProgress(order.job_id, order.epoch, fraction or 0.0, text[:200])
+            body = JobProgress(order.job_id, order.epoch, min(1.0, max(0.0, fraction or 0.0)), text[:200])
             self._tell(order.sender, SessionType.JOB_PROGRESS, body)
 
     def _stop_work(self, step: StopWork) -> None:
