@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
@@ -107,9 +107,13 @@ def run_up(out: Output, listen: str) -> int:
         return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
-    # In place of this process: what the command line needed for its looks would stay in a node's memory for ever.
+    _become_node(home, as_json=out.as_json)
+
+
+def _become_node(home: Home, *, as_json: bool) -> NoReturn:
+    """In place of this process: what the command line needed for its looks would stay in a node's memory for ever."""
     sys.stdout.flush()
-    words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if out.as_json else [])]
+    words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
     os.execv(sys.executable, [sys.executable, *words])
 
 
