@@ -145,6 +145,7 @@ class Capability:
 
     manifest: ClassVar[Manifest]
     operation_handlers: ClassVar[dict[str, Handler]] = {}
+    operations: ClassVar[dict[str, Operation]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -152,6 +153,8 @@ class Capability:
         cls.operation_handlers = {
             getattr(method, _MARK): method for _, method in methods if hasattr(method, _MARK)
         }
+        if hasattr(cls, "manifest"):
+            cls.operations = {described.name: described for described in cls.manifest.operations}
 
     async def start(self, services: Services) -> None:
         """Get ready; called once, before the first call. Loading a model belongs here."""
@@ -184,8 +187,8 @@ async def invoke(part: Capability, name: str, context: Context, arguments: dict[
         InternalError: the handler's result is not what the manifest promises.
         KindmeshError: whatever the handler raises.
     """
-    described_as = part.manifest.operation(name)
-    method = handlers(type(part)).get(name)
+    described_as = part.operations.get(name)
+    method = part.operation_handlers.get(name)
     if described_as is None or method is None:
         raise UnknownOperation(f"{name[:64]!r} is not served here", field="operation")
     checked = check_fields(described_as.input, arguments)
