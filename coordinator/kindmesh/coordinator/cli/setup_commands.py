@@ -107,7 +107,7 @@ def run_up(out: Output, listen: str) -> int:
         return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
-    _become_node(home, as_json=out.as_json)
+    return _become_node(home, as_json=out.as_json)
 
 
 def _become_node(home: Home, *, as_json: bool) -> NoReturn:
