@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.trust import TRUST_FILE
-from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised
+from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, UnknownMember
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import NAME_MAX
 from kindmesh.protocol.manifest import EFFECT_WORDS, parse_effects
@@ -114,7 +115,7 @@ def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     """In place of this process: what the command line needed for its looks would stay in a node's memory for ever."""
     sys.stdout.flush()
     words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
-    os.execv(sys.executable, [sys.executable, *words])
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is the point
 
 
 def run_join(out: Output, text: str, name: str) -> int:
@@ -222,10 +223,12 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
             if kind == "window":
                 _show_window(out, event, save, qr)
             elif kind == "knock":
+                if event not in answers.call("pair.waiting"):
+                    continue  # the device has begun again since; its new knock comes
                 shown = {key: value for key, value in event.items() if key != "code"}
                 out.event(shown, *_describe_knock(event))
                 grant = None
-                capabilities = _ask_owner(out, event)
+                capabilities = _ask_owner(out, event, lambda: answers.call("pair.waiting"))
                 if capabilities is not None:
                     grant = owner.sign_grant(
                         name=event["name"],
@@ -235,7 +238,11 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
                         capabilities=capabilities,
                         effects=_effects_of(event, capabilities),
                     )
-                answers.call("pair.answer", {"knock": event["knock"], "grant": _grant_bytes(grant)})
+                try:
+                    answers.call("pair.answer", {"knock": event["knock"], "grant": _grant_bytes(grant)})
+                except UnknownMember:
+                    out.note(f"{event['name']} is not at the door any more.")
+                    continue
                 if grant is None:
                     out.note("Turned away.")
             elif kind == "failed":
@@ -282,15 +289,24 @@ def _describe_knock(event: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _ask_owner(out: Output, event: dict[str, Any]) -> tuple[str, ...] | None:
-    """The capabilities to grant, or None. The owner types the code that the *device* shows; it is not shown here."""
+def _ask_owner(
+    out: Output, event: dict[str, Any], waiting: Callable[[], list[dict[str, Any]]]
+) -> tuple[str, ...] | None:
+    """The capabilities to grant, or None. The owner types the code that the *device* shows; it is not shown here.
+
+    If the device began again while the owner was being asked, its new code is the right one, as long as it is the same
+    device and offers the same.
+    """
     out.clear()
     sys.stderr.write("Type the check code that the device shows (or no, or code and capabilities to trim): ")
     sys.stderr.flush()
     words = sys.stdin.readline().replace(",", " ").split()
     if not words or words[0].lower() in ("n", "no"):
         return None
-    if words[0] != event["code"]:
+    same = [
+        {**knock, "code": ""} == {**event, "code": ""} and knock["code"] == words[0] for knock in waiting()
+    ]
+    if not any(same):
         out.note("That is not this device's code. Somebody else may be at the door.")
         return None
     offered = tuple(offer["capability"] for offer in event["offers"])
