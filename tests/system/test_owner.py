@@ -117,7 +117,9 @@ async def test_without_asking_it_waits_and_review_answers_it(lab: Lab) -> None:
 
 async def test_another_device_may_ask_but_not_answer(lab: Lab) -> None:
     kitchen = lab.devices["kitchen"]
-    said = await say(kitchen, "call", "notes.append", "text=from the kitchen", "--on", "kitchen", typed="yes\n")
+    said = await say(
+        kitchen, "call", "notes.append", "text=from the kitchen", "--on", "kitchen", typed="yes\n"
+    )
     assert said.code == 4, said
     assert said.error["code"] == "NEEDS_APPROVAL"
     job = (await say(lab.desk, "review")).objects[0]["job"]

@@ -32,7 +32,7 @@ from kindmesh.coordinator.isolation import (
     take_over,
 )
 from kindmesh.mesh import confine
-from kindmesh.mesh.files import write_all
+from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
 
@@ -284,17 +284,23 @@ def launch(home: Home, *, as_json: bool = False, options: Mapping[str, Sequence[
 
 
 def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise disk_error(error, path, doing="open") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        write_all(descriptor, f"{os.getpid()}\n".encode())
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise HomeInUse(
             f"Kindmesh runs here already (process {holder})", hint="Stop it first (Ctrl-C there)."
         ) from error
-    os.ftruncate(descriptor, 0)
-    write_all(descriptor, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        os.close(descriptor)
+        raise disk_error(error, path) from error
     return descriptor
 
 
