@@ -14,15 +14,25 @@ from tests.sim.household import make_household
 from tests.sim.process import run_house
 from tests.sim.world import NODES, World
 
+from kindmesh.coordinator.owner import Owner
+from kindmesh.mesh.virtual import SeededEntropy
+
 Scenario = Callable[[World], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Household:
+    """A household that was paired, only to be copied, and its owner."""
+
+    folder: Path
+    owner: Owner
+
+
 @pytest.fixture(scope="session")
-def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A household that was paired; only to be copied."""
+def household(tmp_path_factory: pytest.TempPathFactory) -> Household:
+    """Made once."""
     folder = tmp_path_factory.mktemp("household")
-    run_house(make_household(folder, NODES))
-    return folder
+    return Household(folder, run_house(make_household(folder, NODES)))
 
 
 @dataclass
@@ -37,26 +47,27 @@ class Run:
 class Simulator:
     """`run` lets a scenario happen in a household with everything started, and checks what must hold."""
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    def __init__(self, template: Household, folder: Path) -> None:
         self._template, self._folder = template, folder
         self._numbers = itertools.count()
 
     def run(self, seed: int, scenario: Scenario, *names: str) -> Run:
         """A failure names the seed."""
         folder = self._folder / f"run-{next(self._numbers)}"
-        shutil.copytree(self._template, folder)
+        shutil.copytree(self._template.folder, folder)
         world = World(folder, seed, names=names or NODES)
         try:
-            return run_house(_life(world, scenario))
+            return run_house(_life(world, scenario, self._template.owner))
         except BaseException as error:
             error.add_note(f"the seed of this world is {seed}")
             raise
 
 
-async def _life(world: World, scenario: Scenario) -> Run:
+async def _life(world: World, scenario: Scenario, owner: Owner) -> Run:
     world.network.default = world.link()
     try:
         async with world:
+            world.owner = Owner(owner.mesh, owner._key, clock=world.clock, entropy=SeededEntropy(world.seed))
             await world.start("desk", *world.names)
             await world.ready(*world.names)
             await scenario(world)
@@ -68,6 +79,6 @@ async def _life(world: World, scenario: Scenario) -> Run:
 
 
 @pytest.fixture
-def simulator(household: Path, tmp_path: Path) -> Simulator:
+def simulator(household: Household, tmp_path: Path) -> Simulator:
     """Runs simulated households."""
     return Simulator(household, tmp_path)

@@ -28,7 +28,7 @@ from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.protocol.codec import decode, encode_value
 from kindmesh.protocol.crypto import sha256
 
-ONCE: Final = ("work.add", "notes.append")
+ONCE: Final = ("work.add", "work.switch", "notes.append")
 """Operations whose effect may not happen twice."""
 
 
@@ -131,6 +131,9 @@ def _check_job(found: Evidence, job: Submitted) -> None:
         assert record.begun, told
         signed = sum(found.names[entry.target] == device for entry in permits)
         assert times <= signed, f"done {times} times on {device} with {signed} permits: {told}"
+    if row.facts.operation == "work.switch":
+        asked = [entry for entry in found.log if entry.kind == "approval" and entry.job_id == job.job_id]
+        assert len(permits) <= len([entry for entry in asked if entry.answer == "allow"]), told
     if row.facts.operation in ONCE:
         assert len(did) <= 1, f"done twice, on {did}: {told}"
         assert row.now.state != "succeeded" or did == [found.device(job)], told

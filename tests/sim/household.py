@@ -26,8 +26,8 @@ PASSPHRASE: Final = "three quiet swans"
 WRITES: Final = int(Effect.READ | Effect.WRITE)
 
 
-async def make_household(folder: Path, names: tuple[str, ...]) -> None:
-    """A mesh in `folder`: `desk` with the coordinator and Medulla, and a paired node for each name."""
+async def make_household(folder: Path, names: tuple[str, ...]) -> Owner:
+    """A mesh in `folder`: `desk` with the coordinator and Medulla, a paired node for each name; and its owner."""
     clock, entropy = clock_at(EPOCH_MS), SeededEntropy("household")
     desk = home_of(folder, "desk")
     create_mesh(desk, PASSPHRASE, "desk", clock=clock, entropy=entropy)
@@ -38,6 +38,7 @@ async def make_household(folder: Path, names: tuple[str, ...]) -> None:
         for name in names:
             await _pair(world, life, owner, name)
     world.bury()
+    return owner
 
 
 async def _prepare(coordinator: Coordinator, owner: Owner) -> None:

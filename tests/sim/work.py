@@ -1,7 +1,8 @@
 """What the simulated devices can do: operations that take time and leave a line for every beginning.
 
-`work.read` and `work.tidy` may be done again, `work.add` may not; `work.read` only reads. Each waits `before_ms`, does
-it, and waits `after_ms`. Lines in `work/done` on the device: the job's id, and the operation.
+`work.read` and `work.tidy` may be done again, the others may not; `work.read` only reads, `work.switch` needs the
+owner's yes. Each waits `before_ms`, does it, and waits `after_ms`. A line in `work/done` on the device has the job's id
+and the operation.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ MANIFEST = Manifest(
         _operation("work.read", Effect.READ, idempotent=True),
         _operation("work.tidy", Effect.WRITE, idempotent=True),
         _operation("work.add", Effect.WRITE, idempotent=False),
+        _operation("work.switch", Effect.ACTUATE, idempotent=False),
     ),
 )
 
@@ -60,6 +62,10 @@ class Work(Capability):
     @operation("work.add")
     async def add(self, context: Context, text: str, before_ms: int = 0, after_ms: int = 0) -> Said:
         return await self._do("add", context, text, before_ms, after_ms)
+
+    @operation("work.switch")
+    async def switch(self, context: Context, text: str, before_ms: int = 0, after_ms: int = 0) -> Said:
+        return await self._do("switch", context, text, before_ms, after_ms)
 
     async def _do(self, what: str, context: Context, text: str, before_ms: int, after_ms: int) -> Said:
         await asyncio.sleep(before_ms / 1000)

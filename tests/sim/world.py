@@ -28,6 +28,7 @@ from tests.sim.work import WORKS
 
 from kindmesh.coordinator.app import Coordinator
 from kindmesh.coordinator.heart.wishes import Wish
+from kindmesh.coordinator.owner import Owner
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.memory import LinkSettings, MemoryNetwork
 from kindmesh.mesh.virtual import EPOCH_MS, SeededEntropy, SimulatedClock
@@ -50,9 +51,9 @@ def home_of(folder: Path, name: str) -> Home:
     return Home(folder / name)
 
 
-def clock_at(start_ms: int) -> SimulatedClock:
+def clock_at(start_ms: int, skew_ms: int = 0) -> SimulatedClock:
     """A clock of the running loop."""
-    return SimulatedClock(asyncio.get_running_loop(), start_ms=start_ms)
+    return SimulatedClock(asyncio.get_running_loop(), start_ms=start_ms, skew_ms=skew_ms)
 
 
 class StillFacts(Facts):
@@ -97,6 +98,9 @@ class Submitted:
 class World:
     """See the module. `names` are the nodes that `start_all` starts; `problems` are exceptions nobody caught."""
 
+    owner: Owner
+    """Set by whoever runs the world, if there is one who answers."""
+
     def __init__(
         self, folder: Path, seed: int, *, names: tuple[str, ...] = NODES, start_ms: int = START_MS
     ) -> None:
@@ -106,6 +110,8 @@ class World:
         self.problems: list[str] = []
         self.jobs: list[Submitted] = []
         self.lives: dict[str, int] = {}
+        self.skew_ms: dict[str, int] = {}
+        """How wrong the clocks of devices are that start from now on."""
         self.silent: set[Process] = set()
         self._alive: dict[str, Life] = {}
         self.processes: list[Process] = []
@@ -120,6 +126,7 @@ class World:
         self.clock = clock_at(self.start_ms)
         self.medulla = MedullaHouse(home_of(self.folder, "desk").medulla, str(self.seed), self.clock)
         self.medulla.start()
+
         self._asking = loop.create_task(self._ask_again())
         return self
 
@@ -127,7 +134,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._asking.cancel()
-        for name, life in sorted(self._alive.items(), key=lambda entry: entry[0] == "desk"):
+        for life in sorted(self._alive.values(), key=lambda life: life.process.name == "desk"):
             if kind is None:
                 await life.process.run(life.part.__aexit__(None, None, None))
             else:
@@ -195,9 +202,10 @@ class World:
 
     def _node(self, name: str, transport: ProcessTransport) -> Node:
         home = home_of(self.folder, name)
+        clock = clock_at(self.start_ms, self.skew_ms.get(name, 0))
         return Node(
-            home, Config(mesh=MeshSection(mdns=False)), clock=self.clock, entropy=self._entropy(name),
-            transport=transport, scheme="memory://", entries=WORKS, sync="inline", control=False,
+            home, Config(mesh=MeshSection(mdns=False)), clock=clock, entropy=self._entropy(name), transport=transport,
+            scheme="memory://", entries=WORKS, sync="inline", control=False,
             facts=StillFacts(home.root),
         )  # fmt: skip
 
@@ -205,6 +213,10 @@ class World:
         """The life of a device, if it lives."""
         found = self._alive.get(name)
         return None if found is None or found.process.dead else found
+
+    def is_dead(self, name: str) -> bool:
+        """Whether that device is."""
+        return self.life(name) is None
 
     @property
     def revived(self) -> set[str]:
@@ -229,6 +241,20 @@ class World:
             life.process.fatal_step = life.process.steps + after_steps
         else:
             life.process.die()
+
+    def _no_more_deaths(self) -> None:
+        self._peace = True
+        for life in self._alive.values():
+            life.process.fatal_step = 0
+
+    async def all_well(self) -> None:
+        """Start whatever is dead; nobody dies any more."""
+        self._no_more_deaths()
+        if not self.medulla.alive:
+            self.medulla.start()
+        for name in ("desk", *self.names):
+            if self.life(name) is None:
+                await self.start(name)
 
     def later(self, after_s: float, act: Callable[[], None]) -> None:
         """Do something to the world after so many seconds."""
@@ -295,6 +321,19 @@ class World:
         if event["event"] == "job" and event["state"] in ENDED and not process.dead:
             self._told.setdefault(event["job"], []).append(event["state"])
 
+    async def owner_answers(self, *, allow: bool = True) -> None:
+        """The owner answers whatever is asked now."""
+        life = self.life("desk")
+        if life is None:
+            return
+        for asked in life.coordinator.heart.approvals():
+            answer = self.owner.sign_approval(asked["request"], allow=allow)
+            try:
+                await life.process.run(life.coordinator.heart.approve(answer))
+            except (Killed, KindmeshError):
+                # The person sees that it did not work, and is asked again.
+                continue
+
     def ended(self, job: Submitted) -> bool:
         """Whether a job has ended, as far as the living coordinator knows."""
         desk = self.desk
@@ -324,9 +363,7 @@ class World:
 
     async def settle(self, patience_s: float = 120.0) -> None:
         """Until every job has ended, and every living node knows that its results were taken; nobody dies any more."""
-        self._peace = True
-        for life in self._alive.values():
-            life.process.fatal_step = 0
+        self._no_more_deaths()
         await self.until(lambda: all(self.ended(job) for job in self.jobs), patience_s)
         nodes = [life.node for life in self._alive.values() if isinstance(life.part, Node)]
         await self.until(
