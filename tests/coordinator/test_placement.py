@@ -127,7 +127,10 @@ def test_nobody_is_explained_device_by_device_with_the_install_hint() -> None:
 def test_a_target_that_cannot_is_the_only_one_spoken_of() -> None:
     need = Need("a.b", target=B)
     assert choose([device(), device(B, "kitchen", here=False)], need).why == "kitchen: gone"
-    assert choose([device()], need).why == "the device that was asked for is not known"
+    assert (
+        choose([device()], need).why
+        == "the device that was asked for does not offer it, or was not granted it when it was paired"
+    )
 
 
 def test_explain_shows_the_sums_and_the_reasons() -> None:

@@ -3,7 +3,7 @@
     status nodes capabilities doctor watch            how things are
     submit call explain jobs job cancel               having something done
     approvals approve                                 the owner's yes
-    pair.open pair.answer revoke policy.set stop      trust
+    pair.open pair.waiting pair.answer revoke policy.set stop      trust
     artifact.put_begin .put_append .put_finish .read  files
 
 Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
@@ -47,7 +47,15 @@ MEDIA_TYPE_MAX: Final = 200
 OWNER: Final = "owner"
 """The principal of this machine's own control socket."""
 LOCAL_ONLY: Final = frozenset(
-    {"artifact.put_begin", "artifact.put_append", "artifact.put_finish", "pair.answer", "pair.open", "watch"}
+    {
+        "artifact.put_begin",
+        "artifact.put_append",
+        "artifact.put_finish",
+        "pair.answer",
+        "pair.open",
+        "pair.waiting",
+        "watch",
+    }
 )
 
 
@@ -93,6 +101,7 @@ class Api:
             "approve": self._approve,
             "pair.open": self._pair_open,
             "pair.answer": self._pair_answer,
+            "pair.waiting": self._pair_waiting,
             "revoke": self._revoke,
             "policy.set": self._policy_set,
             "stop": self._stop,
@@ -257,6 +266,9 @@ class Api:
 
     async def _pair_answer(self, params: Params, emit: Emit, who: str) -> Any:
         return await self._pairing.answer(params.text("knock"), params.data("grant", b"") or None)
+
+    async def _pair_waiting(self, params: Params, emit: Emit, who: str) -> Any:
+        return self._pairing.waiting()
 
     async def _revoke(self, params: Params, emit: Emit, who: str) -> Any:
         self._trust_service.take(await self._medulla.revoke(signed_from_bytes(params.data("removal"))))

@@ -2,7 +2,8 @@
 
 `open` streams what happens at the door to whoever opened the window; closing that stream closes the window. The owner
 compares the code and signs a grant for exactly the keys that knocked; `answer` has Medulla issue the certificate
-against it, publishes the roster and hands over the papers. Without a grant the device is turned away.
+against it, publishes the roster and hands over the papers. Without a grant the device is turned away. A device that
+comes back (its user began again) has a new code and takes the place of its earlier knock: `waiting` says which count.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Pairing:
         self._medulla = medulla
         self._hints = hints
         self._addresses = addresses
-        self._knocks: dict[str, EnrolHello] = {}
+        self._knocks: dict[str, tuple[EnrolHello, dict[str, Any]]] = {}
 
     async def open(self, ttl_ms: int, role: str, emit: Emit) -> dict[str, Any]:
         """Open a window and stay until it is closed; `emit` gets `window`, `knock`, `failed`, `paired`.
@@ -105,8 +106,7 @@ class Pairing:
         }
         if isinstance(event, Paired):
             return {"event": "paired", **described}
-        self._knocks[event.hop_key.hex()] = hello
-        return {
+        knock = {
             "event": "knock",
             **described,
             "code": event.code,
@@ -118,6 +118,12 @@ class Pairing:
                 for offer in hello.offers
             ],
         }
+        self._knocks[event.hop_key.hex()] = (hello, knock)
+        return knock
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """The knocks that wait for an answer now, as `open` told them."""
+        return [knock for _, knock in self._knocks.values()]
 
     async def answer(self, knock: str, grant: bytes | None) -> dict[str, Any]:
         """The owner's answer to a knock: a signed grant lets it in, none turns it away.
@@ -126,9 +132,9 @@ class Pairing:
             UnknownMember: nobody waits there. InvalidInput: the grant is for other keys.
             BadSignature: the owner did not sign it. NotRunning, PeerUnreachable: Medulla is away; ask again.
         """
-        hello = self._knocks.get(knock)
-        if hello is None:
+        if knock not in self._knocks:
             raise UnknownMember("no such device is waiting to be paired")
+        hello, _ = self._knocks[knock]
         hop_key = bytes.fromhex(knock)
         if grant is None:
             del self._knocks[knock]

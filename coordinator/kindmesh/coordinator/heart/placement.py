@@ -192,7 +192,10 @@ def _nobody(refused: list[tuple[Candidate, str, bool, bool]], need: Need) -> Cho
         refused = [entry for entry in refused if entry[0].device == need.target]
     if not refused:
         return Choice(
-            b"", "the device that was asked for is not known" if need.target else "no device offers it"
+            b"",
+            "the device that was asked for does not offer it, or was not granted it when it was paired"
+            if need.target
+            else "no device offers it",
         )
     refused.sort(key=lambda entry: entry[0].name)
     why = "; ".join(f"{candidate.name}: {why_not}" for candidate, why_not, _, _ in refused)
