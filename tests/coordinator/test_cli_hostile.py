@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from kindmesh.coordinator.app import join_address
 from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.local import check_target, download, upload
 from kindmesh.coordinator.cli.main import run
 from kindmesh.coordinator.cli.output import Output, safe
-from kindmesh.coordinator.cli.setup_commands import check_name
+from kindmesh.coordinator.cli.setup_commands import check_name, near_host
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.limits import ARGUMENTS_MAX
@@ -140,3 +141,20 @@ def test_text_from_other_devices_cannot_take_over_the_terminal(capsys: pytest.Ca
         assert not set(text) & set("\x1b\x07\r\x9b\u202e\u2066")
     assert "two\nlines\tand a tab\nGrüße 👩‍🍳\n" in said.out
     assert safe("\x1b[2J") == "\\u001b[2J"
+
+
+@pytest.mark.parametrize(
+    ("listen", "near", "bound"),
+    [
+        ("0.0.0.0", "127.0.0.1", "0.0.0.0:1"),
+        ("*", "127.0.0.1", "*:1"),
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7:1"),
+        ("::", "[::1]", "[::]:1"),
+        ("[::]", "[::1]", "[::]:1"),
+        ("2001:db8::7", "[2001:db8::7]", "[2001:db8::7]:1"),
+        ("[2001:db8::7]", "[2001:db8::7]", "[2001:db8::7]:1"),
+    ],
+)
+def test_ipv6_hosts_are_written_as_addresses_want_them(listen: str, near: str, bound: str) -> None:
+    assert near_host(listen) == near
+    assert join_address(listen, 1) == bound

@@ -57,7 +57,7 @@ EXIT_CANNOT_RUN: Final = 2
 
 def join_address(host: str, port: int) -> str:
     """`host:port`, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 class Coordinator:

@@ -65,6 +65,14 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     return EXIT_DONE
 
 
+def near_host(listen: str) -> str:
+    """How a program on the same machine reaches what listens at host `listen`."""
+    bare = listen.removeprefix("[").removesuffix("]")
+    if bare in ("0.0.0.0", "*"):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{'::1' if bare == '::' else bare}]" if ":" in bare else bare
+
+
 def check_name(name: str) -> None:
     """Refuse a name that could not be shown; empty is for the default.
 
@@ -103,8 +111,7 @@ def run_up(out: Output, listen: str) -> int:
                 f"{address!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437."
             )
         # This device's node knows where its coordinator is: next door.
-        near = "127.0.0.1" if host in ("0.0.0.0", "*") else host  # noqa: S104 - compared, not bound
-        os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near}:{port}")
+        os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near_host(host)}:{port}")
         return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
@@ -337,4 +344,13 @@ def device_of(home: Home) -> str:
     return format_id(key_id(Trust.load(home.identity).certificate.ed_pub))
 
 
-__all__ = ["check_name", "default_name", "device_of", "run_init", "run_join", "run_pair", "run_up"]
+__all__ = [
+    "check_name",
+    "default_name",
+    "device_of",
+    "near_host",
+    "run_init",
+    "run_join",
+    "run_pair",
+    "run_up",
+]
