@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.sim.world import NODES, World
 from kindmesh.coordinator.owner import Owner
 from kindmesh.mesh.virtual import SeededEntropy
 
+ROOM = 64 << 20
 Scenario = Callable[[World], Awaitable[None]]
 
 
@@ -29,9 +32,21 @@ class Household:
 
 
 @pytest.fixture(scope="session")
-def household(tmp_path_factory: pytest.TempPathFactory) -> Household:
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the simulated disks are: in memory if there is room, because nobody cuts the real power here."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < ROOM:
+        yield tmp_path_factory.mktemp("disks")
+        return
+    with tempfile.TemporaryDirectory(prefix="kindmesh-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def household(disks: Path) -> Household:
     """Made once."""
-    folder = tmp_path_factory.mktemp("household")
+    folder = disks / "household"
+    folder.mkdir()
     return Household(folder, run_house(make_household(folder, NODES)))
 
 
@@ -79,6 +94,7 @@ async def _life(world: World, scenario: Scenario, owner: Owner) -> Run:
 
 
 @pytest.fixture
-def simulator(household: Household, tmp_path: Path) -> Simulator:
+def simulator(household: Household, disks: Path) -> Iterator[Simulator]:
     """Runs simulated households."""
-    return Simulator(household, tmp_path)
+    with tempfile.TemporaryDirectory(dir=disks) as folder:
+        yield Simulator(household, Path(folder))

@@ -1,4 +1,4 @@
-"""What the owner has to allow happens after a yes, once, whoever dies in between."""
+"""Nothing happens without Medulla, nor what the owner has to allow without a yes; then it happens once, whoever dies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.world import World
+from tests.sim.work import done
+from tests.sim.world import World, home_of
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -79,3 +80,20 @@ def test_devices_with_wrong_clocks_do_their_jobs_once(simulator: Simulator, seed
 
     run = simulator.run(seed, scenario)
     assert {run.found.state(job) for job in run.world.jobs} <= {"succeeded", "uncertain"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_without_medulla_nothing_is_done_and_nothing_is_lost(simulator: Simulator, seed: int) -> None:
+    async def scenario(world: World) -> None:
+        world.medulla.kill()
+        for operation in ("work.add", "work.read", "notes.append", "device.echo"):
+            world.submit(operation)
+        await asyncio.sleep(world.random.uniform(0, 10))
+        world.kill("desk", after_steps=world.random.randrange(1, 20))
+        await world.until(partial(world.is_dead, "desk"))
+        await world.start("desk")
+        assert [done(home_of(world.folder, name).data) for name in world.names] == [[]] * len(world.names)
+        world.medulla.start()
+
+    run = simulator.run(seed, scenario)
+    assert [run.found.state(job) for job in run.world.jobs] == ["succeeded"] * 4
