@@ -1,4 +1,4 @@
-"""Nothing happens without Medulla, nor what the owner has to allow without a yes; then it happens once, whoever dies."""
+"""Nothing happens without Medulla, nor what the owner must allow without a yes; with it once, whoever dies."""
 
 from __future__ import annotations
 
