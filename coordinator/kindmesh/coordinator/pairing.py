@@ -18,7 +18,13 @@ from kindmesh.mesh.enrol_host import EnrolHost, WindowEvent
 from kindmesh.mesh.pairing_machine import Closed, Failed, Knocked, Paired
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.enrol import EnrolGranted, EnrolHello, invitation_to_text
-from kindmesh.protocol.errors import EnrolmentRefused, InvalidInput, NotRunning, UnknownMember
+from kindmesh.protocol.errors import (
+    EnrolmentRefused,
+    InvalidInput,
+    InvalidTransition,
+    NotRunning,
+    UnknownMember,
+)
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import PAIR_WINDOW_DEFAULT_MS, PAIR_WINDOW_MAX_MS
 from kindmesh.protocol.manifest import effect_names
@@ -159,7 +165,11 @@ class Pairing:
             policy=trust.signed_policy,
             addresses=tuple(self._addresses()),
         )
-        self._host.grant(hop_key, papers)
+        try:
+            self._host.grant(hop_key, papers)
+        except InvalidTransition as error:
+            # It said hello anew while Medulla signed: it proves itself again and knocks again.
+            raise UnknownMember(f"{opened.name} began again just now; answer its new knock") from error
         return {"paired": True, "name": opened.name, "device": format_id(key_id(hello.ed_pub))}
 
 
