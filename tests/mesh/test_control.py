@@ -185,6 +185,22 @@ async def test_a_typed_error_arrives_as_itself(server: ControlServer, client: As
         await in_thread(lambda: blocking.call("test.refuse"))
 
 
+async def test_a_handler_may_refuse_before_it_begins(tmp_path: Path) -> None:
+    def refuse(params: Any, call: Call) -> Any:
+        raise InvalidInput("The parameters are not a set of named values.", field="params")
+
+    server = ControlServer(tmp_path / "refusing.sock", {"test.refuse": refuse})
+    await server.start()
+    try:
+        client = await AsyncControlClient.connect(server.path)
+        for _ in range(2):  # the connection outlives it
+            with pytest.raises(InvalidInput, match="named values"):
+                await client.call("test.refuse", [1])
+        await client.close()
+    finally:
+        await server.close()
+
+
 async def test_a_bug_in_a_handler_is_an_internal_error_without_its_text(
     client: AsyncControlClient, caplog: pytest.LogCaptureFixture
 ) -> None:
