@@ -229,7 +229,7 @@ async def test_when_no_device_can_ever_do_it_each_says_why_not(rig: Rig) -> None
     with pytest.raises(NoDeviceAble, match="phone: something it needs is not installed there") as caught:
         await rig.heart.submit(wish("speech.render"))
     assert caught.value.hint == hint
-    with pytest.raises(NoDeviceAble, match="not known"):
+    with pytest.raises(NoDeviceAble, match="does not offer it"):
         await rig.heart.submit(wish("speech.render", target=b"z" * 20))
 
 
