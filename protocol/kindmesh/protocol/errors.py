@@ -128,7 +128,7 @@ class Revoked(AuthenticationError):
     """This member was removed from the mesh."""
 
     code = "REVOKED"
-    default_hint = "Pair the device again if it should come back."
+    default_hint = "To have it back, pair it again from a new state folder (KINDMESH_HOME)."
 
 
 class CertificateRefused(AuthenticationError):

@@ -58,7 +58,7 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
         f"It lives in {home.root}.",
         "",
         f"The recovery kit is in {kit_path}.",
-        "Print it, put it away, then delete the file: it is the only way back if this device is lost.",
+        "Print it, put it away, then delete the file: it holds the mesh's root, which is nowhere else.",
         "",
         "Next: kindmesh up    (and in another terminal: kindmesh pair)",
     )  # fmt: skip

@@ -89,7 +89,8 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
         raise PermitExpired("the grant is not valid now", hint="Let the owner confirm the device again.")
     if beliefs.is_removed(subject) or subject in beliefs.root_subjects:
         raise Revoked(
-            "this key was removed from the mesh", hint="Pair the device anew: it will make a new key."
+            "this key was removed from the mesh",
+            hint="Join again from a new state folder: that makes a new key.",
         )
     for other, _ in beliefs.certificates.values():
         if grant.curve_pub and other.curve_pub == grant.curve_pub and other.subject != subject:
