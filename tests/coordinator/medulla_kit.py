@@ -11,7 +11,14 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.machine import handle, validate
-from kindmesh.protocol.certificate import Certificate, Kind, MeshBundle, open_bundle, sign_certificate
+from kindmesh.protocol.certificate import (
+    CapabilityGrant,
+    Certificate,
+    Kind,
+    MeshBundle,
+    open_bundle,
+    sign_certificate,
+)
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.ids import key_id, new_id
@@ -80,7 +87,7 @@ class World:
     def _anchor(self, subject: SigningKey, kind: Kind, roles: tuple[str, ...]) -> Signed:
         id_ = key_id(subject.public)
         certificate = Certificate(
-            self.mesh, id_, kind, kind, subject.public, b"", roles, (), 0, T0, T0 + 9 * DAY, 0
+            self.mesh, id_, kind, kind, subject.public, b"", roles, (), T0, T0 + 9 * DAY, 0
         )
         return sign_certificate(certificate, self.root)
 
@@ -127,8 +134,7 @@ class World:
             ed_pub=subject.public,
             curve_pub=sha256(b"curve" + subject.public),
             roles=("node",),
-            capabilities=("*",),
-            effects=255,
+            capabilities=(CapabilityGrant("*", 255),),
             issued_ms=self.now_ms,
             expires_ms=self.now_ms + HOUR,
         )

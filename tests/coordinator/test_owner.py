@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindmesh.capabilities.registry import available
 from kindmesh.coordinator.brain.medulla.messages import Issue, Issued, Verdict
 from kindmesh.coordinator.brain.medulla.service import Service
 from kindmesh.coordinator.owner import (
@@ -40,7 +41,7 @@ from kindmesh.protocol.errors import (
     WrongPassphrase,
 )
 from kindmesh.protocol.ids import key_id
-from kindmesh.protocol.policy import first_policy
+from kindmesh.protocol.policy import first_policy, grants_for
 
 PASSPHRASE = "Füße im warmen Gras"
 
@@ -117,6 +118,16 @@ def test_a_second_init_is_refused_and_changes_nothing(made: tuple[Home, CreatedM
         create_mesh(home, PASSPHRASE, "desk")
     assert "KINDMESH_HOME" in caught.value.hint
     assert (home.medulla / "keys" / "issuer.key").read_bytes() == before
+
+
+def test_the_first_device_is_granted_what_it_has_now_and_nothing_else(made: tuple[Home, CreatedMesh]) -> None:
+    home, _ = made
+    certificate = Trust.load(home.identity).certificate
+    manifests = [found.manifest for found in available()]
+    assert certificate.capabilities == grants_for(manifests)
+    assert {grant.capability for grant in certificate.capabilities} >= {"device", "notes"}
+    assert certificate.granted("robot") == 0
+    assert Trust.load(coordinator_identity(home)).certificate.capabilities == ()
 
 
 def test_medulla_accepts_what_the_owner_signs(made: tuple[Home, CreatedMesh]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.household import Household
 
 from kindmesh.node.gate import Standing, check_job, check_repeat, is_halted, open_job_permit
-from kindmesh.protocol.certificate import open_certificate
+from kindmesh.protocol.certificate import CapabilityGrant, open_certificate
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
@@ -129,11 +129,12 @@ def test_what_this_version_does_not_honour_is_refused(changes: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"), [({"capabilities": ("device",)}, "capability"), ({"effects": 1}, "effects")]
+    ("granted", "field"), [({"device": 255}, "capability"), ({"notes": 1, "device": 255}, "effects")]
 )
-def test_what_the_owner_did_not_grant_to_this_device_is_refused(changes: dict[str, Any], field: str) -> None:
+def test_what_the_owner_did_not_grant_to_this_device_is_refused(granted: dict[str, int], field: str) -> None:
+    capabilities = tuple(CapabilityGrant(name, effects) for name, effects in granted.items())
     with pytest.raises(PermitRefused) as caught:
-        judge(permit(), certificate=msgspec.structs.replace(CERTIFICATE, **changes))
+        judge(permit(), certificate=msgspec.structs.replace(CERTIFICATE, capabilities=capabilities))
     assert caught.value.field == field
 
 

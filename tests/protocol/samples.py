@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.protocol.certificate import (
+    CapabilityGrant,
     Certificate,
     Kind,
     Membership,
@@ -108,6 +109,10 @@ SIGNING: Final = {name: SigningKey(seed(name)) for name in KEYS}
 CURVE: Final = {name: CurveKey(seed(f"{name}-curve")) for name in ("desk", "phone", "stranger")}
 IDS: Final = {name: key_id(key.public) for name, key in SIGNING.items()}
 MESH: Final = IDS["root"]
+GRANTED: Final = (
+    CapabilityGrant("device", int(Effect.READ)),
+    CapabilityGrant("speech", int(Effect.READ | Effect.NOTIFY)),
+)
 
 
 def certificate(
@@ -122,8 +127,7 @@ def certificate(
         ed_pub=SIGNING[name].public,
         curve_pub=CURVE[name].public if kind == "device" else b"",
         roles=roles,
-        capabilities=("device", "speech") if kind == "device" else (),
-        effects=Effect.READ | Effect.NOTIFY if kind == "device" else 255,
+        capabilities=GRANTED if kind == "device" else (),
         not_before_ms=NOW,
         expires_ms=NOW + CERTIFICATE_LIFETIME_MS,
         serial=serial,
@@ -202,8 +206,7 @@ GRANT: Final = Grant(
     ed_pub=SIGNING["phone"].public,
     curve_pub=CURVE["phone"].public,
     roles=("node",),
-    capabilities=("device", "speech"),
-    effects=9,
+    capabilities=GRANTED,
     issued_ms=NOW,
     expires_ms=NOW + 600_000,
 )

@@ -13,6 +13,7 @@ from tests.protocol import samples
 from tests.protocol.samples import BUNDLE, CERTIFICATES, IDS, MESH, NOW, SIGNED, SIGNING
 
 from kindmesh.protocol.certificate import (
+    CapabilityGrant,
     Certificate,
     Membership,
     MeshBundle,
@@ -37,6 +38,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, CERTIFICATE_MAX, CLOCK_SKEW_MS, ROSTER_STALE_MS
+from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.signed import Signed
 
 ISSUER = SIGNING["issuer"]
@@ -61,12 +63,40 @@ def test_a_certificate_of_the_issuer_opens() -> None:
     assert open_by_issuer(CERTIFICATES["phone"]) == CERTIFICATES["phone"]
 
 
-def test_capabilities_are_allowed_by_name_or_all_at_once() -> None:
+def test_effects_are_granted_to_each_capability_by_itself() -> None:
     phone = CERTIFICATES["phone"]
-    assert phone.allows_capability("speech")
-    assert not phone.allows_capability("vision")
-    assert variant(capabilities=("*",)).allows_capability("vision")
-    assert not variant(capabilities=()).allows_capability("speech")
+    assert phone.granted("device") == Effect.READ
+    assert phone.granted("speech") == Effect.READ | Effect.NOTIFY
+    assert phone.granted("vision") == 0
+    assert phone.allows("speech", Effect.NOTIFY)
+    assert not phone.allows("device", Effect.NOTIFY)
+    assert not phone.allows("speech", Effect.NOTIFY | Effect.MOVE)
+    assert not phone.allows("vision", 0)
+
+
+def test_a_grant_of_no_effect_grants_nothing_and_grants_for_one_capability_add_up() -> None:
+    nothing = variant(capabilities=(CapabilityGrant("speech", 0),))
+    assert not nothing.allows("speech", 0)
+    several = variant(capabilities=(CapabilityGrant("*", 1), CapabilityGrant("speech", 8)))
+    assert (several.granted("speech"), several.granted("vision")) == (9, 1)
+    assert not variant(capabilities=()).allows("speech", 1)
+
+
+def test_a_member_is_found_by_its_key_before_the_last_rotation_unless_somebody_has_that_key_now() -> None:
+    believed = samples.membership()
+    before, after = CERTIFICATES["phone"].curve_pub, samples.CURVE["stranger"].public
+    rotated = variant(serial=6, curve_pub=after, curve_previous=before)
+    believed.add(sign_certificate(rotated, ISSUER))
+    assert believed.by_curve(before) == believed.by_curve(after) == rotated
+    taken = variant("desk", serial=5, curve_pub=before)
+    believed.add(sign_certificate(taken, ISSUER))
+    assert believed.by_curve(before) == taken
+    renewed = msgspec.structs.replace(rotated, serial=8, curve_previous=b"p" * 32)
+    believed.add(sign_certificate(renewed, ISSUER))
+    assert believed.by_curve(b"p" * 32) == renewed
+    believed.merge_revocations(sign_revocations(RevocationList(MESH, 9, NOW, (IDS["phone"],)), ISSUER))
+    assert believed.by_curve(after) is None
+    assert believed.by_curve(b"p" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +106,7 @@ def test_capabilities_are_allowed_by_name_or_all_at_once() -> None:
         ({"subject": IDS["desk"]}, "not its key"),
         ({"ed_pub": SIGNING["desk"].public}, "not its key"),
         ({"curve_pub": b"x" * 31}, "CURVE"),
+        ({"curve_previous": b"x" * 31}, "CURVE"),
     ],
 )
 def test_a_certificate_that_contradicts_itself_is_refused(changes: dict[str, object], why: str) -> None:
@@ -92,8 +123,9 @@ def test_a_valid_looking_certificate_of_another_issuer_is_refused() -> None:
     "changes",
     [
         {"name": "x" * 65},
-        {"effects": 256},
-        {"effects": -1},
+        {"capabilities": (CapabilityGrant("speech", 256),)},
+        {"capabilities": (CapabilityGrant("speech", -1),)},
+        {"capabilities": (CapabilityGrant("x" * 81, 1),)},
         {"serial": -1},
         {"kind": "king"},
         {"curve_pub": b"x" * 33},

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.protocol import samples
 from tests.protocol.samples import MESH, NOW
 
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import Malformed
 from kindmesh.protocol.manifest import Effect
@@ -21,6 +22,7 @@ from kindmesh.protocol.policy import (
     decide,
     describe_request,
     first_policy,
+    grants_for,
 )
 
 OPERATIONS = ("speech.say", "speech.render", "home.open_door", "speech")
@@ -34,6 +36,15 @@ rules = st.builds(
 
 def policy(*chosen: Rule) -> Policy:
     return Policy(MESH, 1, NOW, chosen)
+
+
+def test_a_grant_for_manifests_is_what_their_operations_need_and_no_more() -> None:
+    other = msgspec.structs.replace(samples.MANIFEST, capability="device")
+    assert grants_for([samples.MANIFEST, other, samples.MANIFEST]) == (
+        CapabilityGrant("device", int(Effect.READ | Effect.NOTIFY)),
+        CapabilityGrant("speech", int(Effect.READ | Effect.NOTIFY)),
+    )
+    assert grants_for([]) == ()
 
 
 @pytest.mark.parametrize("effect", list(Effect))

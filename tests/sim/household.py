@@ -18,6 +18,7 @@ from kindmesh.mesh.enrol_guest import Guest
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust, TrustFile
 from kindmesh.mesh.virtual import EPOCH_MS, SeededEntropy
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.enrol import EnrolGranted, OfferSummary, invitation_from_text
 from kindmesh.protocol.manifest import HARMLESS, Effect
 from kindmesh.protocol.policy import Policy, Rule
@@ -80,7 +81,9 @@ async def _pair(world: World, desk: Life, owner: Owner, name: str) -> None:
     joining = asyncio.ensure_future(process.run(guest.knock(codes.append, store, 30.0)))
     knock = await events.get()
     assert codes == [knock["code"]] or not codes
-    grant = owner.sign_grant(name=name, ed_pub=knock["ed_pub"], curve_pub=knock["curve_pub"])
+    everything = (CapabilityGrant("*", 255),)
+    keys = {"ed_pub": knock["ed_pub"], "curve_pub": knock["curve_pub"]}
+    grant = owner.sign_grant(name=name, **keys, capabilities=everything)
     await desk.process.run(desk.coordinator.pairing.answer(knock["knock"], grant_bytes(grant)))
     await joining
     assert codes == [knock["code"]]

@@ -12,6 +12,7 @@ from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust, TrustFile
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.protocol.certificate import (
+    CapabilityGrant,
     Certificate,
     Kind,
     MeshBundle,
@@ -71,8 +72,7 @@ class Household:
             ed_pub=key.public,
             curve_pub=curve_pub,
             roles=roles,
-            capabilities=("*",),
-            effects=255,
+            capabilities=(CapabilityGrant("*", 255),),
             not_before_ms=self.now_ms,
             expires_ms=self.now_ms + lifetime_ms,
             serial=self._serial,

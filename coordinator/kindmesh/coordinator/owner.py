@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.capabilities.registry import available
 from kindmesh.coordinator.brain.medulla.messages import Install, Issue, Issued, Trust, TrustWanted
 from kindmesh.coordinator.brain.medulla.service import Service, write_keys
 from kindmesh.coordinator.sealed import (
@@ -36,7 +37,7 @@ from kindmesh.mesh.home import RECOVERY_KIT, Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import TRUST_FILE, TrustFile
 from kindmesh.mesh.trust import Trust as DeviceTrust
-from kindmesh.protocol.certificate import Certificate, Kind, MeshBundle, sign_certificate
+from kindmesh.protocol.certificate import CapabilityGrant, Certificate, Kind, MeshBundle, sign_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, StoreDamaged
@@ -49,6 +50,7 @@ from kindmesh.protocol.policy import (
     Policy,
     Removal,
     first_policy,
+    grants_for,
     sign_approval,
     sign_grant,
     sign_policy,
@@ -59,7 +61,6 @@ from kindmesh.protocol.signed import Signed
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
 """Certificates by the root, which is on paper, are not renewed as a routine."""
 GRANT_TTL_MS: Final = 600_000
-ALL_EFFECTS: Final = 255
 _MARK: Final = ".init-in-progress"
 _PIECES: Final = ("medulla", "coordinator", "owner", RECOVERY_KIT, "identity")
 """In the order they are moved into place."""
@@ -93,8 +94,7 @@ class Owner:
         curve_pub: bytes = b"",
         kind: Kind = "device",
         roles: tuple[str, ...] = ("node",),
-        capabilities: tuple[str, ...] = ("*",),
-        effects: int = ALL_EFFECTS,
+        capabilities: tuple[CapabilityGrant, ...] = (),
     ) -> Signed:
         """A grant: this key may be certified, once, within 10 minutes, as exactly this."""
         now_ms = self._clock.now_ms()
@@ -107,7 +107,6 @@ class Owner:
             curve_pub=curve_pub,
             roles=roles,
             capabilities=capabilities,
-            effects=effects,
             issued_ms=now_ms,
             expires_ms=now_ms + GRANT_TTL_MS,
         )
@@ -191,10 +190,13 @@ def create_mesh(
     name: str,
     *,
     owner_name: str = "owner",
+    capabilities: tuple[CapabilityGrant, ...] | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> CreatedMesh:
     """Make a mesh whose first device is this one, called `name`.
+
+    Its node is granted `capabilities`; without them what is known on this device now, and nothing that comes later.
 
     Raises:
         AlreadyInitialised: there is a mesh here.
@@ -212,7 +214,9 @@ def create_mesh(
         raise AlreadyInitialised(f"{home.root} belongs to a mesh already")
     staging = home.root / f".init-{entropy.token(6).hex()}"
     try:
-        wish = _Wish(home, passphrase, name.strip(), owner_name.strip())
+        if capabilities is None:
+            capabilities = grants_for(found.manifest for found in available())
+        wish = _Wish(home, passphrase, name.strip(), owner_name.strip(), capabilities)
         made = _build(Home(staging), wish, clock, entropy)
         _publish(staging, home.root)
     finally:
@@ -232,6 +236,7 @@ class _Wish(msgspec.Struct, frozen=True):
     passphrase: str
     name: str
     owner_name: str
+    capabilities: tuple[CapabilityGrant, ...]
 
 
 def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> CreatedMesh:
@@ -267,10 +272,13 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
             ed_pub=coordinator.signing.public,
             curve_pub=coordinator.curve.public,
             roles=("coordinator",),
-            capabilities=(),
-            effects=0,
         )
-        for_node = owner.sign_grant(name=wish.name, ed_pub=node.signing.public, curve_pub=node.curve.public)
+        for_node = owner.sign_grant(
+            name=wish.name,
+            ed_pub=node.signing.public,
+            curve_pub=node.curve.public,
+            capabilities=wish.capabilities,
+        )
         coordinator_issued: Issued = service.ask(Issue(for_coordinator))
         node_issued: Issued = service.ask(Issue(for_node))
         trust: Trust = service.ask(TrustWanted())
@@ -304,7 +312,6 @@ def _anchor(root: SigningKey, key: SigningKey, kind: Kind, name: str, now_ms: in
         curve_pub=b"",
         roles=("owner",) if kind == "person" else (),
         capabilities=(),
-        effects=0,
         not_before_ms=now_ms,
         expires_ms=now_ms + ANCHOR_LIFETIME_MS,
         serial=0,
@@ -373,7 +380,6 @@ def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
 
 
 __all__ = [
-    "ALL_EFFECTS",
     "CreatedMesh",
     "Owner",
     "coordinator_identity",

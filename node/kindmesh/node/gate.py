@@ -75,16 +75,17 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
     if permit.run_id != job.run_id or permit.step != job.step:
         raise PermitMismatch("the permit is for another run", field="run")
     capability = job.operation.partition(".")[0]
-    if not standing.certificate.allows_capability(capability):
+    granted = standing.certificate.granted(capability)
+    if not granted:
         raise PermitRefused(
             f"{capability} was not granted to this device",
             hint="The owner grants it by pairing the device again.",
             field="capability",
         )
-    beyond = operation.effects & ~standing.certificate.effects
+    beyond = operation.effects & ~granted
     if beyond:
         raise PermitRefused(
-            f"this device was not granted: {', '.join(effect_names(beyond))}",
+            f"{capability} on this device was not granted: {', '.join(effect_names(beyond))}",
             hint="The owner grants it by pairing the device again.",
             field="effects",
         )

@@ -97,7 +97,7 @@ class Supervisor:
         """
         operation = self._operations.get(name)
         capability = name.partition(".")[0]
-        if operation is None or not self._certificate().allows_capability(capability):
+        if operation is None or not self._certificate().granted(capability):
             raise UnknownOperation(
                 f"{name[:64]!r} is not offered by this device", field="operation", hint=self._nearest(name)
             )
@@ -127,7 +127,7 @@ class Supervisor:
         granted = self._certificate()
         found = []
         for capability, known in self._available.items():
-            if not granted.allows_capability(capability):
+            if not granted.granted(capability):
                 continue
             if capability in self._resting:
                 found.append(Offer(known.manifest, ready=False, hint=self._rest_hint(capability)))

@@ -41,12 +41,19 @@ Kind = Literal["device", "person", "issuer", "medulla", "skin"]
 Role = Literal["coordinator", "node", "owner", "caregiver", "resident", "guest", "bridge"]
 
 
+class CapabilityGrant(msgspec.Struct, array_like=True, frozen=True):
+    """One capability that the owner granted, by name (`*`: any, for tests only), and the effects it may have."""
+
+    capability: Word
+    effects: Effects
+
+
 class Certificate(msgspec.Struct, array_like=True, frozen=True):
     """A member's key and what it may do.
 
     `subject` is `key_id(ed_pub)`; `curve_pub` (32 bytes) is the CURVE key of a device, empty for a person;
-    `capabilities` are the capability names a device may offer (`*` for all it has, as the owner granted);
-    `effects` (bit set) bounds what may be permitted there.
+    `capabilities` are those that a device may offer, each with the effects that may be permitted there;
+    `curve_previous` is the CURVE key before the last renewal that changed it, accepted too until the next renewal.
     """
 
     mesh: KeyId
@@ -56,15 +63,24 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
     ed_pub: Key
     curve_pub: OptionalKey
     roles: tuple[Word, ...]
-    capabilities: tuple[Word, ...]
-    effects: Effects
+    capabilities: tuple[CapabilityGrant, ...]
     not_before_ms: TimeMs
     expires_ms: TimeMs
     serial: Count
+    curve_previous: OptionalKey = b""
 
-    def allows_capability(self, capability: str) -> bool:
-        """Whether the owner granted this capability to this device."""
-        return "*" in self.capabilities or capability in self.capabilities
+    def granted(self, capability: str) -> int:
+        """The effects (bit set) that the owner granted to this capability here; 0 when it was not granted."""
+        bits = 0
+        for grant in self.capabilities:
+            if grant.capability in (capability, "*"):
+                bits |= grant.effects
+        return bits
+
+    def allows(self, capability: str, effects: int) -> bool:
+        """Whether the owner granted this capability to this device, and all of `effects` (bit set) with it."""
+        granted = self.granted(capability)
+        return granted != 0 and not effects & ~granted
 
 
 class Roster(msgspec.Struct, array_like=True, frozen=True):
@@ -128,7 +144,7 @@ def open_certificate(signed: Signed, issuer_pub: bytes, mesh: bytes) -> Certific
         raise CertificateRefused("the certificate belongs to another mesh")
     if certificate.subject != key_id(certificate.ed_pub):
         raise CertificateRefused("the certificate's subject is not its key")
-    if len(certificate.curve_pub) not in (0, 32):
+    if len(certificate.curve_pub) not in (0, 32) or len(certificate.curve_previous) not in (0, 32):
         raise CertificateRefused("the certificate's CURVE key is damaged")
     return certificate
 
@@ -265,13 +281,10 @@ class Membership:
         return True
 
     def _index(self) -> None:
-        self._by_curve = {
-            certificate.curve_pub: certificate
-            for certificate in sorted(
-                self._members.values(), key=lambda member: (member.serial, member.subject)
-            )
-            if certificate.curve_pub and not self.is_revoked(certificate)
-        }
+        valid = [member for member in self._members.values() if not self.is_revoked(member)]
+        valid.sort(key=lambda member: (member.serial, member.subject))
+        former = {member.curve_previous: member for member in valid if member.curve_previous}
+        self._by_curve = former | {member.curve_pub: member for member in valid if member.curve_pub}
 
     def is_revoked(self, certificate: Certificate) -> bool:
         """Whether the member or this certificate was revoked."""
@@ -292,7 +305,10 @@ class Membership:
         return certificate
 
     def by_curve(self, curve_pub: bytes) -> Certificate | None:
-        """The member with that CURVE key, or None; revoked members are not found."""
+        """The member with that CURVE key, now or before its last rotation, or None; revoked members are not found.
+
+        Whoever has the key now comes before whoever had it.
+        """
         return self._by_curve.get(curve_pub)
 
     def members(self) -> Iterable[Certificate]:
@@ -327,6 +343,7 @@ def open_renewal(signed: Signed, member_pub: bytes) -> Renewal:
 
 __all__ = [
     "Anchors",
+    "CapabilityGrant",
     "Certificate",
     "Kind",
     "Membership",

@@ -8,6 +8,7 @@ Policy 1: read and notify are allowed, everything else asks; the strongest answe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -27,12 +28,12 @@ from kindmesh.protocol.bounds import (
     Word,
     printable,
 )
-from kindmesh.protocol.certificate import Kind
+from kindmesh.protocol.certificate import CapabilityGrant, Kind
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import PERMIT_MAX
-from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, effect_names
+from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, Manifest, effect_names
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 GRANT_DOMAIN: Final = b"kindmesh-grant-v1\0"
@@ -46,7 +47,10 @@ SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 
 
 class Grant(msgspec.Struct, array_like=True, frozen=True):
-    """Lets a key be certified as this: signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`."""
+    """Lets a key be certified as this: signed by the owner, used once (`grant_id`, 16 bytes), until `expires_ms`.
+
+    `capabilities` are copied into the certificate: nothing else may ever be permitted there.
+    """
 
     mesh: KeyId
     grant_id: TimeId
@@ -55,8 +59,7 @@ class Grant(msgspec.Struct, array_like=True, frozen=True):
     ed_pub: Key
     curve_pub: OptionalKey
     roles: tuple[Word, ...]
-    capabilities: tuple[Word, ...]
-    effects: Effects
+    capabilities: tuple[CapabilityGrant, ...]
     issued_ms: TimeMs
     expires_ms: TimeMs
 
@@ -147,6 +150,15 @@ def _rank(rule: Rule) -> int:
     return 0 if rule.operation == "*" else 1 if rule.operation.endswith(".*") else 2
 
 
+def grants_for(manifests: Iterable[Manifest]) -> tuple[CapabilityGrant, ...]:
+    """What must be granted so that everything in `manifests` may be permitted, and nothing more; by name."""
+    effects: dict[str, int] = {}
+    for manifest in manifests:
+        for operation in manifest.operations:
+            effects[manifest.capability] = effects.get(manifest.capability, 0) | int(operation.effects)
+    return tuple(CapabilityGrant(capability, effects[capability]) for capability in sorted(effects))
+
+
 def sign_grant(grant: Grant, owner: SigningKey) -> Signed:
     """Signed by the owner."""
     return sign_struct(grant, GRANT_DOMAIN, owner)
@@ -219,6 +231,7 @@ __all__ = [
     "decide",
     "describe_request",
     "first_policy",
+    "grants_for",
     "open_approval",
     "open_grant",
     "open_policy",

@@ -17,6 +17,7 @@ from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.trust import TRUST_FILE
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, UnknownMember
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import NAME_MAX
@@ -235,15 +236,14 @@ def run_pair(out: Output, minutes: float, role: str, save: Path | None) -> int:
                 shown = {key: value for key, value in event.items() if key != "code"}
                 out.event(shown, *_describe_knock(event))
                 grant = None
-                capabilities = _ask_owner(out, event, lambda: answers.call("pair.waiting"))
-                if capabilities is not None:
+                wanted = _ask_owner(out, event, lambda: answers.call("pair.waiting"))
+                if wanted is not None:
                     grant = owner.sign_grant(
                         name=event["name"],
                         ed_pub=event["ed_pub"],
                         curve_pub=event["curve_pub"],
                         roles=(role,),
-                        capabilities=capabilities,
-                        effects=_effects_of(event, capabilities),
+                        capabilities=_grants(event, wanted),
                     )
                 try:
                     answers.call("pair.answer", {"knock": event["knock"], "grant": _grant_bytes(grant)})
@@ -325,12 +325,13 @@ def _ask_owner(
     return wanted
 
 
-def _effects_of(event: dict[str, Any], capabilities: tuple[str, ...]) -> int:
-    effects = 0
-    for offer in event["offers"]:
-        if offer["capability"] in capabilities:
-            effects |= int(parse_effects(offer["effects"]))
-    return effects
+def _grants(event: dict[str, Any], wanted: tuple[str, ...]) -> tuple[CapabilityGrant, ...]:
+    """For each capability wanted, the effects that the device asked for and the owner was shown."""
+    return tuple(
+        CapabilityGrant(offer["capability"], int(parse_effects(offer["effects"])))
+        for offer in event["offers"]
+        if offer["capability"] in wanted
+    )
 
 
 def device_of(home: Home) -> str:

@@ -202,10 +202,7 @@ class Devices:
                 candidate.granted = False
             else:
                 operation = seat.operation
-                candidate.granted = (
-                    not operation.effects & ~certificate.effects
-                    and certificate.allows_capability(operation.name.partition(".")[0])
-                )
+                candidate.granted = certificate.allows(operation.name.partition(".")[0], operation.effects)
                 candidate.certified = now_ms <= certificate.expires_ms + CLOCK_SKEW_MS
             found.append(candidate)
         return found
@@ -286,7 +283,7 @@ class Devices:
         ]
         for capability, name, device, offer in sorted(offers, key=lambda entry: entry[:2]):
             certificate = self._certificate(device.device_id)
-            granted = certificate is not None and certificate.allows_capability(capability)
+            granted = certificate is not None and certificate.granted(capability) != 0
             yield {
                 "capability": capability,
                 "title": offer.manifest.title,

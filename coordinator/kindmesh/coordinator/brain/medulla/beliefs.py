@@ -169,6 +169,10 @@ class Beliefs:
         if mesh != self.anchors.mesh:
             raise WrongDestination("this was signed for another mesh")
 
+    def next_serial(self, now_ms: int) -> int:
+        """The serial of the next certificate: rises always, and by time, so that those of several issuers order."""
+        return max(self.serial + 1, now_ms)
+
     def is_removed(self, subject: bytes) -> bool:
         """Whether that id was removed from the mesh."""
         return subject in self.revocations.subjects

@@ -89,17 +89,17 @@ def offered(case: Case) -> Finding | None:
 
 
 def granted(case: Case) -> Finding | None:
-    """The owner granted the capability and all of the effects to the target."""
+    """The owner granted the capability to the target, with all of the effects."""
     if case.target is None:
         return None
     capability = case.operation.partition(".")[0]
-    if not case.target.allows_capability(capability):
+    allowed = case.target.granted(capability)
+    if not allowed:
         return Finding("granted", "deny", f"{case.target.name} was not granted {capability}")
-    beyond = case.effects & ~case.target.effects
+    beyond = case.effects & ~allowed
     if beyond:
-        return Finding(
-            "granted", "deny", f"{case.target.name} was not granted: {', '.join(effect_names(beyond))}"
-        )
+        words = ", ".join(effect_names(beyond))
+        return Finding("granted", "deny", f"{capability} on {case.target.name} was not granted: {words}")
     return None
 
 

@@ -66,10 +66,9 @@ def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Ins
         curve_pub=grant.curve_pub,
         roles=grant.roles,
         capabilities=grant.capabilities,
-        effects=grant.effects,
         not_before_ms=now_ms,
         expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
-        serial=beliefs.serial + 1,
+        serial=beliefs.next_serial(now_ms),
     )
     beliefs.grants[grant.grant_id] = subject
     return [Save("grant", grant.grant_id, subject), *_certify(beliefs, certificate, now_ms, "grant")]
@@ -93,7 +92,8 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
             hint="Join again from a new state folder: that makes a new key.",
         )
     for other, _ in beliefs.certificates.values():
-        if grant.curve_pub and other.curve_pub == grant.curve_pub and other.subject != subject:
+        taken = grant.curve_pub and grant.curve_pub in (other.curve_pub, other.curve_previous)
+        if taken and other.subject != subject:
             raise CertificateRefused(f"{other.name} has this CURVE key already")
 
 
@@ -119,7 +119,7 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
         certificate,
         not_before_ms=now_ms,
         expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
-        serial=beliefs.serial + 1,
+        serial=beliefs.next_serial(now_ms),
     )
     return _certify(beliefs, renewed, now_ms, "renewal")
 
@@ -216,12 +216,14 @@ def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> 
     if before is not None and (advert.boot, advert.version) < before.age:
         beliefs.offers[subject] = before
         raise Replayed(f"a newer advert of {known[0].name} is known")
-    allowed = known[0].allows_capability
+    certificate, effects = known[0], beliefs.offers[subject].effects
     refused = tuple(
-        offer.manifest.capability for offer in advert.offers if not allowed(offer.manifest.capability)
+        offer.manifest.capability
+        for offer in advert.offers
+        if not certificate.granted(offer.manifest.capability)
     )
     granted = tuple(
-        name for name in sorted(beliefs.offers[subject].effects) if allowed(name.partition(".")[0])
+        name for name in sorted(effects) if certificate.allows(name.partition(".")[0], effects[name])
     )
     return [
         Save("advert", subject, signed_to_bytes(event.advert)),
