@@ -28,6 +28,7 @@ from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.principal import OWNER
 
 
 def cpu_s(pid: int) -> float:
@@ -56,7 +57,7 @@ def measure(home: Home, pid: int, target: bytes, requests: int, batch: int) -> d
     for number in range(requests):
         now_ms = time.time_ns() // 1_000_000
         run, job = new_id(now_ms, entropy.token(10)), new_id(now_ms, entropy.token(10))
-        body = encode((number, "permit", PermitRequest(run, 1, job, "bench.echo", target, args, 1, "bench")))
+        body = encode((number, "permit", PermitRequest(run, 1, job, "bench.echo", target, args, 1, OWNER)))
         frames.append(len(body).to_bytes(4, "big") + body)
     latencies = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:

@@ -36,6 +36,7 @@ from kindmesh.protocol.policy import (
     sign_policy,
     sign_removal,
 )
+from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.signed import Signed
 
 T0 = 1_800_000_000_000
@@ -168,6 +169,6 @@ class World:
             target=key_id(self.phone.public),
             args=encode_value({"text": "milk"}),
             epoch=1,
-            principal="owner",
+            principal=OWNER,
         )
         return msgspec.structs.replace(request, **changes)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from tests.coordinator.heart_kit import FakeNode, Rig
 
-from kindmesh.coordinator.api import OWNER, Api, find
+from kindmesh.coordinator.api import Api, find
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.remote import REQUESTS_MAX, Remote
 from kindmesh.mesh.artifacts import ArtifactStore
@@ -29,7 +29,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import format_id, parse_time_id
 from kindmesh.protocol.messages import MessageType, Reply, Request
-from kindmesh.protocol.permit import device_principal
+from kindmesh.protocol.principal import OWNER, Principal, device_principal, principal_text
 
 
 class Counter:
@@ -56,11 +56,11 @@ class Counter:
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")
         )
 
-    async def ask(self, who: str, method: str, **params: Any) -> Any:
+    async def ask(self, who: Principal, method: str, **params: Any) -> Any:
         found = find(self.api.methods, method, local=who == OWNER)
         return await found(Params(params), lambda event: None, who)
 
-    async def job(self, who: str, text: str, **more: Any) -> str:
+    async def job(self, who: Principal, text: str, **more: Any) -> str:
         document = await self.ask(
             who, "submit", operation="device.echo", args={"text": text}, wait=True, **more
         )
@@ -171,7 +171,7 @@ async def test_what_no_job_could_carry_is_refused_before_it_is_one(desk: Counter
 async def test_a_file_made_for_one_is_not_an_argument_of_another(desk: Counter) -> None:
     made = desk.rig.nodes["kitchen"].holds(b"a recording")
     for who in (OWNER, desk.kitchen):
-        job = await desk.job(who, f"for {who}")
+        job = await desk.job(who, f"for {who.kind}")
         desk.rig.heart._journal.learn(made, parse_time_id(job))
     args = {"image": {"artifact": made.artifact.hex()}}
     with pytest.raises(AccessRefused):
@@ -228,30 +228,30 @@ def error_of(reply: Reply) -> str:
 
 @counter
 async def test_every_request_is_answered_also_when_a_method_has_a_bug(desk: Counter) -> None:
-    async def large(params: Params, emit: Any, who: str) -> Any:
+    async def large(params: Params, emit: Any, who: Principal) -> Any:
         return "x" * 1_200_000
 
-    async def broken(params: Params, emit: Any, who: str) -> Any:
+    async def broken(params: Params, emit: Any, who: Principal) -> Any:
         return params.values["nothing"]
 
-    async def refused(params: Params, emit: Any, who: str) -> Any:
+    async def refused(params: Params, emit: Any, who: Principal) -> Any:
         raise KindmeshError("no")
 
-    async def who_asks(params: Params, emit: Any, who: str) -> Any:
-        return who
+    async def who_asks(params: Params, emit: Any, who: Principal) -> Any:
+        return principal_text(who)
 
     asking = Asking(desk, {"large": large, "broken": broken, "refused": refused, "who": who_asks})
     assert error_of(await asking.ask("large")) == "FRAME_TOO_LARGE"
     assert error_of(await asking.ask("broken")) == "INTERNAL"
     assert (await asking.ask("refused")).status == "error"
     assert error_of(await asking.ask("absent")) == "INVALID_INPUT"
-    assert decode_value((await asking.ask("who")).payload) == desk.phone
+    assert decode_value((await asking.ask("who")).payload) == principal_text(desk.phone)
     await asking.remote.close()
 
 
 @counter
 async def test_one_device_cannot_occupy_the_coordinator(desk: Counter) -> None:
-    async def endless(params: Params, emit: Any, who: str) -> Any:
+    async def endless(params: Params, emit: Any, who: Principal) -> Any:
         await asyncio.get_running_loop().create_future()
 
     asking = Asking(desk, {"endless": endless})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -49,6 +49,7 @@ from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.permit import Permit, check_permit, open_permit
 from kindmesh.protocol.policy import ApprovalRequest, Rule, describe_request
+from kindmesh.protocol.principal import OWNER, Principal
 
 
 def permit_of(world: World, verdict: m.Verdict) -> Permit:
@@ -75,7 +76,7 @@ def test_a_reading_operation_gets_a_permit_that_the_node_accepts() -> None:
     )
     assert verdict.answer == "allow"
     assert (permit.isolation, permit.expires_ms) == ("landlock", T0 + PERMIT_TTL_MS)
-    assert (permit.run_id, permit.step, permit.principal) == (request.run_id, 1, "owner")
+    assert (permit.run_id, permit.step, permit.principal) == (request.run_id, 1, OWNER)
 
 
 def test_a_writing_operation_asks_and_the_owners_yes_makes_one_permit() -> None:
@@ -472,7 +473,9 @@ def test_an_older_advert_is_refused_and_forgotten() -> None:
         {"epoch": -1},
         {"step": -1},
         {"args": b"x" * 300_000},
-        {"principal": "p" * 201},
+        {"principal": "owner"},
+        {"principal": Principal(cast(Any, "stranger"))},
+        {"purpose": "fun"},
         {"operation": "o" * 201},
     ],
 )

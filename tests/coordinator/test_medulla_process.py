@@ -42,6 +42,7 @@ from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.permit import open_permit
 from kindmesh.protocol.policy import Policy, Rule
+from kindmesh.protocol.principal import OWNER
 
 PASSPHRASE = "correct horse battery"
 
@@ -73,7 +74,7 @@ class Mesh:
         now_ms, entropy = SystemClock().now_ms(), SystemEntropy()
         run, job = new_id(now_ms, entropy.token(10)), new_id(now_ms, entropy.token(10))
         return m.PermitRequest(
-            run, 1, job, operation, self.made.node, encode_value({"text": "milk"}), 1, "owner"
+            run, 1, job, operation, self.made.node, encode_value({"text": "milk"}), 1, OWNER
         )
 
     @contextmanager

@@ -26,7 +26,8 @@ from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages import ArtifactData, ArtifactGet, Heartbeat, MessageType, SessionType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
-from kindmesh.protocol.permit import device_principal, open_permit, sign_permit
+from kindmesh.protocol.permit import open_permit, sign_permit
+from kindmesh.protocol.principal import OWNER, device_principal
 from kindmesh.protocol.signed import Signed
 
 CLOCK, ENTROPY = SystemClock(), SystemEntropy()
@@ -105,7 +106,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_an_input_is_fetched_by_the_device_that_the_owners_job_is_for(rig: Rig) -> None:
     info = rig.phone.put()
-    permit, args = rig.input_permit(rig.kitchen, info, principal="owner")
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
     await rig.kitchen.exchange.fetch(info, permit, args)
     assert rig.kitchen.store.read(info.artifact, 0, 10) == LETTER[:10]
 
@@ -141,7 +142,7 @@ async def test_a_permit_that_does_not_fit_opens_nothing(
     rig: Rig, change: Callable[[Rig], dict[str, Any]]
 ) -> None:
     info = rig.phone.put()
-    permit, args = rig.input_permit(rig.kitchen, info, principal="owner")
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
     fits = open_permit(permit, rig.household.medulla.public)
     wrong = sign_permit(msgspec.structs.replace(fits, **change(rig)), rig.household.medulla)
     with pytest.raises(AccessRefused):
@@ -153,7 +154,7 @@ async def test_a_permit_that_does_not_fit_opens_nothing(
 )
 async def test_extreme_pieces_are_refused_by_name(rig: Rig, offset: int, length: int) -> None:
     info = rig.phone.put()
-    permit, args = rig.input_permit(rig.kitchen, info, principal="owner")
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
     answer: asyncio.Future[ArtifactData] = asyncio.get_running_loop().create_future()
     rig.kitchen.uplink.on(MessageType.ARTIFACT_DATA, lambda envelope, body: answer.set_result(body))
     request = ArtifactGet(info.artifact, offset, length, permit, args)
@@ -166,7 +167,7 @@ async def test_extreme_pieces_are_refused_by_name(rig: Rig, offset: int, length:
 @pytest.mark.parametrize("size", [len(LETTER) - 1, len(LETTER) + 1, 1])
 async def test_a_lie_about_the_size_is_noticed(rig: Rig, size: int) -> None:
     info = rig.phone.put()
-    permit, args = rig.input_permit(rig.kitchen, info, principal="owner")
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
     lie = ArtifactInfo(info.artifact, size, info.media_type, info.holder)
     with pytest.raises(ArtifactDamaged):
         await rig.kitchen.exchange.fetch(lie, permit, args)
@@ -175,8 +176,8 @@ async def test_a_lie_about_the_size_is_noticed(rig: Rig, size: int) -> None:
 
 async def test_many_that_want_the_same_artifact_share_one_transfer_also_after_a_failure(rig: Rig) -> None:
     info = rig.phone.put()
-    permit, args = rig.input_permit(rig.kitchen, info, principal="owner")
-    wrong, _ = rig.input_permit(rig.phone, info, principal="owner")
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
+    wrong, _ = rig.input_permit(rig.phone, info, principal=OWNER)
     asked: list[int] = []
     serve = rig.phone.uplink._handlers[int(MessageType.ARTIFACT_GET)]
 

@@ -87,6 +87,7 @@ from kindmesh.protocol.policy import (
     sign_policy,
     sign_removal,
 )
+from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
 
@@ -222,7 +223,7 @@ REQUEST: Final = ApprovalRequest(
     target_name="phone",
     args=ARGS,
     effects=8,
-    principal="owner",
+    principal=OWNER,
     reasons=("the policy asks",),
     issued_ms=NOW,
     expires_ms=NOW + 60_000,
@@ -249,7 +250,7 @@ PERMIT: Final = Permit(
     issued_ms=NOW,
     expires_ms=NOW + PERMIT_TTL_MS,
     max_uses=1,
-    principal="owner",
+    principal=OWNER,
     isolation="landlock",
     readers=(IDS["desk"],),
 )

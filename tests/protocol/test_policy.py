@@ -24,6 +24,7 @@ from kindmesh.protocol.policy import (
     first_policy,
     grants_for,
 )
+from kindmesh.protocol.principal import Principal
 
 OPERATIONS = ("speech.say", "speech.render", "home.open_door", "speech")
 rules = st.builds(
@@ -128,7 +129,7 @@ def test_nobody_can_write_lines_of_their_own_into_the_prompt() -> None:
         request(
             operation=evil,
             target_name=evil,
-            principal=evil,
+            principal=Principal("owner", name=evil),
             reasons=(evil,),
             args=encode_value({"text": evil + "\x85\u2029\x7f", "\u202ek\n": 1}),
         )

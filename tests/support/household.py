@@ -27,6 +27,7 @@ from kindmesh.protocol.ids import key_id, new_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, PERMIT_TTL_MS
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import Policy, first_policy, sign_policy
+from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.signed import Signed
 
 
@@ -150,7 +151,7 @@ class Household:
             issued_ms=self.now_ms,
             expires_ms=self.now_ms + PERMIT_TTL_MS,
             max_uses=1,
-            principal="test",
+            principal=OWNER,
             isolation="landlock",
         )
         return sign_permit(msgspec.structs.replace(permit, **changes), self.medulla)

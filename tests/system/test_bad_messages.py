@@ -28,6 +28,7 @@ from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages import Hello, JobResult, MessageType, Relay, SessionType, Stop
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.signed import Signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -196,7 +197,7 @@ def permit_for(
     permit = Permit(
         mesh=mole.trust.mesh, kind="once", permit_id=new_id(now_ms, SystemEntropy().token(10)), run_id=job_id, step=0,
         job_id=job_id, operation="vision.read_text", target=target, args_hash=sha256(args), effects=int(Effect.READ),
-        policy_version=1, epoch=1, issued_ms=now_ms, expires_ms=now_ms + PERMIT_TTL_MS, max_uses=1, principal="test",
+        policy_version=1, epoch=1, issued_ms=now_ms, expires_ms=now_ms + PERMIT_TTL_MS, max_uses=1, principal=OWNER,
         isolation="landlock", readers=readers,
     )  # fmt: skip
     return sign_permit(permit, key)

@@ -30,6 +30,7 @@ from kindmesh.protocol.limits import PERMIT_TTL_MS
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages import Heartbeat, Job, JobResult, MessageType, ResultTaken, SessionType
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.signed import Signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,7 +85,7 @@ class Impostor:
             mesh=self.trust.mesh, kind="once", permit_id=self.new_id(), run_id=job_id, step=0, job_id=job_id,
             operation="notes.append", target=self.node, args_hash=sha256(ARGS), effects=int(Effect.WRITE),
             policy_version=self.trust.policy.version, epoch=1, issued_ms=now_ms, expires_ms=now_ms + PERMIT_TTL_MS,
-            max_uses=1, principal="owner", isolation="landlock",
+            max_uses=1, principal=OWNER, isolation="landlock",
         )  # fmt: skip
         return sign_permit(msgspec.structs.replace(permit, **changes), key or self.medulla)
 

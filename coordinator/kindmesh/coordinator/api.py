@@ -36,16 +36,15 @@ from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.messages import MessageType, Stop
 from kindmesh.protocol.messages.jobs import ArtifactInfo
-from kindmesh.protocol.permit import device_principal
+from kindmesh.protocol.principal import OWNER, Principal, belongs_to, describe_principal, principal_text
+from kindmesh.protocol.roles import PURPOSES
 from kindmesh.protocol.signed import signed_from_bytes
 
 Emit = Callable[[Any], None]
-Method = Callable[["Params", Emit, str], Awaitable[Any]]
+Method = Callable[["Params", Emit, Principal], Awaitable[Any]]
 """Takes the parameters, where events go, and who asks (the principal)."""
 
 MEDIA_TYPE_MAX: Final = 200
-OWNER: Final = "owner"
-"""The principal of this machine's own control socket."""
 LOCAL_ONLY: Final = frozenset(
     {
         "artifact.put_begin",
@@ -113,7 +112,7 @@ class Api:
 
     # ------------------------------------------------------------------------------------------ how things are
 
-    async def _status(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _status(self, params: Params, emit: Emit, who: Principal) -> Any:
         status = await self._medulla.status()
         return {
             "mesh": format_id(self._trust.mesh),
@@ -134,18 +133,18 @@ class Api:
             },
         }
 
-    async def _nodes(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _nodes(self, params: Params, emit: Emit, who: Principal) -> Any:
         return list(self._heart.devices.nodes())
 
-    async def _capabilities(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _capabilities(self, params: Params, emit: Emit, who: Principal) -> Any:
         return list(self._heart.devices.capabilities())
 
-    async def _doctor(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _doctor(self, params: Params, emit: Emit, who: Principal) -> Any:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
 
         return await coordinator_findings(self._heart, self._trust, self._medulla, self._hub)
 
-    async def _watch(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:
         end = self._heart.watch(emit)
         try:
             emit({"event": "watching"})
@@ -155,7 +154,7 @@ class Api:
 
     # ------------------------------------------------------------------------------------ having something done
 
-    def _wish(self, params: Params, who: str) -> Wish:
+    def _wish(self, params: Params, who: Principal) -> Wish:
         target, key = params.text("target", ""), params.text("key", "")
         return Wish(
             operation=params.text("operation"),
@@ -164,15 +163,16 @@ class Api:
             priority=params.choice("priority", ("emergency", "interactive", "background"), "interactive"),
             deadline_ms=params.number("deadline_ms", 0),
             # A member's keys are its own: it must not get another's job by guessing a key.
-            key=(key if who == OWNER else f"{who}/{key}") if key else None,
+            key=(key if who.kind == "owner" else f"{principal_text(who)}/{key}") if key else None,
             run_id=parse_time_id(run) if (run := params.text("run", "")) else b"",
             step=params.number("step", 0),
             full=params.flag("full"),
             sources=self._sources(params, who),
             principal=who,
+            purpose=params.choice("purpose", PURPOSES, "household"),
         )
 
-    def _sources(self, params: Params, who: str) -> tuple[ArtifactInfo, ...]:
+    def _sources(self, params: Params, who: Principal) -> tuple[ArtifactInfo, ...]:
         """Who has the files of the arguments. A member speaks for what lies on its own device; the files that were
         put here, and those that others' jobs made, are not for it, even when it knows their hash."""
         found = [
@@ -187,12 +187,12 @@ class Api:
         if any(len(source.media_type) > MEDIA_TYPE_MAX for source in found):
             raise InvalidInput(f"a media type has at most {MEDIA_TYPE_MAX} characters", field="sources")
         named = _named(params.mapping("args"))
-        if who != OWNER:
-            if any(device_principal(source.holder) != who for source in found):
+        if who.kind != "owner":
+            if any(source.holder != who.device for source in found):
                 raise AccessRefused("a device can only say what it holds itself", field="sources")
             for artifact in named:
                 makers = self._heart.read.makers(artifact)
-                if makers and who not in makers:
+                if makers and not any(belongs_to(who, maker) for maker in makers):
                     raise AccessRefused("this file was made for somebody else", field="args")
             return tuple(found)
         for held in named:
@@ -203,7 +203,7 @@ class Api:
 
     # These two are asked most. What they return is waited for as it is: no task is made for it.
 
-    def _submit(self, params: Params, emit: Emit, who: str) -> Awaitable[Any]:
+    def _submit(self, params: Params, emit: Emit, who: Principal) -> Awaitable[Any]:
         wish = self._wish(params, who)
         if not params.flag("wait"):
             return self._submitted(wish)
@@ -213,7 +213,7 @@ class Api:
         job_id = await self._heart.submit(wish)
         return self._heart.job(job_id)
 
-    def _call(self, params: Params, emit: Emit, who: str) -> Awaitable[Any]:
+    def _call(self, params: Params, emit: Emit, who: Principal) -> Awaitable[Any]:
         target = params.text("target", "")
         return self._heart.call(
             params.text("operation"),
@@ -222,63 +222,63 @@ class Api:
             within_ms=params.number("timeout_ms", 10_000, least=1, most=300_000),
         )
 
-    async def _explain(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _explain(self, params: Params, emit: Emit, who: Principal) -> Any:
         target = params.text("target", "")
         resolved = self._heart.devices.resolve(target) if target else b""
         return self._heart.explain(params.text("operation"), params.mapping("args"), resolved)
 
-    async def _jobs(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _jobs(self, params: Params, emit: Emit, who: Principal) -> Any:
         state = params.text("state", "")
         if state and state not in STATES:
             raise InvalidInput(
                 f"no job is ever {state[:40]!r}", field="state", hint=f"One of: {', '.join(STATES)}."
             )
         limit = params.number("limit", 20, least=1, most=1000)
-        return self._heart.jobs(limit, state, "" if who == OWNER else who)
+        return self._heart.jobs(limit, state, "" if who.kind == "owner" else principal_text(who))
 
-    def _own(self, job_id: bytes, who: str) -> dict[str, Any]:
+    def _own(self, job_id: bytes, who: Principal) -> dict[str, Any]:
         """A job's document; for a member, those of others do not exist."""
         document = self._heart.job(job_id)
-        if who not in (OWNER, document["principal"]):
+        if not _is_own(document, who):
             raise UnknownJob()
         return document
 
-    async def _job(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _job(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._own(parse_time_id(params.text("id")), who)
 
-    async def _cancel(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _cancel(self, params: Params, emit: Emit, who: Principal) -> Any:
         job_id = parse_time_id(params.text("id"))
         self._own(job_id, who)
-        return self._heart.cancel(job_id, who)
+        return self._heart.cancel(job_id, "the owner" if who.kind == "owner" else describe_principal(who))
 
-    async def _approvals(self, params: Params, emit: Emit, who: str) -> Any:
-        return [waiting for waiting in self._heart.approvals() if who in (OWNER, waiting["principal"])]
+    async def _approvals(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return [waiting for waiting in self._heart.approvals() if _is_own(waiting, who)]
 
-    async def _approve(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _approve(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._heart.approve(signed_from_bytes(params.data("approval")))
 
     # ------------------------------------------------------------------------------------------------- trust
 
-    async def _pair_open(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _pair_open(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._pairing.open(
             params.number("ttl_ms", PAIR_DEFAULT_MS), params.text("role", "node"), emit
         )
 
-    async def _pair_answer(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _pair_answer(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._pairing.answer(params.text("knock"), params.data("grant", b"") or None)
 
-    async def _pair_waiting(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _pair_waiting(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._pairing.waiting()
 
-    async def _revoke(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _revoke(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._trust_service.take(await self._medulla.revoke(signed_from_bytes(params.data("removal"))))
         return {"ok": True}
 
-    async def _policy_set(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _policy_set(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._trust_service.take(await self._medulla.install_policy(signed_from_bytes(params.data("policy"))))
         return {"ok": True, "version": self._trust.policy.version}
 
-    async def _stop(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _stop(self, params: Params, emit: Emit, who: Principal) -> Any:
         reason = params.text("reason", "")[:200]
         told, missed = [], []
         for node in self._heart.devices.nodes():
@@ -293,19 +293,19 @@ class Api:
 
     # ------------------------------------------------------------------------------------------------- files
 
-    async def _put_begin(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _put_begin(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._uploads.begin(params.values)
 
-    async def _put_append(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _put_append(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._uploads.append(params.values)
 
-    async def _put_finish(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _put_finish(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._uploads.finish(params.values)
 
-    async def _read(self, params: Params, emit: Emit, who: str) -> Any:
+    async def _read(self, params: Params, emit: Emit, who: Principal) -> Any:
         artifact = artifact_id(params.text("artifact"))
         held = self._artifacts.has(artifact)
-        if not held or who != OWNER:
+        if not held or who.kind != "owner":
             job_id = parse_time_id(params.text("job"))
             self._own(job_id, who)
             info, permit = self._heart.read.made(job_id, artifact)
@@ -328,6 +328,10 @@ def _named(value: Any) -> list[bytes]:
     if isinstance(value, list):
         return [name for item in value for name in _named(item)]
     return []
+
+
+def _is_own(document: dict[str, Any], who: Principal) -> bool:
+    return belongs_to(who, principal_text(Principal(**document["principal"])))
 
 
 def find(methods: dict[str, Method], name: str, *, local: bool) -> Method:

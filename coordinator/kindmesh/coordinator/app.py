@@ -47,6 +47,7 @@ from kindmesh.protocol.crypto import hkdf_sha256
 from kindmesh.protocol.errors import KindmeshError, TransportError
 from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
+from kindmesh.protocol.principal import OWNER
 
 log = logging.getLogger("kindmesh.coordinator.app")
 
@@ -175,7 +176,7 @@ class Coordinator:
             await self._announce(stack)
 
     def _handle(self, params: Any, call: Call) -> Any:
-        return find(self.api.methods, call.method, local=True)(Params(params), call.event, "owner")
+        return find(self.api.methods, call.method, local=True)(Params(params), call.event, OWNER)
 
     async def _announce(self, stack: AsyncExitStack) -> None:
         from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only with mDNS

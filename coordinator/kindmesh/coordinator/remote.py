@@ -27,7 +27,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.limits import BODY_MAX
 from kindmesh.protocol.messages import MessageType, Reply, Request
-from kindmesh.protocol.permit import device_principal
+from kindmesh.protocol.principal import device_principal
 
 log = logging.getLogger("kindmesh.coordinator.remote")
 

@@ -36,7 +36,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.limits import ARTIFACT_CHUNK, CLOCK_SKEW_MS
 from kindmesh.protocol.messages import ArtifactData, ArtifactGet, MessageType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
-from kindmesh.protocol.permit import DEVICE_PRINCIPAL, Permit, device_principal, open_permit
+from kindmesh.protocol.permit import Permit, open_permit
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.mesh.exchange")
@@ -176,8 +176,8 @@ class Exchange:
     def _is_for(self, permit: Permit, artifact: bytes) -> bool:
         """Whether whoever asked for the job may use this file; of what jobs made, the coordinator knows for whom."""
         return (
-            not permit.principal.startswith(DEVICE_PRINCIPAL)
-            or permit.principal == device_principal(self._endpoint.device_id)
+            permit.principal.person == "owner"
+            or permit.principal.device == self._endpoint.device_id
             or self._produced(b"", artifact)
         )
 

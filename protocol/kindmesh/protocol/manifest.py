@@ -21,6 +21,9 @@ from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.extensions import Ext, check_extensions
 
+DATA_CLASSES: Final = ("device", "home", "notes", "text", "image", "audio", "health", "location", "other")
+"""What an operation's data can be about; what fits none of the words is `other`."""
+
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -161,6 +164,13 @@ def check_manifest(manifest: Manifest) -> None:
         seen.add(operation.name)
         if not 0 < operation.effects < 256:
             raise Malformed(f"{operation.name} declares no known effect", field="effects")
+        unknown = [name for name in operation.data_classes if name not in DATA_CLASSES]
+        if unknown:
+            raise Malformed(
+                f"{operation.name} declares an unknown class of data: {unknown[0][:40]!r}",
+                field="data_classes",
+                hint=f"One of: {', '.join(DATA_CLASSES)}.",
+            )
         if operation.session_call and operation.effects != Effect.READ:
             raise Malformed(
                 f"{operation.name} is a session call but does more than read", field="session_call"
@@ -352,6 +362,7 @@ def artifacts_in(fields: tuple[Field, ...], values: dict[str, Any]) -> list[str]
 
 
 __all__ = [
+    "DATA_CLASSES",
     "EFFECT_WORDS",
     "HARMLESS",
     "Effect",

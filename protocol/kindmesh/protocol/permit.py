@@ -13,18 +13,25 @@ from typing import Final, Literal
 
 import msgspec
 
-from kindmesh.protocol.bounds import Count, Effects, Hash, KeyId, Line, OptionalTimeId, TimeId, TimeMs, Word
+from kindmesh.protocol.bounds import (
+    Count,
+    Effects,
+    Hash,
+    KeyId,
+    OptionalKey,
+    OptionalTimeId,
+    TimeId,
+    TimeMs,
+    Word,
+)
 from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.errors import BadSignature, PermitExpired, PermitMismatch, PermitRefused, PermitStale
-from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_MAX
 from kindmesh.protocol.manifest import HARMLESS, effect_names
+from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 PERMIT_DOMAIN: Final = b"kindmesh-permit-v1\0"
-DEVICE_PRINCIPAL: Final = "device "
-"""How the principal begins when a member's device asks, and not the owner."""
-
 PermitKind = Literal["once", "session", "standing"]
 Isolation = Literal["uid", "landlock", "none"]
 
@@ -32,7 +39,8 @@ Isolation = Literal["uid", "landlock", "none"]
 class Permit(msgspec.Struct, array_like=True, frozen=True):
     """See the module. `permit_id`, `run_id`, `job_id`, `parent` (a sub-run's permit, or empty) have 16 bytes; `step`
     numbers the step of the run; `target` is a device id; `args_hash` is SHA-256; `epoch` is the attempt's fencing
-    token; `max_uses` is 1 for `once`; `principal` names who asked; `readers` are
+    token; `max_uses` is 1 for `once`; `principal` is who asked, and for
+    which `purpose`; `approved_by` the key id (20 bytes) of the person who said yes, if one was asked; `readers` are
     devices that may fetch the artifacts made under this permit."""
 
     mesh: KeyId
@@ -50,18 +58,15 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     issued_ms: TimeMs
     expires_ms: TimeMs
     max_uses: Count
-    principal: Line
+    principal: Principal
     isolation: Isolation
     parent: OptionalTimeId = b""
     approval_id: OptionalTimeId = b""
     readers: tuple[KeyId, ...] = ()
     duration_ms: Count = 0
     stream_bytes: Count = 0
-
-
-def device_principal(device: bytes) -> str:
-    """The name of a member's device (20 bytes) as principal: of what its users ask for."""
-    return DEVICE_PRINCIPAL + format_id(device)
+    purpose: Word = "household"
+    approved_by: OptionalKey = b""
 
 
 def sign_permit(permit: Permit, key: SigningKey) -> Signed:
@@ -135,12 +140,10 @@ def check_permit(
 
 
 __all__ = [
-    "DEVICE_PRINCIPAL",
     "Isolation",
     "Permit",
     "PermitKind",
     "check_permit",
-    "device_principal",
     "open_permit",
     "sign_permit",
 ]

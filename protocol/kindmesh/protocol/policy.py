@@ -31,9 +31,12 @@ from kindmesh.protocol.bounds import (
 from kindmesh.protocol.certificate import CapabilityGrant, Kind
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import PERMIT_MAX
 from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, Manifest, effect_names
+from kindmesh.protocol.principal import Principal, describe_principal
+from kindmesh.protocol.roles import FIRST_ROLES, PATTERN, RoleRule, check_roles, matches
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 GRANT_DOMAIN: Final = b"kindmesh-grant-v1\0"
@@ -43,6 +46,7 @@ REMOVAL_DOMAIN: Final = b"kindmesh-removal-v1\0"
 
 Answer = Literal["allow", "ask", "deny"]
 ALL_EFFECTS: Final = sum(Effect)
+RULES_MAX: Final = 1_000
 SEVERITY: Final[dict[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -84,10 +88,12 @@ class ApprovalRequest(msgspec.Struct, array_like=True, frozen=True):
     target_name: Name
     args: Arguments
     effects: Effects
-    principal: Line
+    principal: Principal
     reasons: tuple[Line, ...]
     issued_ms: TimeMs
     expires_ms: TimeMs
+    purpose: Word = "household"
+    data_classes: tuple[Word, ...] = ()
 
 
 class Approval(msgspec.Struct, array_like=True, frozen=True):
@@ -107,12 +113,18 @@ class Rule(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Policy(msgspec.Struct, array_like=True, frozen=True):
-    """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`."""
+    """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`. `roles`: what
+    people may do at most; a role that is not here allows nothing."""
 
     mesh: KeyId
     version: Count
     issued_ms: TimeMs
     rules: tuple[Rule, ...]
+    roles: tuple[RoleRule, ...] = FIRST_ROLES
+
+    def role(self, name: str) -> RoleRule | None:
+        """The role with that name, or None."""
+        return next((role for role in self.roles if role.name == name), None)
 
 
 def first_policy(mesh: bytes, issued_ms: int) -> Policy:
@@ -120,10 +132,24 @@ def first_policy(mesh: bytes, issued_ms: int) -> Policy:
     return Policy(mesh, 1, issued_ms, (Rule("*", int(HARMLESS), "allow"),))
 
 
-def _matches(rule: Rule, operation: str) -> bool:
-    return rule.operation in ("*", operation) or (
-        rule.operation.endswith(".*") and operation.startswith(rule.operation[:-1])
-    )
+def check_policy(policy: Policy) -> None:
+    """Refuse a policy with a rule or a role that could not mean anything.
+
+    Raises:
+        InvalidInput: names it.
+    """
+    if len(policy.rules) > RULES_MAX:
+        raise InvalidInput(f"a policy has at most {RULES_MAX} rules", field="rules")
+    for rule in policy.rules:
+        if not PATTERN.fullmatch(rule.operation):
+            raise InvalidInput(
+                f"{rule.operation[:40]!r} is no operation",
+                field="operation",
+                hint="Write capability.operation, capability.* or *.",
+            )
+        if not 0 < rule.effects <= ALL_EFFECTS:
+            raise InvalidInput(f"the rule for {rule.operation} is about no effect", field="effects")
+    check_roles(policy.roles)
 
 
 def decide(policy: Policy, operation: str, effects: int) -> Answer:
@@ -139,7 +165,9 @@ def decide(policy: Policy, operation: str, effects: int) -> Answer:
     for effect in Effect:
         if not effects & effect:
             continue
-        rules = [rule for rule in policy.rules if rule.effects & effect and _matches(rule, operation)]
+        rules = [
+            rule for rule in policy.rules if rule.effects & effect and matches(rule.operation, operation)
+        ]
         best = max((_rank(rule) for rule in rules), default=-1)
         answers: list[Answer] = [rule.answer for rule in rules if _rank(rule) == best] or ["ask"]
         worst = max([worst, *answers], key=SEVERITY.__getitem__)
@@ -213,7 +241,9 @@ def describe_request(request: ApprovalRequest) -> list[str]:
         f"operation  {printable(request.operation)}",
         f"device     {printable(request.target_name)} ({format_id(request.target)})",
         f"effects    {', '.join(effect_names(request.effects))}: {'; '.join(effects)}",
-        f"asked by   {printable(request.principal)}",
+        f"asked by   {describe_principal(request.principal)}",
+        f"for        {printable(request.purpose)}",
+        *(f"data       {printable(name)}" for name in request.data_classes),
         *(f"why asked  {printable(reason)}" for reason in request.reasons),
         "values",
         *(f"  {printable(line)}" for line in values.split("\n")),
@@ -228,6 +258,7 @@ __all__ = [
     "Policy",
     "Removal",
     "Rule",
+    "check_policy",
     "decide",
     "describe_request",
     "first_policy",

@@ -195,10 +195,10 @@ class Dispatch:
 
     def ask(self, entry: Entry) -> None:
         """Ask Medulla about the attempt that this job is at."""
-        facts, machine = entry.facts, entry.machine
+        facts, machine, asked = entry.facts, entry.machine, entry.request
         request = PermitRequest(
-            facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, entry.request.args, machine.epoch,
-            facts.principal, readers=(self._endpoint.device_id,),
+            facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, asked.args, machine.epoch,
+            asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
         )  # fmt: skip
         self._reviewer.ask(request, partial(self._judged, entry, machine.epoch))
 

@@ -14,6 +14,7 @@ from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import RESULT_MAX
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.principal import principal_document, principal_from_text
 
 _device_text = lru_cache(maxsize=1024)(format_id)
 _effect_words = lru_cache(maxsize=256)(effect_names)
@@ -35,7 +36,7 @@ def summary(facts: JobFacts, now: Progress, ended_ms: int, names: Names) -> dict
         "device_name": names(now.device),
         "attempts": now.epoch,
         "priority": facts.priority,
-        "principal": facts.principal,
+        "principal": principal_document(principal_from_text(facts.principal)),
         "effects": list(_effect_words(facts.effects)),
         "full": facts.full,
         "submitted_ms": facts.submitted_ms,

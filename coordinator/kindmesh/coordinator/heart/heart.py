@@ -49,6 +49,7 @@ from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
 from kindmesh.protocol.manifest import check_fields
 from kindmesh.protocol.policy import Approval, ApprovalRequest
+from kindmesh.protocol.principal import principal_text
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.heart")
@@ -177,10 +178,13 @@ class Heart:
             raise NoDeviceAble(f"no device can do {wish.operation}: {choice.why}", hint=choice.hint)
         job_id = new_id(now_ms, self._entropy.token(RANDOM_BYTES))
         facts = JobFacts(
-            job_id, wish.run_id or job_id, wish.step, wish.key, wish.operation, wish.principal, wish.priority,
-            checked.effects, checked.idempotent, is_full(checked.effects, wish.full), now_ms, checked.budget_ms,
+            job_id, wish.run_id or job_id, wish.step, wish.key, wish.operation, principal_text(wish.principal),
+            wish.priority, checked.effects, checked.idempotent, is_full(checked.effects, wish.full), now_ms,
+            checked.budget_ms,
         )  # fmt: skip
-        request = JobRequest(checked.args, wish.target, checked.sources)
+        request = JobRequest(
+            checked.args, wish.target, checked.sources, wish.principal, wish.purpose, wish.proof
+        )
         entry = Entry(facts, request, checked.deadline_ms, checked.need)
         entry.choice = choice
         if waiter is not None:

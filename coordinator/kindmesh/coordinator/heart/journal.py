@@ -20,6 +20,8 @@ from kindmesh.mesh.vault import RUN_KEY_TABLE, RunVault
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
+from kindmesh.protocol.principal import OWNER, Principal
+from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
 
 HEART_SCHEMA: Final = Schema(
@@ -77,11 +79,15 @@ _decode_story = msgspec.msgpack.Decoder(list[StoryEntry]).decode
 
 
 class JobRequest(msgspec.Struct, array_like=True, frozen=True):
-    """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files."""
+    """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files; who
+    asks, what for, and a person's signature over it."""
 
     args: bytes
     target: bytes = b""
     sources: tuple[ArtifactInfo, ...] = ()
+    principal: Principal = OWNER
+    purpose: Purpose = "household"
+    proof: Signed | None = None
 
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):
@@ -98,7 +104,8 @@ class Ending(msgspec.Struct, array_like=True, frozen=True):
 
 
 class JobFacts(msgspec.Struct, frozen=True):
-    """What never changes about a job and may be read by anyone who may read the journal."""
+    """What never changes about a job and may be read by anyone who may read the journal; `principal` as
+    `principal_text` writes it."""
 
     job_id: bytes
     run_id: bytes
@@ -241,11 +248,17 @@ class HeartJournal:
         return [_row(found) for found in self.store.query(f"{_SELECT} WHERE ended_ms = 0 ORDER BY seq")]
 
     def recent(self, limit: int, state: str = "", principal: str = "") -> list[JobRow]:
-        """The newest jobs first; only those in `state`, and of `principal`, if one is given."""
-        wanted = {"state": state, "principal": principal}
-        terms = " AND ".join(f"{column} = ?" for column, value in wanted.items() if value)
-        sql = f"{_SELECT} {f'WHERE {terms}' if terms else ''} ORDER BY seq DESC LIMIT ?"
-        return [_row(found) for found in self.store.query(sql, (*filter(None, wanted.values()), limit))]
+        """The newest jobs first; only those in `state`, and of `principal` (its text) or of what acts for it."""
+        terms, values = [], []
+        if state:
+            terms.append("state = ?")
+            values.append(state)
+        if principal:
+            terms.append("(principal = ? OR principal LIKE ?)")
+            values += [principal, f"% for {principal}"]
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        sql = f"{_SELECT} {where} ORDER BY seq DESC LIMIT ?"
+        return [_row(found) for found in self.store.query(sql, (*values, limit))]
 
     def request(self, row: JobRow) -> JobRequest:
         """What the job was given.

@@ -20,6 +20,7 @@ from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.policy import ApprovalRequest
+from kindmesh.protocol.principal import principal_document
 from kindmesh.protocol.signed import Signed
 
 
@@ -120,7 +121,8 @@ class Reading:
                         "device_name": request.target_name,
                         "effects": effect_names(request.effects),
                         "reasons": list(request.reasons),
-                        "principal": request.principal,
+                        "principal": principal_document(request.principal),
+                        "purpose": request.purpose,
                         "issued_ms": request.issued_ms,
                         "expires_ms": request.expires_ms,
                         "request": entry.question,

@@ -15,6 +15,9 @@ from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import artifacts_in, check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
+from kindmesh.protocol.principal import OWNER, Principal
+from kindmesh.protocol.roles import Purpose
+from kindmesh.protocol.signed import Signed
 
 SLACK_MS: Final = 30_000
 """Beyond an operation's own time limit, when nobody set a deadline: for waiting, sending, moving once."""
@@ -26,7 +29,7 @@ class Wish(msgspec.Struct, frozen=True):
     """One job to be. `args` plain data; `target` a device id, or empty for whichever serves best; `deadline_ms` UTC, 0:
     as long as the operation may take; `key` makes submitting twice the same as once; `run_id` 16 bytes, or empty for a
     run of its own; `full`: survives a power cut even if it only reads; `sources`: who has the files, beyond what is
-    known."""
+    known; `principal` asks, for `purpose`, `proof` is a person's signature over it."""
 
     operation: str
     args: dict[str, Any]
@@ -38,7 +41,9 @@ class Wish(msgspec.Struct, frozen=True):
     step: int = 0
     full: bool = False
     sources: tuple[ArtifactInfo, ...] = ()
-    principal: str = "owner"
+    principal: Principal = OWNER
+    purpose: Purpose = "household"
+    proof: Signed | None = None
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -74,7 +79,7 @@ def check(wish: Wish, devices: Devices, journal: HeartJournal, now_ms: int) -> C
         )
     if wish.deadline_ms and not now_ms < wish.deadline_ms <= now_ms + DEADLINE_MAX_MS:
         raise InvalidInput("the deadline is not within the next 7 days", field="deadline_ms")
-    if len(wish.principal) > NAME_MAX or (wish.key is not None and not 0 < len(wish.key) <= NAME_MAX):
+    if wish.key is not None and not 0 < len(wish.key) <= NAME_MAX:
         raise InvalidInput(f"a key has 1 to {NAME_MAX} characters", field="key")
     if len(wish.run_id) not in (0, TIME_ID) or not 0 <= wish.step < 1 << 31:
         raise InvalidInput("a run is named by 16 bytes, a step by a number", field="run")

@@ -28,6 +28,8 @@ from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import Answer
+from kindmesh.protocol.principal import Principal
+from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
 
 FRAME_LIMIT: Final = 4 * ROSTER_MAX
@@ -37,8 +39,9 @@ FRAME_LIMIT: Final = 4 * ROSTER_MAX
 class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     """One step that shall be done: ids as in `Permit`, `args` the canonical argument bytes, `epoch` the attempt.
 
-    `effects` are what the planner adds to what the device declares; they can only add. `principal` names who asked;
-    `readers` are devices that want to fetch the artifacts made by it (members only are written into the permit).
+    `effects` are what the planner adds to what the device declares; they can only add. `principal` is who asked,
+    `purpose` what for, `proof` the person's signature over the request where a person asked it; `readers` are devices
+    that want to fetch the artifacts made by it (members only are written into the permit).
     """
 
     run_id: TimeId
@@ -48,10 +51,12 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     target: KeyId
     args: Arguments
     epoch: Count
-    principal: Word
+    principal: Principal
     effects: Effects = 0
     parent: OptionalTimeId = b""
     readers: tuple[KeyId, ...] = ()
+    purpose: Purpose = "household"
+    proof: Signed | None = None
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

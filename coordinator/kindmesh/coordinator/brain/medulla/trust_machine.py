@@ -7,8 +7,6 @@ each device's advert only go forward. Certificates for the owner, the issuer and
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
@@ -37,10 +35,8 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import key_id, short_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, CLOCK_SKEW_MS
-from kindmesh.protocol.policy import Grant, open_grant, open_policy, open_removal
+from kindmesh.protocol.policy import Grant, check_policy, open_grant, open_policy, open_removal
 from kindmesh.protocol.signed import Signed, signed_to_bytes
-
-POLICY_RULES_MAX: Final = 1_000
 
 
 def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Instruction]:
@@ -181,8 +177,7 @@ def install_policy(beliefs: Beliefs, event: Install, now_ms: int, fresh: bytes) 
     beliefs.check_mesh(policy.mesh)
     instructions: list[Instruction] = []
     if event.policy != beliefs.signed_policy:
-        if len(policy.rules) > POLICY_RULES_MAX:
-            raise InvalidInput(f"a policy has at most {POLICY_RULES_MAX} rules", field="rules")
+        check_policy(policy)
         if policy.version <= beliefs.policy.version:
             raise InvalidInput(
                 f"policy {policy.version} is not newer than policy {beliefs.policy.version}",
@@ -262,7 +257,6 @@ def show_status(beliefs: Beliefs, event: StatusWanted, now_ms: int, fresh: bytes
 
 
 __all__ = [
-    "POLICY_RULES_MAX",
     "advertise",
     "install_policy",
     "issue",
