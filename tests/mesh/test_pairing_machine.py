@@ -132,6 +132,25 @@ def test_a_used_invitation_lets_nobody_else_in(door: Door, phone: Guest) -> None
         assert refusals(door.hear(guest, guest.hello)) == ["this invitation was used already"]
 
 
+def test_the_grant_turns_away_those_who_stood_at_the_door_already(door: Door, phone: Guest) -> None:
+    proven, unproven = Guest("proven"), Guest("unproven")
+    for guest in (phone, proven, unproven):
+        door.hear(guest, guest.hello)
+    for guest in (phone, proven):
+        door.hear(guest, guest.proof)
+    told = door.machine.grant(phone.hop, ENROL_GRANTED)
+    assert told[0] == Send(phone.hop, ENROL_GRANTED)
+    assert [send.hop_key for send in told[1:] if isinstance(send, Send)] == [proven.hop, unproven.hop]
+    assert len(refusals(told)) == 2
+    assert refusals(door.hear(unproven, unproven.proof))
+    with pytest.raises(InvalidTransition):
+        door.machine.grant(proven.hop, ENROL_GRANTED)
+    # Also one whose hello came in between.
+    door.machine.knocks[unproven.hop].state = "challenged"
+    assert refusals(door.hear(unproven, unproven.proof))
+    door.machine.validate()
+
+
 def test_the_owner_refuses_and_only_who_waits_can_be_answered(door: Door, phone: Guest) -> None:
     with pytest.raises(UnknownMember):
         door.machine.refuse(phone.hop, EnrolmentRefused("no"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from tests.support.household import Household
@@ -11,7 +12,7 @@ from tests.support.household import Household
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.post import Post
-from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch
+from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch, UnknownCritical
 from kindmesh.protocol.messages import Hello, JobCancel, MessageType
 from kindmesh.protocol.replay import MessageMemory
 
@@ -54,6 +55,42 @@ def test_a_relayed_message_is_taken_once(members: Members) -> None:
     members.desk.read(frames, None)
     with pytest.raises(Replayed):
         members.desk.read(frames, None)
+
+
+def test_a_message_that_came_directly_is_not_taken_again_in_custody(members: Members) -> None:
+    frames = word(members.phone, members.desk)
+    members.desk.read(frames, members.phone.identity.device_id)
+    with pytest.raises(Replayed):
+        members.desk.read(frames, None)
+
+
+def greeting(sender: Post, receiver: Post, **changes: Any) -> list[bytes]:
+    hello = Hello(
+        sender.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), 0, 0, 0, CLOCK.now_ms(), **changes
+    )
+    return sender.write(MessageType.HELLO, receiver.identity.device_id, hello)[1]
+
+
+def test_a_device_that_restarted_takes_nothing_from_before_the_session(members: Members) -> None:
+    phone, desk = members.phone.identity.device_id, members.desk
+    recorded = word(members.phone, desk)
+    stored = word(members.phone, desk)
+    desk.read(recorded, phone)
+    restarted = Post(desk.identity, desk.trust, CLOCK, ENTROPY)
+    restarted.read(greeting(members.phone, restarted), phone)
+    with pytest.raises(Replayed):
+        restarted.read(recorded, phone)
+    # What somebody kept for it meanwhile is another matter.
+    restarted.read(stored, None)
+    restarted.read(word(members.phone, restarted), phone)
+
+
+def test_a_critical_extension_that_is_not_known_is_refused_by_name(members: Members) -> None:
+    phone = members.phone.identity.device_id
+    members.desk.read(greeting(members.phone, members.desk, ext={"later": b"\xc0"}), phone)
+    with pytest.raises(UnknownCritical, match="sure") as caught:
+        members.desk.read(greeting(members.phone, members.desk, ext={"!sure": b"\xc0"}), phone)
+    assert caught.value.field == "!sure"
 
 
 def test_a_member_that_fills_its_memory_of_relayed_messages_shuts_out_only_itself(members: Members) -> None:

@@ -13,20 +13,22 @@ from kindmesh.protocol.replay import MessageMemory, SequenceWindow
 
 
 class WindowAgainstASet(RuleBasedStateMachine):
-    """The window accepts a number exactly when it is of this boot, new, and less than 1,024 below the highest."""
+    """The window accepts a number exactly when it is of this boot, new, less than 1,024 below the highest, and not
+    from before the session."""
 
     def __init__(self) -> None:
         super().__init__()
         self.window = SequenceWindow()
         self.boot = -1
         self.seen: set[int] = set()
+        self.floor = -1
 
     def _try(self, boot: int, sequence: int) -> None:
         highest = max(self.seen, default=-1)
         if boot > self.boot:
             expected = True
         else:
-            new = sequence not in self.seen and sequence > highest - REPLAY_WINDOW_BITS
+            new = sequence not in self.seen and sequence > max(self.floor, highest - REPLAY_WINDOW_BITS)
             expected = boot == self.boot and new
         try:
             self.window.accept(boot, sequence)
@@ -35,8 +37,20 @@ class WindowAgainstASet(RuleBasedStateMachine):
             return
         assert expected
         if boot > self.boot:
-            self.boot, self.seen = boot, set()
+            self.boot, self.seen, self.floor = boot, set(), -1
         self.seen.add(sequence)
+
+    @rule()
+    def a_session_begins(self) -> None:
+        self.window.begin()
+        self.floor = max(self.seen, default=-1)
+
+    @rule(step=st.integers(-1_100, 1_100), boot=st.integers(-1, 1))
+    def asks_what_it_knows(self, step: int, boot: int) -> None:
+        highest = max(self.seen, default=-1)
+        sequence = max(0, highest + step)
+        known = boot == 0 and sequence in self.seen and sequence > highest - REPLAY_WINDOW_BITS
+        assert self.window.has(self.boot + boot, sequence) is known
 
     @rule(step=st.integers(-1_100, 1_100))
     def near_the_highest(self, step: int) -> None:

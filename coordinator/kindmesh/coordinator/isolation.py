@@ -23,9 +23,11 @@ import json
 import os
 import pwd
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -165,11 +167,13 @@ def take_over(home: Home, plan: IsolationPlan) -> None:
             if entry.name not in (*_ROOT_ONLY, home.medulla.name):
                 _chown_tree(entry, others.uid, others.gid)
         _chown_tree(home.medulla, medulla.uid, medulla.gid)
-        run = home.medulla / "run"
-        run.mkdir(exist_ok=True)
-        os.chown(run, medulla.uid, others.gid)
-        os.chmod(run, _GROUP_SEARCHABLE)
-        os.chmod(home.medulla, _SEARCHABLE)
+        with _opened(home.medulla) as folder:
+            if "run" not in os.listdir(folder):
+                os.mkdir("run", dir_fd=folder)
+            with _opened("run", folder) as run:
+                os.fchown(run, medulla.uid, others.gid)
+                os.fchmod(run, _GROUP_SEARCHABLE)
+            os.fchmod(folder, _SEARCHABLE)
         os.chmod(home.root, _SEARCHABLE)
     except OSError as error:
         raise ConfinementFailed(
@@ -189,20 +193,44 @@ def give_back(home: Home) -> None:
     try:
         for entry in home.root.iterdir():
             _chown_tree(entry, owner.st_uid, owner.st_gid)
-        for folder in (home.medulla / "run", home.medulla, home.root):
-            os.chmod(folder, _PRIVATE)
+        with _opened(home.medulla) as folder:
+            with _opened("run", folder) as run:
+                os.fchmod(run, _PRIVATE)
+            os.fchmod(folder, _PRIVATE)
+        os.chmod(home.root, _PRIVATE)
     except OSError as error:
         raise ConfinementFailed(f"the state folder could not be given back: {error.strerror}") from error
 
 
+@contextmanager
+def _opened(folder: Path | str, within: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder that is no link; raises OSError when it is one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _chown_tree(top: Path, uid: int, gid: int) -> None:
     """Links are not followed; runs as root, so a folder that others can write to must not lead elsewhere."""
-    os.chown(top, uid, gid, follow_symlinks=False)
+    _chown(os.fspath(top), uid, gid)
     if top.is_symlink() or not top.is_dir():
         return
     for _, folders, files, descriptor in os.fwalk(top, follow_symlinks=False):
         for name in (*folders, *files):
-            os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+            _chown(name, uid, gid, descriptor)
+
+
+def _chown(name: str, uid: int, gid: int, within: int | None = None) -> None:
+    found = os.stat(name, dir_fd=within, follow_symlinks=False)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and found.st_uid != uid:
+        # The same file under a name elsewhere, which may be anybody's.
+        raise ConfinementFailed(
+            f"{os.path.basename(name)} in the state folder has another name elsewhere",
+            hint="Put a copy in its place.",
+        )
+    os.chown(name, uid, gid, dir_fd=within, follow_symlinks=False)
 
 
 # -------------------------------------------------------------------------------------------------------- landlock

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from kindmesh.protocol.bounds import Reference, Word
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import FrameTooLarge, KindmeshError, WireError, error_from_wire, error_to_wire
 
@@ -25,8 +26,8 @@ _LENGTH: Final = 4
 class Request(msgspec.Struct, array_like=True, frozen=True):
     """What a client asks."""
 
-    id: int
-    method: str
+    id: Reference
+    method: Word
     params: Any = None
 
 

@@ -6,8 +6,9 @@
                    `-> refused   `-> refused
 
 Rules: a knock belongs to one connection (its CURVE key). A wrong proof counts as a failure; at `PAIR_FAILURES_MAX` the
-window closes. The secret is burned with the first grant: afterwards only the granted device is still answered. At most
-`KNOCKS_MAX` knocks are open at once, so that a flood cannot crowd memory; the oldest unproven one makes way.
+window closes. The secret is burned with the first grant: all others are turned away, also those who stood at the door
+already, and afterwards only the granted device is still answered. At most `KNOCKS_MAX` knocks are open at once, so that
+a flood cannot crowd memory; the oldest unproven one makes way.
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ class PairingMachine:
         if knock is None:
             raise EnrolmentRefused("a device has to say hello first")
         if isinstance(message, EnrolProof):
+            if self.burned and knock.papers is None:
+                raise EnrolmentRefused("this invitation was used already")
             check_proof(self.invitation, knock.hello, knock.transcript, message)
             again = knock.papers
             self._move(knock, "proof")
@@ -191,7 +194,7 @@ class PairingMachine:
         return out if left else out + self.close("failures")
 
     def grant(self, hop_key: bytes, papers: EnrolGranted) -> list[Instruction]:
-        """The owner said yes and the certificate was issued: send it, burn the secret.
+        """The owner said yes and the certificate was issued: send it, burn the secret, turn away all others.
 
         Raises:
             UnknownMember: no such knock.
@@ -201,7 +204,11 @@ class PairingMachine:
         self._move(knock, "grant")
         knock.papers = papers
         self.burned = True
-        return [Send(hop_key, papers)]
+        used = EnrolRefused(error_to_wire(EnrolmentRefused("this invitation was used already")))
+        others = [key for key, other in self.knocks.items() if other.state in ("challenged", "pending")]
+        for key in others:
+            self._move(self.knocks[key], "refuse")
+        return [Send(hop_key, papers), *(Send(key, used) for key in others)]
 
     def refuse(self, hop_key: bytes, error: KindmeshError) -> list[Instruction]:
         """The owner said no.

@@ -3,9 +3,10 @@
 `write` signs; `read` is the one place where a signed message is checked before anybody sees its body: shape, mesh
 membership of the author, revocation, certificate time, signature, age, replay, and that a direct message's author is
 the device at the other end of the hop. Only then is the body decoded into the struct of its type.
-Direct messages are numbered per boot (window); relayed ones may come late and in any order, so their ids are
-remembered until they expire: per author, so that nobody can use up another's room. A boot has one random tag; an
-author that speaks under two tags in the same boot is two devices with one key (or an old copy), and is named.
+Direct messages are numbered per boot (window, begun by each handshake: what is older than the session is not taken on
+it); relayed ones may come late and in any order, so their ids are remembered until they expire: per author, so that
+nobody can use up another's room. A boot has one random tag; an author that speaks under two tags in the same boot is
+two devices with one key (or an old copy), and is named.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.envelope import Envelope, Header, make_envelope, open_envelope, peek_header
-from kindmesh.protocol.errors import Malformed, SourceMismatch
+from kindmesh.protocol.errors import Malformed, Replayed, SourceMismatch
+from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
 from kindmesh.protocol.messages import BODIES, MessageType
@@ -33,6 +35,8 @@ log = logging.getLogger("kindmesh.mesh.post")
 _HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
 _EVEN_EXPIRED = frozenset({MessageType.STOP})
 """What still works with a certificate past its end: nobody should have to renew papers to stop a machine."""
+_ANSWERED = frozenset({MessageType.JOB})
+"""Where a critical extension that is not known is answered by whoever takes the message, and not by silence."""
 
 
 class Post:
@@ -108,6 +112,9 @@ class Post:
         )
         self._check_boot(header)
         if hop is None:
+            known = self._windows.get(header.src)
+            if known is not None and known.has(header.boot, header.sequence):
+                raise Replayed()
             memory = self._memories.get(header.src)
             if memory is None:
                 memory = self._memories[header.src] = MessageMemory()
@@ -117,7 +124,12 @@ class Post:
             if window is None:
                 window = self._windows[hop] = SequenceWindow()
             window.accept(header.boot, header.sequence)
-        return envelope, decode(BODIES[type_], envelope.body)
+            if type_ in _HANDSHAKE:
+                window.begin()
+        body = decode(BODIES[type_], envelope.body)
+        if type_ not in _ANSWERED:
+            check_extensions(getattr(body, "ext", {}))
+        return envelope, body
 
     def _check_boot(self, header: Header) -> None:
         """One boot, one tag. What was relayed may be older than the author's present boot: that is left alone."""

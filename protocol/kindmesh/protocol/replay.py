@@ -1,8 +1,9 @@
 """Which messages were seen already.
 
 `SequenceWindow` serves a live link: the highest sequence and a bitmap of the 1,024 below it, per author and boot; a
-newer boot starts afresh, an older boot is refused. `MessageMemory` serves what is durable, relayed or off-grid and may
-come late and in any order: ids are remembered until the message could not be accepted anyway. Both are pure.
+newer boot starts afresh, an older boot is refused, and so is what is older than the session's handshake.
+`MessageMemory` serves what is durable, relayed or off-grid and may come late and in any order: ids are remembered until
+the message could not be accepted anyway. Both are pure.
 """
 
 from __future__ import annotations
@@ -21,29 +22,40 @@ class SequenceWindow:
     Invariant: bit 0 of the bitmap is the highest number accepted.
     """
 
-    __slots__ = ("_bits", "boot", "highest")
+    __slots__ = ("_bits", "_floor", "boot", "highest")
 
     def __init__(self) -> None:
         self.boot = -1
         self.highest = -1
         self._bits = 0
+        self._floor = -1
+
+    def begin(self) -> None:
+        """A session begins with the highest number so far: nothing below it is accepted any more. A window that was
+        made a moment ago, by a device that restarted, so refuses what it has seen before and does not remember."""
+        self._floor = self.highest
+
+    def has(self, boot: int, sequence: int) -> bool:
+        """Whether that number is known to have been accepted."""
+        below = self.highest - sequence
+        return boot == self.boot and 0 <= below < REPLAY_WINDOW_BITS and bool(self._bits >> below & 1)
 
     def accept(self, boot: int, sequence: int) -> None:
         """Take note of a number.
 
         Raises:
-            Replayed: seen before, too old to know, or from an earlier boot.
+            Replayed: seen before, too old to know, from before the session, or from an earlier boot.
         """
         if boot != self.boot:
             if boot < self.boot:
                 raise Replayed("the message is from before the device's last restart")
-            self.boot, self.highest, self._bits = boot, -1, 0
+            self.boot, self.highest, self._bits, self._floor = boot, -1, 0, -1
         ahead = sequence - self.highest
         if ahead > 0:
             self._bits = ((self._bits << ahead) | 1) & _MASK if ahead < REPLAY_WINDOW_BITS else 1
             self.highest = sequence
             return
-        if -ahead >= REPLAY_WINDOW_BITS or self._bits >> -ahead & 1:
+        if sequence <= self._floor or -ahead >= REPLAY_WINDOW_BITS or self._bits >> -ahead & 1:
             raise Replayed()
         self._bits |= 1 << -ahead
 

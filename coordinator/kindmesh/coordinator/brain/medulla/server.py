@@ -22,6 +22,8 @@ from kindmesh.protocol.errors import AddressInUse
 
 log = logging.getLogger("kindmesh.coordinator.medulla")
 
+CONNECTIONS_MAX: Final = 64
+"""More are closed at once, so that nobody uses up this process's file descriptors."""
 _READ: Final = 262_144
 _UNSENT_MAX: Final = 8 * 1024 * 1024
 _PEER: Final = struct.Struct("iII")
@@ -126,6 +128,10 @@ class Server:
         try:
             connected, _ = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
+            return
+        if len(self._connections) >= CONNECTIONS_MAX:
+            log.warning("too many connections", extra={"connections": len(self._connections)})
+            connected.close()
             return
         credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         peer = Peer(*_PEER.unpack(credentials))
