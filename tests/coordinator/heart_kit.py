@@ -54,6 +54,7 @@ from kindmesh.protocol.messages import (
     ResultTaken,
     SessionType,
     SignedAdvert,
+    TrustKnown,
 )
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
@@ -122,7 +123,7 @@ class FakeNode:
 
     def heartbeat(self, **facts: Any) -> None:
         self.beat += 1
-        beat = Heartbeat(self.beat, self.rig.clock.now_ms(), NodeFacts(**facts), 1, 1, 1, self.version)
+        beat = Heartbeat(self.beat, self.rig.clock.now_ms(), NodeFacts(**facts), TrustKnown(), self.version)
         self.say(SessionType.HEARTBEAT, beat)
 
     async def beating(self) -> None:

@@ -11,13 +11,11 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.machine import handle, validate
+from kindmesh.protocol.anchors import AnchorList, open_bundle, sign_anchors
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Certificate,
     Kind,
-    MeshBundle,
-    open_bundle,
-    sign_certificate,
 )
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey, sha256
@@ -68,12 +66,12 @@ class World:
         self.issuer, self.permit_key = key("issuer"), key("permit")
         self.mesh = key_id(self.root.public)
         self.isolation: Isolation = isolation
-        self.bundle = MeshBundle(
-            self.root.public,
+        anchors = (
             self._anchor(self.owner, "person", ("owner",)),
             self._anchor(self.issuer, "issuer", ()),
             self._anchor(self.permit_key, "medulla", ()),
         )
+        self.bundle = sign_anchors(AnchorList(self.mesh, T0, T0, anchors), self.root)
         self.anchors = open_bundle(self.bundle, self.mesh)
         self.rows: dict[tuple[str, bytes], bytes] = {}
         self.log: list[tuple[bytes, bytes]] = []
@@ -85,12 +83,9 @@ class World:
             self.ask(m.Issue(self.grant(self.phone, "phone")))
             self.ask(m.Advertise(self.advert(self.phone)))
 
-    def _anchor(self, subject: SigningKey, kind: Kind, roles: tuple[str, ...]) -> Signed:
+    def _anchor(self, subject: SigningKey, kind: Kind, roles: tuple[str, ...]) -> Certificate:
         id_ = key_id(subject.public)
-        certificate = Certificate(
-            self.mesh, id_, kind, kind, subject.public, b"", roles, (), T0, T0 + 9 * DAY, 0
-        )
-        return sign_certificate(certificate, self.root)
+        return Certificate(self.mesh, id_, kind, kind, subject.public, b"", roles, (), T0, T0 + 9 * DAY, 0)
 
     def restored(self, isolation: Isolation | None = None) -> Beliefs:
         beliefs = Beliefs(self.anchors, self.issuer, self.permit_key, isolation or self.isolation)

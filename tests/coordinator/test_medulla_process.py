@@ -112,7 +112,7 @@ def test_unisolated_medulla_permits_reading_and_refuses_writing(mesh: Mesh) -> N
         refused = mesh.call("permit", mesh.request("notes.append"), m.Verdict)
         status = mesh.call("status", m.StatusWanted(), m.Status)
     anchors = Trust.load(mesh.home.identity).membership.anchors
-    assert open_permit(allowed.permit, anchors.medulla.ed_pub).isolation == "none"
+    assert open_permit(allowed.permit, anchors.permit_pub(allowed.permit.author)).isolation == "none"
     assert (refused.answer, refused.permit, refused.rules) == ("deny", None, ("isolated",))
     assert status.isolation == "none"
 
@@ -268,7 +268,7 @@ async def test_many_requests_at_once_are_answered_each(mesh: Mesh) -> None:
         await client.advertise(mesh.advert().advert)
         requests = [mesh.request("notes.list") for _ in range(300)]
         verdicts = await asyncio.gather(*(client.permit(request) for request in requests))
-        medulla = Trust.load(mesh.home.identity).membership.anchors.medulla.ed_pub
+        medulla = Trust.load(mesh.home.identity).membership.anchors.of_kind("medulla")[0].ed_pub
         for request, verdict in zip(requests, verdicts, strict=True):
             assert verdict.permit is not None
             assert open_permit(verdict.permit, medulla).job_id == request.job_id

@@ -64,8 +64,8 @@ class Door:
             bundle=self.household.bundle,
             certificate=self.household.certificates["guest"],
             coordinator=self.household.certificates["desk"],
-            roster=self.household.roster(),
-            revocations=self.household.revocations(),
+            rosters=(self.household.roster(),),
+            revocations=(self.household.revocations(),),
             policy=sign_policy(self.household.policy, self.household.owner),
             addresses=("127.0.0.1:1",),
         )

@@ -24,7 +24,14 @@ from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import AccessRefused, ArtifactDamaged, KindmeshError
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.manifest import Effect
-from kindmesh.protocol.messages import ArtifactData, ArtifactGet, Heartbeat, MessageType, SessionType
+from kindmesh.protocol.messages import (
+    ArtifactData,
+    ArtifactGet,
+    Heartbeat,
+    MessageType,
+    SessionType,
+    TrustKnown,
+)
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.permit import open_permit, sign_permit
 from kindmesh.protocol.principal import OWNER, device_principal
@@ -32,7 +39,7 @@ from kindmesh.protocol.signed import Signed
 
 CLOCK, ENTROPY = SystemClock(), SystemEntropy()
 LETTER = b"Dear Ada, " * 60_000
-BEAT = Heartbeat(1, 0, None, 0, 0, 0, 0)
+BEAT = Heartbeat(1, 0, None, TrustKnown(), 0)
 
 
 class Member:

@@ -13,7 +13,7 @@ from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.post import Post
 from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch, UnknownCritical
-from kindmesh.protocol.messages import Hello, JobCancel, MessageType
+from kindmesh.protocol.messages import Hello, JobCancel, MessageType, TrustKnown
 from kindmesh.protocol.replay import MessageMemory
 
 CLOCK, ENTROPY = SystemClock(), SystemEntropy()
@@ -127,7 +127,7 @@ def test_a_restart_is_no_copy(members: Members) -> None:
 
 
 def test_a_relayed_greeting_is_refused_and_leaves_nothing_behind(members: Members) -> None:
-    hello = Hello(members.phone.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), 0, 0, 0, 0)
+    hello = Hello(members.phone.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), TrustKnown(), 0)
     _, frames = members.phone.write(MessageType.HELLO, members.desk.identity.device_id, hello)
     with pytest.raises(SourceMismatch):
         members.desk.read(frames, None)

@@ -37,7 +37,7 @@ def flipped(signed: Signed) -> Signed:
         lambda household, file: encode(file)[:-40],
         lambda household, file: b"",
         lambda household, file: b"\xc1" * 100,
-        lambda household, file: encode(msgspec.structs.replace(file, roster=flipped(file.roster))),
+        lambda household, file: encode(msgspec.structs.replace(file, rosters=(flipped(file.rosters[0]),))),
         lambda household, file: encode(msgspec.structs.replace(file, policy=flipped(file.policy))),
         lambda household, file: encode(
             msgspec.structs.replace(file, coordinator=household.certificates["phone"])
@@ -70,7 +70,9 @@ def test_a_revocation_survives_although_the_roster_next_to_it_is_bad(
     trust = Trust.create(tmp_path, household.trust_file("desk"))
     household.revoked.append(household.identities["phone"].device_id)
     with pytest.raises(AuthenticationError):
-        trust.merge(TrustUpdate(roster=flipped(household.roster()), revocations=household.revocations()))
+        trust.merge(
+            TrustUpdate(rosters=(flipped(household.roster()),), revocations=(household.revocations(),))
+        )
     again = Trust.load(tmp_path)
     assert [member.name for member in again.membership.members()] == ["desk"]
 
@@ -84,7 +86,7 @@ def test_what_the_disk_did_not_take_counts_at_once_and_is_written_later(
     household.revoked.append(household.identities["phone"].device_id)
     folder.rename(away)
     with pytest.raises(StoreError):
-        trust.merge(TrustUpdate(revocations=household.revocations()))
+        trust.merge(TrustUpdate(revocations=(household.revocations(),)))
     away.rename(folder)
     assert [member.name for member in trust.membership.members()] == ["desk"]
     assert [member.name for member in Trust.load(folder).membership.members()] == ["desk", "phone"]

@@ -9,6 +9,7 @@ import pytest
 from tests.support.household import Household
 
 from kindmesh.node.gate import Standing, check_job, check_repeat, is_halted, open_job_permit
+from kindmesh.protocol.anchors import open_bundle
 from kindmesh.protocol.certificate import CapabilityGrant, open_certificate
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey
@@ -28,6 +29,7 @@ NOW = 1_800_000_000_000
 HOUSE = Household(1, NOW)
 PHONE = HOUSE.add("phone")
 OTHER = HOUSE.add("other")
+ANCHORS = open_bundle(HOUSE.bundle, HOUSE.mesh)
 CERTIFICATE = open_certificate(HOUSE.certificates["phone"], HOUSE.issuer.public, HOUSE.mesh)
 ARGS = encode_value({"text": "milk"})
 JOB_ID = b"j" * 16
@@ -72,17 +74,17 @@ def test_a_permit_for_exactly_this_is_accepted() -> None:
 
 def test_a_job_without_a_permit_is_refused() -> None:
     with pytest.raises(PermitMissing):
-        open_job_permit(job(permit=None), HOUSE.medulla.public)
+        open_job_permit(job(permit=None), ANCHORS)
 
 
 def test_a_permit_of_another_signer_is_refused() -> None:
     forged = sign_permit(permit(), SigningKey(b"x" * 32))
     with pytest.raises(PermitRefused):
-        open_job_permit(job(permit=forged), HOUSE.medulla.public)
+        open_job_permit(job(permit=forged), ANCHORS)
 
 
 def test_a_permit_of_medulla_opens() -> None:
-    assert open_job_permit(job(), HOUSE.medulla.public).job_id == JOB_ID
+    assert open_job_permit(job(), ANCHORS).job_id == JOB_ID
 
 
 @pytest.mark.parametrize(

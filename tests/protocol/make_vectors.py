@@ -16,7 +16,7 @@ import msgspec
 from tests.protocol import samples
 from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
-from kindmesh.protocol import certificate, enrol, envelope, permit, policy
+from kindmesh.protocol import anchors, certificate, enrol, envelope, permit, policy
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.crypto import (
     CurveKey,
@@ -209,18 +209,19 @@ def values() -> list[dict[str, Any]]:
 
 
 def certificates() -> list[dict[str, Any]]:
-    """Certificates, the bundle, the roster, revocations and a renewal."""
+    """Certificates, the anchors and their bundle, the roster, revocations and a renewal."""
     cases = [
         signed_case(
             f"certificate of {name}",
-            "root" if name in ("owner", "issuer", "medulla") else "issuer",
+            "issuer",
             certificate.CERTIFICATE_DOMAIN,
-            value,
+            samples.CERTIFICATES[name],
             bridge=True,
         )
-        for name, value in samples.CERTIFICATES.items()
+        for name in ("desk", "phone")
     ]
     lists: tuple[tuple[str, str, bytes, msgspec.Struct], ...] = (
+        ("anchors", "root", anchors.ANCHORS_DOMAIN, samples.ANCHORS),
         ("roster", "issuer", certificate.ROSTER_DOMAIN, samples.ROSTER),
         ("revocations", "issuer", certificate.REVOCATION_DOMAIN, samples.REVOCATIONS),
         ("renewal", "phone", certificate.RENEWAL_DOMAIN, samples.RENEWAL),

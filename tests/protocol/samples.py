@@ -9,16 +9,16 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.anchors import AnchorList, open_bundle, sign_anchors
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Certificate,
+    Heard,
     Kind,
     Membership,
-    MeshBundle,
     Renewal,
     RevocationList,
     Roster,
-    open_bundle,
     sign_certificate,
     sign_renewal,
     sign_revocations,
@@ -69,6 +69,7 @@ from kindmesh.protocol.messages import (
     SessionType,
     SignedAdvert,
     Stop,
+    TrustKnown,
     TrustUpdate,
     Welcome,
 )
@@ -146,7 +147,10 @@ SIGNED: Final[dict[str, Signed]] = {
     name: sign_certificate(value, SIGNING["root" if name in ("owner", "issuer", "medulla") else "issuer"])
     for name, value in CERTIFICATES.items()
 }
-BUNDLE: Final = MeshBundle(SIGNING["root"].public, SIGNED["owner"], SIGNED["issuer"], SIGNED["medulla"])
+ANCHORS: Final = AnchorList(
+    MESH, NOW, NOW, (CERTIFICATES["owner"], CERTIFICATES["issuer"], CERTIFICATES["medulla"])
+)
+BUNDLE: Final = sign_anchors(ANCHORS, SIGNING["root"])
 ROSTER: Final = Roster(MESH, 7, NOW, (SIGNED["desk"], SIGNED["phone"]))
 REVOCATIONS: Final = RevocationList(MESH, 3, NOW, (IDS["stranger"],), (99,))
 RENEWAL: Final = Renewal(MESH, IDS["phone"], 5, NOW)
@@ -263,9 +267,7 @@ _HELLO: Final = Hello(
     ephemeral=CurveKey(seed("phone-ephemeral")).public,
     nonce=seed("phone-nonce"),
     versions=(1,),
-    roster_version=6,
-    revocation_version=3,
-    policy_version=0,
+    known=TrustKnown(NOW, 0, (Heard(IDS["issuer"], 6, 3, NOW),)),
     clock_ms=NOW,
 )
 
@@ -295,8 +297,7 @@ _WELCOME: Final = Welcome(
     nonce=seed("desk-nonce"),
     version=1,
     clock_ms=NOW,
-    roster=SIGNED_ROSTER,
-    policy=SIGNED_POLICY,
+    trust=TrustUpdate(rosters=(SIGNED_ROSTER,), policy=SIGNED_POLICY),
 )
 WELCOME_FRAMES: Final = frames(MessageType.WELCOME, _WELCOME, 2, "desk")
 
@@ -345,13 +346,17 @@ FRAMES: Final = {
     for number, (type_, (author, body)) in enumerate(MESSAGES.items(), start=1)
 }
 SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
-    SessionType.HEARTBEAT: Heartbeat(12, NOW, FACTS, 7, 3, 2, 1),
+    SessionType.HEARTBEAT: Heartbeat(
+        12, NOW, FACTS, TrustKnown(NOW, 2, (Heard(IDS["issuer"], 7, 3, NOW),)), 1
+    ),
     SessionType.CALL: Call("device.echo", ARGS, 2_000),
     SessionType.CALL_REPLY: CallReply(ARGS),
     SessionType.JOB_ACCEPTED: JobAccepted(time_id(43), 1, "accepted"),
     SessionType.JOB_PROGRESS: JobProgress(time_id(43), 1, 0.5, "half of it"),
     SessionType.RESULT_TAKEN: ResultTaken(time_id(43), 1),
-    SessionType.TRUST_UPDATE: TrustUpdate(SIGNED_ROSTER, SIGNED_REVOCATIONS, SIGNED_POLICY, SIGNED["phone"]),
+    SessionType.TRUST_UPDATE: TrustUpdate(
+        (SIGNED_ROSTER,), (SIGNED_REVOCATIONS,), SIGNED_POLICY, SIGNED["phone"], BUNDLE
+    ),
     SessionType.RELAY: Relay((HELLO_FRAMES[0], HELLO_FRAMES[1], HELLO_FRAMES[2]), 1),
 }
 
@@ -394,8 +399,8 @@ ENROL_GRANTED: Final = EnrolGranted(
     bundle=BUNDLE,
     certificate=SIGNED["phone"],
     coordinator=SIGNED["desk"],
-    roster=SIGNED_ROSTER,
-    revocations=SIGNED_REVOCATIONS,
+    rosters=(SIGNED_ROSTER,),
+    revocations=(SIGNED_REVOCATIONS,),
     policy=SIGNED_POLICY,
     addresses=("192.0.2.7:7421",),
 )

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from tests.protocol import samples
 from tests.protocol.samples import BUNDLE, CERTIFICATES, IDS, MESH, NOW, SIGNED, SIGNING
 
+from kindmesh.protocol.anchors import open_bundle
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Certificate,
+    Heard,
     Membership,
-    MeshBundle,
     RevocationList,
     Roster,
     check_validity,
-    open_bundle,
     open_certificate,
     open_renewal,
     sign_certificate,
@@ -36,10 +31,8 @@ from kindmesh.protocol.errors import (
     Revoked,
     UnknownMember,
 )
-from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, CERTIFICATE_MAX, CLOCK_SKEW_MS, ROSTER_STALE_MS
 from kindmesh.protocol.manifest import Effect
-from kindmesh.protocol.signed import Signed
 
 ISSUER = SIGNING["issuer"]
 
@@ -153,39 +146,6 @@ def test_a_certificate_is_valid_within_its_time_and_the_skew() -> None:
         check_validity(phone, NOW - CLOCK_SKEW_MS - 1)
 
 
-# ---------------------------------------------------------------------------------------------------------- bundle
-
-
-def test_a_bundle_opens_to_the_keys_that_decide() -> None:
-    anchors = open_bundle(BUNDLE, MESH)
-    found = (anchors.mesh, anchors.owner, anchors.issuer, anchors.medulla)
-    assert found == (MESH, CERTIFICATES["owner"], CERTIFICATES["issuer"], CERTIFICATES["medulla"])
-
-
-def test_a_bundle_of_another_mesh_is_refused() -> None:
-    with pytest.raises(CertificateRefused, match="paired with"):
-        open_bundle(BUNDLE, IDS["stranger"])
-    forged = MeshBundle(SIGNING["stranger"].public, BUNDLE.owner, BUNDLE.issuer, BUNDLE.medulla)
-    with pytest.raises(CertificateRefused, match="not issued"):
-        open_bundle(forged, key_id(SIGNING["stranger"].public))
-
-
-@pytest.mark.parametrize(
-    ("part", "put"),
-    [
-        ("owner", CERTIFICATES["issuer"]),
-        ("owner", variant("owner", roles=("guest",))),
-        ("owner", variant("owner", kind="device")),
-        ("issuer", CERTIFICATES["medulla"]),
-        ("medulla", CERTIFICATES["owner"]),
-    ],
-)
-def test_a_root_certificate_serves_only_its_purpose(part: str, put: Certificate) -> None:
-    signed = sign_certificate(put, SIGNING["root"])
-    with pytest.raises(CertificateRefused, match="another purpose"):
-        open_bundle(msgspec.structs.replace(BUNDLE, **{part: signed}), MESH)
-
-
 # ------------------------------------------------------------------------------------------------------ membership
 
 
@@ -237,7 +197,7 @@ def test_an_older_roster_does_not_bring_an_older_certificate_back() -> None:
     assert believed.get(IDS["phone"]).serial == 9
     assert not believed.merge_roster(samples.SIGNED_ROSTER)
     assert not believed.merge_roster(sign_roster(Roster(MESH, 6, NOW, ()), ISSUER))
-    assert (believed.roster_version, believed.signed_roster) == (7, samples.SIGNED_ROSTER)
+    assert (believed.heard[0].roster, believed.rosters) == (7, (samples.SIGNED_ROSTER,))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +217,7 @@ def test_the_issuer_cannot_certify_who_decides(certificate: Certificate) -> None
     with pytest.raises(CertificateRefused, match="only the mesh root"):
         believed.merge_roster(sign_roster(Roster(MESH, 1, NOW, (SIGNED["desk"], signed)), ISSUER))
     assert list(believed.members()) == []
-    assert believed.roster_version == 0
+    assert believed.heard[0].roster == 0
 
 
 def test_a_root_certificate_is_no_members() -> None:
@@ -272,12 +232,16 @@ def test_lists_of_another_mesh_or_author_change_nothing() -> None:
         believed.merge_roster(sign_roster(Roster(other, 9, NOW, ()), ISSUER))
     with pytest.raises(CertificateRefused):
         believed.merge_revocations(sign_revocations(RevocationList(other, 9, NOW, (IDS["desk"],)), ISSUER))
+    for author in (SIGNING["desk"], SIGNING["owner"], SIGNING["medulla"]):
+        with pytest.raises(CertificateRefused, match="never had a say"):
+            believed.merge_roster(sign_roster(samples.ROSTER, author))
+        with pytest.raises(CertificateRefused, match="never had a say"):
+            believed.merge_revocations(sign_revocations(samples.REVOCATIONS, author))
+    forged = msgspec.structs.replace(samples.SIGNED_REVOCATIONS, signature=bytes(64))
     with pytest.raises(BadSignature):
-        believed.merge_roster(sign_roster(samples.ROSTER, SIGNING["desk"]))
-    with pytest.raises(BadSignature):
-        believed.merge_revocations(sign_revocations(samples.REVOCATIONS, SIGNING["desk"]))
-    assert (believed.roster_version, believed.revocation_version) == (0, 0)
-    assert (believed.signed_roster, believed.signed_revocations) == (None, None)
+        believed.merge_revocations(forged)
+    assert believed.heard == (Heard(IDS["issuer"], 0, 0, 0),)
+    assert (believed.rosters, believed.revocations) == ((), ())
 
 
 def test_revocations_are_stale_after_a_day_and_fresh_again_with_a_new_list() -> None:
@@ -298,143 +262,3 @@ def test_a_renewal_is_signed_by_the_member_itself() -> None:
     assert open_renewal(samples.SIGNED_RENEWAL, SIGNING["phone"].public) == samples.RENEWAL
     with pytest.raises(BadSignature):
         open_renewal(samples.SIGNED_RENEWAL, SIGNING["desk"].public)
-
-
-# ----------------------------------------------------------------------------------------------------- convergence
-
-NAMES = ("one", "two", "three")
-MEMBER_KEYS = {name: SigningKey(samples.seed(f"member-{name}")) for name in NAMES}
-MEMBER_IDS = {name: key_id(key.public) for name, key in MEMBER_KEYS.items()}
-CURVES = (b"c" * 32, b"d" * 32, b"")
-
-
-def _certify(name: str, serial: int, curve: bytes) -> Signed:
-    key = MEMBER_KEYS[name]
-    return sign_certificate(
-        variant(subject=MEMBER_IDS[name], ed_pub=key.public, curve_pub=curve, name=name, serial=serial),
-        ISSUER,
-    )
-
-
-_certified: dict[tuple[str, int, bytes], Signed] = {}
-
-
-def certified(name: str, serial: int, curve: bytes) -> Signed:
-    if (name, serial, curve) not in _certified:
-        _certified[name, serial, curve] = _certify(name, serial, curve)
-    return _certified[name, serial, curve]
-
-
-certificates = st.builds(certified, st.sampled_from(NAMES), st.integers(1, 3), st.sampled_from(CURVES))
-rosters = st.builds(
-    lambda version, at, members: (
-        "merge_roster",
-        sign_roster(Roster(MESH, version, at, tuple(members)), ISSUER),
-    ),
-    st.integers(1, 3),
-    st.integers(0, 1),
-    st.lists(certificates, max_size=3),
-)
-revocations = st.builds(
-    lambda version, at, subjects, serials: (
-        "merge_revocations",
-        sign_revocations(RevocationList(MESH, version, at, tuple(subjects), tuple(serials)), ISSUER),
-    ),
-    st.integers(1, 3),
-    st.integers(0, 1),
-    st.lists(st.sampled_from(list(MEMBER_IDS.values())), max_size=1),
-    st.lists(st.integers(1, 3), max_size=1),
-)
-news = st.one_of(rosters, revocations, certificates.map(lambda signed: ("add", signed)))
-
-
-def beliefs(believed: Membership) -> Any:
-    """All that can be asked."""
-    return (
-        list(believed.members()),
-        [believed.by_curve(curve) for curve in CURVES],
-        believed.roster_version,
-        believed.signed_roster,
-        believed.revocation_version,
-        believed.revocations_issued_ms,
-        believed.signed_revocations,
-        [_state(believed, subject) for subject in MEMBER_IDS.values()],
-    )
-
-
-def _state(believed: Membership, subject: bytes) -> str:
-    try:
-        return believed.get(subject).name
-    except (Revoked, UnknownMember) as error:
-        return error.code
-
-
-def _told(items: list[tuple[str, Signed]]) -> Any:
-    believed = fresh()
-    for method, signed in items:
-        getattr(believed, method)(signed)
-    return beliefs(believed)
-
-
-@settings(max_examples=60)
-@given(st.lists(news, max_size=5).flatmap(lambda items: st.tuples(st.just(items), st.permutations(items))))
-def test_devices_that_heard_the_same_in_any_order_and_number_believe_the_same(
-    orders: tuple[list[tuple[str, Signed]], list[tuple[str, Signed]]],
-) -> None:
-    first, second = orders
-    assert _told(first) == _told(second) == _told(first + second)
-
-
-class Gossip(RuleBasedStateMachine):
-    """Two devices hear of statements in different orders; what was revoked once is never believed again."""
-
-    statements: Bundle[tuple[str, Signed]] = Bundle("statements")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sides = (fresh(), fresh())
-        self.heard: tuple[list[tuple[str, Signed]], list[tuple[str, Signed]]] = ([], [])
-        self.versions = [(0, 0), (0, 0)]
-
-    @rule(target=statements, statement=news)
-    def state(self, statement: tuple[str, Signed]) -> tuple[str, Signed]:
-        return statement
-
-    @rule(side=st.integers(0, 1), statement=statements)
-    def hear(self, side: int, statement: tuple[str, Signed]) -> None:
-        revoked = {
-            name for name, subject in MEMBER_IDS.items() if _state(self.sides[side], subject) == "REVOKED"
-        }
-        method, signed = statement
-        getattr(self.sides[side], method)(signed)
-        self.heard[side].append(statement)
-        for name in revoked & {member.name for member in self.sides[side].members()}:
-            # Only a certificate was revoked then, and a newer one came.
-            assert method in ("add", "merge_roster"), name
-
-    @rule()
-    def exchange(self) -> None:
-        for side in (0, 1):
-            for method, signed in self.heard[1 - side]:
-                getattr(self.sides[side], method)(signed)
-        self.heard = (self.heard[0] + self.heard[1], self.heard[1] + self.heard[0])
-        assert beliefs(self.sides[0]) == beliefs(self.sides[1])
-
-    @invariant()
-    def versions_never_fall(self) -> None:
-        for side, believed in enumerate(self.sides):
-            now = (believed.roster_version, believed.revocation_version)
-            assert now[0] >= self.versions[side][0]
-            assert now[1] >= self.versions[side][1]
-            self.versions[side] = now
-
-    @invariant()
-    def nobody_revoked_is_a_member(self) -> None:
-        for believed in self.sides:
-            for member in believed.members():
-                assert not believed.is_revoked(member)
-                assert believed.get(member.subject) == member
-
-
-Gossip.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
-TestGossip = Gossip.TestCase

@@ -25,6 +25,7 @@ SAMPLES: list[msgspec.Struct] = [
     *samples.ENROL_MESSAGES,
     *samples.CERTIFICATES.values(),
     samples.BUNDLE,
+    samples.ANCHORS,
     samples.ROSTER,
     samples.REVOCATIONS,
     samples.RENEWAL,

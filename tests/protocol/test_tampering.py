@@ -15,7 +15,8 @@ from tests.protocol.samples import MESH, SIGNED, SIGNING
 from tests.protocol.strategies import modules
 
 from kindmesh.protocol import certificate, enrol, envelope, permit, policy
-from kindmesh.protocol.certificate import MeshBundle, open_bundle, open_certificate, open_renewal
+from kindmesh.protocol.anchors import open_bundle, sign_anchors
+from kindmesh.protocol.certificate import open_certificate, open_renewal
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import BadSignature, KindmeshError, Malformed
 from kindmesh.protocol.ids import key_id
@@ -37,18 +38,13 @@ def _merge(method: str) -> Callable[[Signed], Any]:
     return attempt
 
 
-def _bundle(part: str) -> Callable[[Signed], Any]:
-    def attempt(signed: Signed) -> Any:
-        return open_bundle(msgspec.structs.replace(samples.BUNDLE, **{part: signed}), MESH)
-
-    return attempt
+def _bundle(signed: Signed) -> Any:
+    return open_bundle(msgspec.structs.replace(samples.BUNDLE, anchors=signed), MESH)
 
 
 OPENERS: dict[str, tuple[Signed, Callable[[Signed], Any]]] = {
     "certificate": (SIGNED["phone"], lambda signed: open_certificate(signed, PUBLIC["issuer"], MESH)),
-    "owner in the bundle": (SIGNED["owner"], _bundle("owner")),
-    "issuer in the bundle": (SIGNED["issuer"], _bundle("issuer")),
-    "medulla in the bundle": (SIGNED["medulla"], _bundle("medulla")),
+    "anchors": (samples.BUNDLE.anchors, _bundle),
     "roster": (samples.SIGNED_ROSTER, _merge("merge_roster")),
     "revocations": (samples.SIGNED_REVOCATIONS, _merge("merge_revocations")),
     "member": (SIGNED["phone"], _merge("add")),
@@ -169,7 +165,7 @@ def test_domains_are_distinct_and_none_begins_another() -> None:
 
 def test_a_bundle_of_another_root_is_refused() -> None:
     other = SigningKey(samples.seed("stranger"))
-    bundle = MeshBundle(other.public, SIGNED["owner"], SIGNED["issuer"], SIGNED["medulla"])
+    bundle = sign_anchors(samples.ANCHORS, other)
     for mesh in (MESH, bundle.mesh):
         with pytest.raises(KindmeshError):
             open_bundle(bundle, mesh)

@@ -66,7 +66,7 @@ async def _pair(world: World, desk: Life, owner: Owner, name: str) -> None:
         Trust.create(
             home.identity,
             TrustFile(
-                1, invitation.mesh, papers.bundle, papers.certificate, papers.coordinator, papers.roster,
+                1, invitation.mesh, papers.bundle, papers.certificate, papers.coordinator, papers.rosters,
                 papers.revocations, papers.policy, papers.addresses,
             ),
         )  # fmt: skip

@@ -11,11 +11,11 @@ import msgspec
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust, TrustFile
 from kindmesh.mesh.virtual import SeededEntropy
+from kindmesh.protocol.anchors import AnchorList, sign_anchors
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Certificate,
     Kind,
-    MeshBundle,
     RevocationList,
     Roster,
     sign_certificate,
@@ -43,12 +43,12 @@ class Household:
         self.mesh = key_id(self.root.public)
         self._serial = 0
         self._versions = 0
-        self.bundle = MeshBundle(
-            self.root.public,
-            self._certify(self.owner, "person", "Owner", ("owner",), self.root),
-            self._certify(self.issuer, "issuer", "issuer", (), self.root),
-            self._certify(self.medulla, "medulla", "medulla", (), self.root),
+        anchors = (
+            self._certificate(self.owner, "person", "Owner", ("owner",)),
+            self._certificate(self.issuer, "issuer", "issuer", ()),
+            self._certificate(self.medulla, "medulla", "medulla", ()),
         )
+        self.bundle = sign_anchors(AnchorList(self.mesh, now_ms, now_ms, anchors), self.root)
         self.policy: Policy = first_policy(self.mesh, now_ms)
         self.identities: dict[str, Identity] = {}
         self.certificates: dict[str, Signed] = {}
@@ -64,8 +64,19 @@ class Household:
         curve_pub: bytes = b"",
         lifetime_ms: int = CERTIFICATE_LIFETIME_MS,
     ) -> Signed:
+        return sign_certificate(self._certificate(key, kind, name, roles, curve_pub, lifetime_ms), by)
+
+    def _certificate(
+        self,
+        key: SigningKey,
+        kind: Kind,
+        name: str,
+        roles: tuple[str, ...],
+        curve_pub: bytes = b"",
+        lifetime_ms: int = CERTIFICATE_LIFETIME_MS,
+    ) -> Certificate:
         self._serial += 1
-        certificate = Certificate(
+        return Certificate(
             mesh=self.mesh,
             subject=key_id(key.public),
             kind=kind,
@@ -78,7 +89,6 @@ class Household:
             expires_ms=self.now_ms + lifetime_ms,
             serial=self._serial,
         )
-        return sign_certificate(certificate, by)
 
     def add(self, name: str, role: str = "node", *, lifetime_ms: int = CERTIFICATE_LIFETIME_MS) -> Identity:
         """A new device, certified; members made later know it."""
@@ -114,8 +124,8 @@ class Household:
             bundle=self.bundle,
             certificate=self.certificates[name],
             coordinator=self.certificates[coordinator],
-            roster=self.roster(),
-            revocations=self.revocations(),
+            rosters=(self.roster(),),
+            revocations=(self.revocations(),),
             policy=sign_policy(self.policy, self.owner),
             addresses=addresses,
         )

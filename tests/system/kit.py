@@ -257,7 +257,7 @@ class Mole:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self._beats += 1
         if self.uplink.connected(self.coordinator):
-            beat = Heartbeat(self._beats, self.clock.now_ms(), None, 1 << 40, 1 << 40, 1 << 40, 0)
+            beat = Heartbeat(self._beats, self.clock.now_ms(), None, self.uplink._post.trust.known, 0)
             self.uplink.tell(self.coordinator, SessionType.HEARTBEAT, beat)
 
     async def ask(self, method: str, params: Any = None) -> Any:

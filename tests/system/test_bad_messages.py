@@ -25,7 +25,7 @@ from kindmesh.protocol.errors import AccessRefused, PeerUnreachable
 from kindmesh.protocol.ids import new_id, parse_id
 from kindmesh.protocol.limits import PERMIT_TTL_MS, WIRE_VERSIONS
 from kindmesh.protocol.manifest import Effect
-from kindmesh.protocol.messages import Hello, JobResult, MessageType, Relay, SessionType, Stop
+from kindmesh.protocol.messages import Hello, JobResult, MessageType, Relay, SessionType, Stop, TrustKnown
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.principal import OWNER
@@ -125,7 +125,7 @@ async def test_a_stranger_with_a_certificate_of_its_own_root_does_not_get_in(lab
         await channel.close()
     # A real member's connection, a stranger's paper.
     papers = Hello(
-        stranger.certificates["kitchen"], CurveKey(b"\5" * 32).public, b"\6" * 32, WIRE_VERSIONS, 0, 0, 0,
+        stranger.certificates["kitchen"], CurveKey(b"\5" * 32).public, b"\6" * 32, WIRE_VERSIONS, TrustKnown(),
         SystemClock().now_ms(),
     )  # fmt: skip
     refused = await mole.refused()

@@ -221,14 +221,11 @@ class Coordinator:
         return [join_address(host, bound.port) for host in own_addresses()][:6]
 
     def _on_heartbeat(self, peer: bytes, beat: Heartbeat) -> None:
-        membership = self.trust.membership
         answer = Heartbeat(
             beat=beat.beat,
             clock_ms=self.clock.now_ms(),
             facts=None,
-            roster_version=membership.roster_version,
-            revocation_version=membership.revocation_version,
-            policy_version=self.trust.policy.version,
+            known=self.trust.known,
             advert_version=0,
         )
         try:

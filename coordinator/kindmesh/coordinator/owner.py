@@ -37,7 +37,8 @@ from kindmesh.mesh.home import RECOVERY_KIT, Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import TRUST_FILE, TrustFile
 from kindmesh.mesh.trust import Trust as DeviceTrust
-from kindmesh.protocol.certificate import CapabilityGrant, Certificate, Kind, MeshBundle, sign_certificate
+from kindmesh.protocol.anchors import AnchorList, next_version, sign_anchors
+from kindmesh.protocol.certificate import CapabilityGrant, Certificate, Kind
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, StoreDamaged
@@ -244,12 +245,12 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
     root, owner_key = SigningKey(entropy.token(32)), SigningKey(entropy.token(32))
     issuer, permit = SigningKey(entropy.token(32)), SigningKey(entropy.token(32))
     mesh = key_id(root.public)
-    bundle = MeshBundle(
-        root_pub=root.public,
-        owner=_anchor(root, owner_key, "person", wish.owner_name, now_ms),
-        issuer=_anchor(root, issuer, "issuer", "issuer", now_ms),
-        medulla=_anchor(root, permit, "medulla", "medulla", now_ms),
+    anchors = (
+        _anchor(mesh, owner_key, "person", wish.owner_name, now_ms),
+        _anchor(mesh, issuer, "issuer", "issuer", now_ms),
+        _anchor(mesh, permit, "medulla", "medulla", now_ms),
     )
+    bundle = sign_anchors(AnchorList(mesh, next_version(0, now_ms), now_ms, anchors), root)
     private_folder(staging.root)
     for folder in (staging.owner, staging.medulla, staging.medulla / "run", staging.coordinator):
         private_folder(folder)
@@ -294,17 +295,17 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
             bundle=bundle,
             certificate=issued.certificate,
             coordinator=coordinator_issued.certificate,
-            roster=trust.roster,
-            revocations=trust.revocations,
+            rosters=(trust.roster,),
+            revocations=(trust.revocations,),
             policy=trust.policy,
         )
         DeviceTrust.create(folder, content)
     return CreatedMesh(mesh, owner.subject, coordinator.device_id, node.device_id, wish.home.recovery_kit)
 
 
-def _anchor(root: SigningKey, key: SigningKey, kind: Kind, name: str, now_ms: int) -> Signed:
-    certificate = Certificate(
-        mesh=key_id(root.public),
+def _anchor(mesh: bytes, key: SigningKey, kind: Kind, name: str, now_ms: int) -> Certificate:
+    return Certificate(
+        mesh=mesh,
         subject=key_id(key.public),
         kind=kind,
         name=name,
@@ -316,7 +317,6 @@ def _anchor(root: SigningKey, key: SigningKey, kind: Kind, name: str, now_ms: in
         expires_ms=now_ms + ANCHOR_LIFETIME_MS,
         serial=0,
     )
-    return sign_certificate(certificate, root)
 
 
 def _keep_keys(identity: Path, staged: Path) -> None:

@@ -147,7 +147,7 @@ class Pairing:
             self._host.refuse(hop_key, EnrolmentRefused("the owner did not let this device in"))
             return {"paired": False, "name": hello.name}
         signed = signed_from_bytes(grant)
-        opened = open_grant(signed, self._trust.membership.anchors.owner.ed_pub)
+        opened = open_grant(signed, self._trust.membership.anchors.owner_pub(signed.author))
         if (opened.ed_pub, opened.curve_pub) != (hello.ed_pub, hello.curve_pub):
             raise InvalidInput("the grant is for other keys than those that knocked", field="grant")
         issued = await self._medulla.issue(signed)
@@ -160,8 +160,8 @@ class Pairing:
             bundle=trust.bundle,
             certificate=issued.certificate,
             coordinator=trust.signed_certificate,
-            roster=trust.signed_roster,
-            revocations=trust.signed_revocations,
+            rosters=trust.rosters,
+            revocations=trust.revocations,
             policy=trust.signed_policy,
             addresses=tuple(self._addresses()),
         )

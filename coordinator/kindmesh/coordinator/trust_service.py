@@ -53,11 +53,11 @@ class TrustService:
 
     def take(self, signed: SignedTrust) -> None:
         """Take over what Medulla just signed."""
-        self.apply(TrustUpdate(signed.roster, signed.revocations, signed.policy))
+        self.apply(TrustUpdate((signed.roster,), (signed.revocations,), signed.policy))
 
     def take_roster(self, roster: Signed) -> None:
         """Take over a roster that Medulla just signed."""
-        self.apply(TrustUpdate(roster=roster))
+        self.apply(TrustUpdate(rosters=(roster,)))
 
     def apply(self, update: TrustUpdate) -> None:
         """Merge, end the sessions of those revoked, and tell everybody else.
@@ -86,15 +86,7 @@ class TrustService:
 
     def compare(self, peer: bytes, beat: Heartbeat) -> None:
         """Send what the author of this heartbeat lacks."""
-        trust, membership = self._trust, self._trust.membership
-        update = TrustUpdate(
-            roster=trust.signed_roster if beat.roster_version < membership.roster_version else None,
-            revocations=trust.signed_revocations
-            if beat.revocation_version < membership.revocation_version
-            else None,
-            policy=trust.signed_policy if beat.policy_version < trust.policy.version else None,
-        )
-        if update.roster or update.revocations or update.policy:
+        for update in self._trust.lacking(beat.known):
             self._push(peer, update)
 
     def _push(self, peer: bytes, update: TrustUpdate) -> None:

@@ -155,7 +155,8 @@ class Exchange:
 
     def _check_reader(self, asker: bytes, request: ArtifactGet) -> None:
         try:
-            permit = open_permit(request.permit, self._trust.membership.anchors.medulla.ed_pub)
+            anchors = self._trust.membership.anchors
+            permit = open_permit(request.permit, anchors.permit_pub(request.permit.author))
         except KindmeshError as error:
             raise AccessRefused("Medulla did not sign the permit that was shown") from error
         if permit.mesh != self._trust.mesh:

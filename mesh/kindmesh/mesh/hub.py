@@ -26,7 +26,7 @@ from kindmesh.protocol.errors import (
     UnsupportedVersion,
 )
 from kindmesh.protocol.limits import HEADER_MAX, WIRE_VERSION
-from kindmesh.protocol.messages import Hello, MessageType, Relay, SessionType, Welcome
+from kindmesh.protocol.messages import Hello, MessageType, Relay, SessionType, TrustUpdate, Welcome
 from kindmesh.protocol.session import SessionKeys, derive_session, is_session_frame
 
 log = logging.getLogger("kindmesh.mesh.hub")
@@ -148,7 +148,6 @@ class Hub(Endpoint):
         if certificate.subject != peer:
             raise Revoked("the certificate shown is another member's")
         ephemeral = CurveKey(self._entropy.token(32))
-        membership = trust.membership
         welcome = Welcome(
             hello_hash=envelope.hash,
             certificate=trust.signed_certificate,
@@ -156,11 +155,7 @@ class Hub(Endpoint):
             nonce=self._entropy.token(32),
             version=WIRE_VERSION,
             clock_ms=self._clock.now_ms(),
-            roster=trust.signed_roster if body.roster_version < membership.roster_version else None,
-            revocations=trust.signed_revocations
-            if body.revocation_version < membership.revocation_version
-            else None,
-            policy=trust.signed_policy if body.policy_version < trust.policy.version else None,
+            trust=next(iter(trust.lacking(body.known)), TrustUpdate()),
         )
         _, answer = self._post.write(MessageType.WELCOME, peer, welcome, reply_to=envelope.header.message_id)
         self._offered[peer] = derive_session(

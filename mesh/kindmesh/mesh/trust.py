@@ -1,9 +1,11 @@
 """What a device keeps of the mesh's trust, on disk: one file, replaced as a whole.
 
-`membership` in the identity folder holds the pinned bundle, this member's own certificate, the coordinator's, the
-latest roster, revocation list and policy, and where the coordinator was last reached. Everything in it is signed; it
-is checked again at every start, so a changed file is noticed. Versions never fall: an older roster, revocation list
-or policy is ignored. `floor_ms` is the highest time seen under a signature of the mesh; clocks never read below it.
+`membership` in the identity folder holds the pinned bundle, this member's own certificate, the coordinator's, each
+issuer's latest roster and revocation list, the latest policy, and where the coordinator was last reached. Everything in
+it is signed; it is checked again at every start, so a changed file is noticed. Versions never fall: an older roster,
+revocation list, policy or bundle is ignored. Older bundles are kept for as long as something signed by those whom they
+named still counts here: a removal, or this device's own certificate until it has a new one. `floor_ms` is the highest
+time seen under a signature of the mesh; clocks never read below it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from kindmesh.mesh.files import read_private, write_private
-from kindmesh.protocol.certificate import Certificate, Membership, MeshBundle, open_bundle
+from kindmesh.protocol.anchors import MeshBundle, open_bundle
+from kindmesh.protocol.certificate import Certificate, Membership, open_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import (
     AuthenticationError,
@@ -24,7 +27,7 @@ from kindmesh.protocol.errors import (
     StoreTooNew,
 )
 from kindmesh.protocol.limits import ROSTER_MAX
-from kindmesh.protocol.messages import TrustUpdate
+from kindmesh.protocol.messages import TrustKnown, TrustUpdate
 from kindmesh.protocol.policy import Policy, open_policy
 from kindmesh.protocol.signed import Signed
 
@@ -39,11 +42,12 @@ class TrustFile(msgspec.Struct, array_like=True, frozen=True):
     bundle: MeshBundle
     certificate: Signed
     coordinator: Signed
-    roster: Signed
-    revocations: Signed
+    rosters: tuple[Signed, ...]
+    revocations: tuple[Signed, ...]
     policy: Signed
     addresses: tuple[str, ...] = ()
     floor_ms: int = 0
+    former: tuple[MeshBundle, ...] = ()
 
 
 class Trust:
@@ -60,11 +64,16 @@ class Trust:
         self._unsaved = False
         anchors = open_bundle(content.bundle, content.mesh)
         self.membership = Membership(anchors)
-        self.membership.merge_revocations(content.revocations)
-        self.membership.merge_roster(content.roster)
-        self.certificate = self.membership.add(content.certificate)
-        self.coordinator = self.membership.add(content.coordinator)
-        self.policy: Policy = open_policy(content.policy, anchors.owner.ed_pub)
+        for former in content.former:
+            self.membership.adopt(open_bundle(former, content.mesh))
+        for revocations in content.revocations:
+            self.membership.merge_revocations(revocations)
+        for roster in content.rosters:
+            self.membership.merge_roster(roster)
+        self.certificate = self._admit(content.certificate)
+        self.coordinator = self._admit(content.coordinator)
+        owner_pub = self.membership.ever_pub(content.policy.author, "person")
+        self.policy: Policy = open_policy(content.policy, owner_pub)
         if "coordinator" not in self.coordinator.roles:
             raise CertificateRefused("the coordinator's certificate is not for a coordinator")
 
@@ -122,14 +131,47 @@ class Trust:
         return self._content.coordinator
 
     @property
-    def signed_roster(self) -> Signed:
-        """The latest roster."""
-        return self._content.roster
+    def is_retired(self) -> bool:
+        """Whether whoever certified this member has no say any more: it has to be certified anew."""
+        return self.membership.anchors.find(self._content.certificate.author, "issuer") is None
 
     @property
-    def signed_revocations(self) -> Signed:
-        """The latest revocation list."""
-        return self._content.revocations
+    def rosters(self) -> tuple[Signed, ...]:
+        """The latest roster of each issuer."""
+        return self.membership.rosters
+
+    @property
+    def revocations(self) -> tuple[Signed, ...]:
+        """The latest revocation lists."""
+        return self.membership.revocations
+
+    @property
+    def known(self) -> TrustKnown:
+        """What is known here, in numbers."""
+        membership = self.membership
+        return TrustKnown(membership.anchors.version, self.policy.version, membership.heard)
+
+    def lacking(self, known: TrustKnown) -> list[TrustUpdate]:
+        """What is newer here than what another device knows: nothing, or updates that fit into a message each."""
+        theirs = {one.issuer: one for one in known.issuers}
+        membership = self.membership
+        bundle = self.bundle if known.anchors < membership.anchors.version else None
+        policy = self.signed_policy if known.policy < self.policy.version else None
+        updates = [TrustUpdate(policy=policy, bundle=bundle)] if policy or bundle else []
+        rosters = {signed.author: signed for signed in membership.rosters}
+        lists = {signed.author: signed for signed in membership.revocations}
+        for ours in membership.heard:
+            other = theirs.get(ours.issuer)
+            behind = other is None or (other.revocations, other.dated_ms) < (ours.revocations, ours.dated_ms)
+            older = other is None or other.roster < ours.roster
+            roster = (rosters[ours.issuer],) if older and ours.issuer in rosters else ()
+            listed = (lists[ours.issuer],) if behind and ours.issuer in lists else ()
+            # A list of removals never waits for a large roster.
+            if listed:
+                updates.append(TrustUpdate(revocations=listed))
+            if roster:
+                updates.append(TrustUpdate(rosters=roster))
+        return _packed(updates)
 
     @property
     def signed_policy(self) -> Signed:
@@ -163,23 +205,58 @@ class Trust:
         return self._content is not before
 
     def _merge(self, update: TrustUpdate) -> None:
-        if update.revocations is not None and self.membership.merge_revocations(update.revocations):
-            self._content = msgspec.structs.replace(self._content, revocations=update.revocations)
-        if update.roster is not None and self.membership.merge_roster(update.roster):
-            self._content = msgspec.structs.replace(self._content, roster=update.roster)
+        membership = self.membership
+        if update.bundle is not None:
+            self._adopt(update.bundle)
+        for signed in update.revocations:
+            if membership.merge_revocations(signed):
+                self._content = msgspec.structs.replace(self._content, revocations=membership.revocations)
+        for signed in update.rosters:
+            if membership.merge_roster(signed):
+                self._content = msgspec.structs.replace(self._content, rosters=membership.rosters)
         if update.policy is not None:
-            policy = open_policy(update.policy, self.membership.anchors.owner.ed_pub)
-            if policy.mesh == self.mesh and policy.version > self.policy.version:
-                self.policy = policy
-                self._content = msgspec.structs.replace(self._content, policy=update.policy)
+            self._merge_policy(update.policy)
         if update.certificate is not None:
             self._merge_certificate(update.certificate)
+
+    def _adopt(self, bundle: MeshBundle) -> None:
+        membership, before = self.membership, self._content
+        if not membership.adopt(open_bundle(bundle, self.mesh)):
+            return
+        signed = (before.certificate, before.coordinator, before.policy, *membership.revocations)
+        authors = {one.author for one in signed}
+        former = tuple(
+            old
+            for old in (before.bundle, *before.former)
+            if authors & (open_bundle(old, self.mesh).subjects - membership.anchors.subjects)
+        )
+        self._content = msgspec.structs.replace(
+            before,
+            bundle=bundle,
+            former=former,
+            rosters=membership.rosters,
+            revocations=membership.revocations,
+        )
+
+    def _merge_policy(self, signed: Signed) -> None:
+        """A policy of an owner who was replaced does not count any more."""
+        policy = open_policy(signed, self.membership.ever_pub(signed.author, "person"))
+        present = self.membership.anchors.find(signed.author, "person") is not None
+        if present and policy.mesh == self.mesh and policy.version > self.policy.version:
+            self.policy = policy
+            self._content = msgspec.structs.replace(self._content, policy=signed)
 
     def _merge_certificate(self, signed: Signed) -> None:
         certificate: Certificate = self.membership.add(signed)
         if certificate.subject == self.certificate.subject and certificate.serial > self.certificate.serial:
             self.certificate = certificate
             self._content = msgspec.structs.replace(self._content, certificate=signed)
+
+    def _admit(self, signed: Signed) -> Certificate:
+        """A certificate of our own file: by an issuer of now, or of when this device was certified."""
+        if self.membership.anchors.find(signed.author, "issuer") is not None:
+            return self.membership.add(signed)
+        return open_certificate(signed, self.membership.ever_pub(signed.author, "issuer"), self.mesh)
 
     def remember(self, *, addresses: tuple[str, ...] | None = None, floor_ms: int | None = None) -> None:
         """Keep where the coordinator listens, or a new time floor; written only when it changed."""
@@ -197,6 +274,26 @@ class Trust:
         if self._path is not None:
             write_private(self._path, encode(self._content))
         self._unsaved = False
+
+
+def _packed(updates: list[TrustUpdate]) -> list[TrustUpdate]:
+    """The same in as few updates as fit into a message each; the order stays."""
+    packed: list[TrustUpdate] = []
+    room = 0
+    for update in updates:
+        size = len(encode(update))
+        if packed and size <= room:
+            last = packed[-1]
+            packed[-1] = msgspec.structs.replace(
+                last,
+                rosters=last.rosters + update.rosters,
+                revocations=last.revocations + update.revocations,
+            )
+            room -= size
+        else:
+            packed.append(update)
+            room = ROSTER_MAX - size
+    return packed
 
 
 __all__ = ["TRUST_FILE", "Trust", "TrustFile"]

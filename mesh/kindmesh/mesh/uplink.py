@@ -201,9 +201,7 @@ class Uplink(Endpoint):
             ephemeral=self._ephemeral.public,
             nonce=self._entropy.token(32),
             versions=WIRE_VERSIONS,
-            roster_version=trust.membership.roster_version,
-            revocation_version=trust.membership.revocation_version,
-            policy_version=trust.policy.version,
+            known=trust.known,
             clock_ms=self._clock.now_ms(),
         )
         message_id, frames = self._post.write(MessageType.HELLO, self.coordinator, hello)
@@ -243,7 +241,7 @@ class Uplink(Endpoint):
             raise UnsupportedVersion(f"the coordinator wants wire version {body.version}")
         ephemeral, self._ephemeral = self._ephemeral, None
         self._mesh_clock.learn(body.clock_ms)
-        self._merge(TrustUpdate(body.roster, body.revocations, body.policy, None))
+        self._merge(body.trust)
         self._lost()
         self._live = derive_session(
             secret=ephemeral.secret,

@@ -17,9 +17,10 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.anchors import Anchors
 from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.crypto import sha256
-from kindmesh.protocol.errors import PermitMismatch, PermitMissing, PermitRefused, Stopped
+from kindmesh.protocol.errors import CertificateRefused, PermitMismatch, PermitMissing, PermitRefused, Stopped
 from kindmesh.protocol.manifest import HARMLESS, Effect, Operation, effect_names
 from kindmesh.protocol.messages.jobs import Job, Priority
 from kindmesh.protocol.permit import Permit, check_permit, open_permit
@@ -40,17 +41,20 @@ class Standing(msgspec.Struct, frozen=True):
     stopped: bool
 
 
-def open_job_permit(job: Job, medulla_pub: bytes) -> Permit:
+def open_job_permit(job: Job, anchors: Anchors) -> Permit:
     """The job's permit, its signature checked and nothing else.
 
     Raises:
         PermitMissing: there is none.
-        PermitRefused: Medulla did not sign it.
+        PermitRefused: no Medulla of this mesh signed it.
         Malformed: it is no permit.
     """
     if job.permit is None:
         raise PermitMissing("the job came without a permit; this device does nothing without one")
-    return open_permit(job.permit, medulla_pub)
+    try:
+        return open_permit(job.permit, anchors.permit_pub(job.permit.author))
+    except CertificateRefused as error:
+        raise PermitRefused("no Medulla of this mesh signed this permit") from error
 
 
 def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing, now_ms: int) -> None:

@@ -70,7 +70,7 @@ class Intake:
             ArtifactMissing, Busy, StoreError.
         """
         check_extensions(job.ext)
-        permit = open_job_permit(job, self._trust.membership.anchors.medulla.ed_pub)
+        permit = open_job_permit(job, self._trust.membership.anchors)
         machine = self._machine
         known = self._journal.find(job.job_id) if machine.find(job.job_id) is None else None
         relation = machine.relation(job.job_id, job.epoch, known)

@@ -130,14 +130,11 @@ class Reporter:
 
     def _heartbeat(self) -> None:
         coordinator = self._trust.coordinator.subject
-        membership = self._trust.membership
         heartbeat = Heartbeat(
             beat=self._beat,
             clock_ms=self._clock.own_ms(),
             facts=self.facts(),
-            roster_version=membership.roster_version,
-            revocation_version=membership.revocation_version,
-            policy_version=self._trust.policy.version,
+            known=self._trust.known,
             advert_version=self._offers()[0],
         )
         try:

@@ -1,19 +1,16 @@
-"""Who belongs to the mesh: certificates, the chain from the mesh root, the roster and the revocation list.
+"""Who belongs to the mesh: certificates, the roster and the revocation list.
 
-    mesh root (sealed into the recovery kit, not on any disk)
-      |-- certifies the owner (person)            signs grants, approvals and the policy
-      |-- certifies Medulla's issuer              signs certificates, roster, revocations (owner's grant only)
-      `-- certifies Medulla's permit key          signs permits
+    mesh root -> AnchorList (`protocol.anchors`): owners, issuers, permit keys
+                   `-- an issuer signs certificates, a roster and a revocation list (owner's grant or removal only)
 
-`MeshBundle` holds the root's public key and these three certificates; a device stores it at pairing and pins the mesh
-id (hash of the root key, carried by the QR). `Membership` is what a device believes: the bundle, the members and the
-revocations, merged so that revocation wins and versions never fall. Times are UTC milliseconds.
+`Membership` is what a device believes: the anchors, the members and the revocations, merged so that revocation wins and
+versions never fall. Times are UTC milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -28,8 +25,11 @@ from kindmesh.protocol.errors import (
     UnknownMember,
 )
 from kindmesh.protocol.ids import key_id, short_id
-from kindmesh.protocol.limits import CERTIFICATE_MAX, CLOCK_SKEW_MS, ROSTER_STALE_MS
+from kindmesh.protocol.limits import CERTIFICATE_MAX, CLOCK_SKEW_MS, ISSUERS_MAX, ROSTER_STALE_MS
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
+
+if TYPE_CHECKING:
+    from kindmesh.protocol.anchors import Anchors
 
 CERTIFICATE_DOMAIN: Final = b"kindmesh-cert-v1\0"
 ROSTER_DOMAIN: Final = b"kindmesh-roster-v1\0"
@@ -111,18 +111,13 @@ class Renewal(msgspec.Struct, array_like=True, frozen=True):
     issued_ms: TimeMs
 
 
-class MeshBundle(msgspec.Struct, array_like=True, frozen=True):
-    """The trust anchor of a mesh, as a device stores it; see the module."""
+class Heard(msgspec.Struct, array_like=True, frozen=True):
+    """What a device has of one issuer: versions of its roster and revocation list (0: none), and the list's date."""
 
-    root_pub: Key
-    owner: Signed
-    issuer: Signed
-    medulla: Signed
-
-    @property
-    def mesh(self) -> bytes:
-        """The mesh id, 20 bytes."""
-        return key_id(self.root_pub)
+    issuer: KeyId
+    roster: Count
+    revocations: Count
+    dated_ms: TimeMs
 
 
 def sign_certificate(certificate: Certificate, key: SigningKey) -> Signed:
@@ -140,39 +135,22 @@ def open_certificate(signed: Signed, issuer_pub: bytes, mesh: bytes) -> Certific
         certificate = open_signed(signed, Certificate, CERTIFICATE_DOMAIN, issuer_pub, limit=CERTIFICATE_MAX)
     except BadSignature as error:
         raise CertificateRefused("the certificate was not issued by this mesh") from error
+    check_certificate(certificate, mesh)
+    return certificate
+
+
+def check_certificate(certificate: Certificate, mesh: bytes) -> None:
+    """Refuse a certificate that contradicts itself, or is of another mesh; who signed it is for the caller to check.
+
+    Raises:
+        CertificateRefused.
+    """
     if certificate.mesh != mesh:
         raise CertificateRefused("the certificate belongs to another mesh")
     if certificate.subject != key_id(certificate.ed_pub):
         raise CertificateRefused("the certificate's subject is not its key")
     if len(certificate.curve_pub) not in (0, 32) or len(certificate.curve_previous) not in (0, 32):
         raise CertificateRefused("the certificate's CURVE key is damaged")
-    return certificate
-
-
-class Anchors(msgspec.Struct, frozen=True):
-    """The bundle, opened: keys that decide."""
-
-    mesh: bytes
-    owner: Certificate
-    issuer: Certificate
-    medulla: Certificate
-
-
-def open_bundle(bundle: MeshBundle, mesh: bytes) -> Anchors:
-    """Check a bundle against a mesh id that is already trusted (from the QR, or from this device's disk).
-
-    Raises:
-        CertificateRefused: the root is another one, or a certificate is not for its purpose.
-    """
-    if bundle.mesh != mesh:
-        raise CertificateRefused("the mesh root is not the one this device was paired with")
-    owner = open_certificate(bundle.owner, bundle.root_pub, mesh)
-    issuer = open_certificate(bundle.issuer, bundle.root_pub, mesh)
-    medulla = open_certificate(bundle.medulla, bundle.root_pub, mesh)
-    kinds = (owner.kind, issuer.kind, medulla.kind)
-    if kinds != ("person", "issuer", "medulla") or "owner" not in owner.roles:
-        raise CertificateRefused("a certificate of the mesh root serves another purpose")
-    return Anchors(mesh, owner, issuer, medulla)
 
 
 def check_validity(certificate: Certificate, now_ms: int) -> None:
@@ -189,102 +167,195 @@ def check_validity(certificate: Certificate, now_ms: int) -> None:
         )
 
 
+Rank = tuple[int, int, bytes]
+
+
 class Membership:
     """What one device believes about who belongs to the mesh. Mutable, but only through checked merges.
 
-    Merging is commutative and idempotent, so devices that have seen the same statements in any order agree: of each
-    member the certificate with the highest serial counts, wherever it came from; a member leaves by revocation only,
-    and revoked ids and serials only grow; the newest roster and list are those with the highest (version, time).
+    Merging is commutative, associative and idempotent, so devices that have seen the same statements in any order
+    agree: the newest list of anchors counts; of each member the certificate with the highest serial of those by present
+    issuers counts, wherever it came from; a member leaves by revocation only, by any issuer that the mesh root ever
+    named, and revoked ids and serials only grow; of each issuer the newest roster and list are those with the highest
+    (version, time). What an issuer certified counts for as long as it is one; whom it revoked stays revoked for ever.
     """
 
     def __init__(self, anchors: Anchors) -> None:
         self.anchors = anchors
-        self.roster_version = 0
-        self.revocation_version = 0
-        self.revocations_issued_ms = 0
+        self._ever: dict[bytes, Certificate] = {}
+        self._rosters: dict[bytes, tuple[Rank, Signed]] = {}
+        self._lists: dict[bytes, tuple[Rank, Signed, RevocationList]] = {}
+        self._certified: dict[bytes, dict[bytes, Certificate]] = {}
         self._members: dict[bytes, Certificate] = {}
         self._by_curve: dict[bytes, Certificate] = {}
         self._revoked_subjects: set[bytes] = set()
         self._revoked_serials: set[int] = set()
-        self._roster_rank = self._revocation_rank = (0, 0, b"")
-        self.signed_roster: Signed | None = None
-        self.signed_revocations: Signed | None = None
+        self._learn(anchors)
 
     @property
     def mesh(self) -> bytes:
         """The mesh id, 20 bytes."""
         return self.anchors.mesh
 
+    def adopt(self, anchors: Anchors) -> bool:
+        """Take over a list of anchors; False when ours is as new (older issuers are learned all the same, because
+        whom they revoked stays revoked).
+
+        Raises:
+            CertificateRefused: of another mesh, or too many issuers were named over time.
+        """
+        if anchors.mesh != self.mesh:
+            raise CertificateRefused("the list of who decides belongs to another mesh")
+        self._learn(anchors)
+        if anchors.rank <= self.anchors.rank:
+            return False
+        self.anchors = anchors
+        self._index()
+        return True
+
+    def _learn(self, anchors: Anchors) -> None:
+        new = {anchor.subject: anchor for anchor in anchors.certificates if anchor.kind != "medulla"}
+        if len(self._ever | new) > 2 * ISSUERS_MAX:
+            raise CertificateRefused("too many owners and issuers were named for this mesh over time")
+        self._ever.update(new)
+
+    def ever_pub(self, author: bytes, kind: Kind) -> bytes:
+        """The key of an owner or issuer that the mesh root named, now or once: for what may only narrow, and for what
+        was taken over while it counted.
+
+        Raises:
+            CertificateRefused: never named.
+        """
+        found = self._ever.get(author)
+        if found is None or found.kind != kind:
+            raise CertificateRefused(f"{short_id(author)} never had a say in this mesh")
+        return found.ed_pub
+
     def merge_roster(self, signed: Signed) -> bool:
-        """Take over a roster; False when ours is as new (what it alone knows is learned all the same).
+        """Take over a roster; False when ours of that issuer is as new (what it alone knows is learned all the same).
 
         Raises:
             BadSignature, CertificateRefused, Malformed: nothing was changed.
         """
-        if signed == self.signed_roster:
+        known = self._rosters.get(signed.author)
+        if known is not None and known[1] == signed:
             return False
-        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.anchors.issuer.ed_pub)
+        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.ever_pub(signed.author, "issuer"))
         if roster.mesh != self.mesh:
             raise CertificateRefused("the roster belongs to another mesh")
-        for certificate in [self._open_member(member) for member in roster.members]:
-            self._keep(certificate)
+        members = [(member.author, self._open_member(member)) for member in roster.members]
+        for issuer, certificate in members:
+            self._keep(issuer, certificate)
         self._index()
         rank = (roster.version, roster.issued_ms, signed.payload)
-        if rank <= self._roster_rank:
+        if known is not None and rank <= known[0]:
             return False
-        self._roster_rank, self.roster_version, self.signed_roster = rank, roster.version, signed
+        self._rosters[signed.author] = (rank, signed)
         return True
 
     def add(self, signed: Signed) -> Certificate:
         """Take over one certificate (shown in a hello) newer than the one we have.
 
         Raises:
-            CertificateRefused: not issued by this mesh.
+            CertificateRefused: not issued by this mesh, or by an issuer that was replaced.
         """
+        self.anchors.issuer_pub(signed.author)
         certificate = self._open_member(signed)
-        if self._keep(certificate):
+        if self._keep(signed.author, certificate):
             self._index()
         return certificate
 
     def _open_member(self, signed: Signed) -> Certificate:
-        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.mesh)
+        certificate = open_certificate(signed, self.ever_pub(signed.author, "issuer"), self.mesh)
         if certificate.kind in ROOT_KINDS or "owner" in certificate.roles:
             raise CertificateRefused("only the mesh root certifies the owner, the issuer and Medulla")
         return certificate
 
-    def _keep(self, certificate: Certificate) -> bool:
-        known = self._members.get(certificate.subject)
-        if known is not None and (known.serial, encode(known)) >= (certificate.serial, encode(certificate)):
+    def _keep(self, issuer: bytes, certificate: Certificate) -> bool:
+        certified = self._certified.setdefault(issuer, {})
+        known = certified.get(certificate.subject)
+        if known is not None and _newness(known) >= _newness(certificate):
             return False
-        self._members[certificate.subject] = certificate
+        certified[certificate.subject] = certificate
         return True
 
     def merge_revocations(self, signed: Signed) -> bool:
-        """Take over a revocation list; False when ours is as new.
+        """Take over a revocation list; False when ours of that issuer is as new.
 
         Raises:
             BadSignature, CertificateRefused, Malformed: nothing was changed.
         """
-        if signed == self.signed_revocations:
+        known = self._lists.get(signed.author)
+        if known is not None and known[1] == signed:
             return False
-        revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.anchors.issuer.ed_pub)
+        public = self.ever_pub(signed.author, "issuer")
+        revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, public)
         if revocations.mesh != self.mesh:
             raise CertificateRefused("the revocation list belongs to another mesh")
         self._revoked_subjects.update(revocations.subjects)
         self._revoked_serials.update(revocations.serials)
         self._index()
         rank = (revocations.version, revocations.issued_ms, signed.payload)
-        if rank <= self._revocation_rank:
+        if known is not None and rank <= known[0]:
             return False
-        self._revocation_rank, self.signed_revocations = rank, signed
-        self.revocation_version, self.revocations_issued_ms = revocations.version, revocations.issued_ms
+        self._lists[signed.author] = (rank, signed, revocations)
         return True
 
     def _index(self) -> None:
+        self._members = {}
+        for issuer in self.anchors.of_kind("issuer"):
+            for subject, certificate in self._certified.get(issuer.subject, {}).items():
+                known = self._members.get(subject)
+                if known is None or _newness(known) < _newness(certificate):
+                    self._members[subject] = certificate
         valid = [member for member in self._members.values() if not self.is_revoked(member)]
         valid.sort(key=lambda member: (member.serial, member.subject))
         former = {member.curve_previous: member for member in valid if member.curve_previous}
         self._by_curve = former | {member.curve_pub: member for member in valid if member.curve_pub}
+
+    @property
+    def heard(self) -> tuple[Heard, ...]:
+        """How far this device is with each issuer that counts now, in the order of their ids."""
+        issuers = sorted(anchor.subject for anchor in self.anchors.of_kind("issuer"))
+        found = [(issuer, self._rosters.get(issuer), self._lists.get(issuer)) for issuer in issuers]
+        return tuple(
+            Heard(
+                issuer,
+                roster[0][0] if roster else 0,
+                listed[0][0] if listed else 0,
+                listed[0][1] if listed else 0,
+            )
+            for issuer, roster, listed in found
+        )
+
+    @property
+    def rosters(self) -> tuple[Signed, ...]:
+        """The newest roster of each present issuer that gave one."""
+        return tuple(self._rosters[one.issuer][1] for one in self.heard if one.issuer in self._rosters)
+
+    @property
+    def revocations(self) -> tuple[Signed, ...]:
+        """The newest revocation list of each present issuer, and of a replaced one as long as it names somebody whom
+        no present one does."""
+        present = {one.issuer for one in self.heard}
+        covered: set[bytes | int] = set()
+        for issuer in present & self._lists.keys():
+            covered.update(self._lists[issuer][2].subjects, self._lists[issuer][2].serials)
+        return tuple(
+            signed
+            for issuer, (_, signed, listed) in sorted(self._lists.items(), key=lambda item: item[0])
+            if issuer in present or not covered.issuperset((*listed.subjects, *listed.serials))
+        )
+
+    @property
+    def revoked(self) -> frozenset[bytes]:
+        """All ids that were removed from the mesh."""
+        return frozenset(self._revoked_subjects)
+
+    @property
+    def revocations_issued_ms(self) -> int:
+        """The date of the newest revocation list of a present issuer; 0 when there is none."""
+        return max((one.dated_ms for one in self.heard), default=0)
 
     def is_revoked(self, certificate: Certificate) -> bool:
         """Whether the member or this certificate was revoked."""
@@ -317,8 +388,12 @@ class Membership:
         return sorted(valid, key=lambda member: (member.name, member.subject))
 
     def is_stale(self, now_ms: int) -> bool:
-        """Whether the revocation list is older than a day: then only {read, notify} and `stop` are allowed."""
+        """Whether no issuer said for a day who was removed: then only {read, notify} and `stop` are allowed."""
         return now_ms - self.revocations_issued_ms > ROSTER_STALE_MS
+
+
+def _newness(certificate: Certificate) -> tuple[int, bytes]:
+    return certificate.serial, encode(certificate)
 
 
 def sign_roster(roster: Roster, key: SigningKey) -> Signed:
@@ -342,18 +417,17 @@ def open_renewal(signed: Signed, member_pub: bytes) -> Renewal:
 
 
 __all__ = [
-    "Anchors",
     "CapabilityGrant",
     "Certificate",
+    "Heard",
     "Kind",
     "Membership",
-    "MeshBundle",
     "Renewal",
     "RevocationList",
     "Role",
     "Roster",
+    "check_certificate",
     "check_validity",
-    "open_bundle",
     "open_certificate",
     "open_renewal",
     "sign_certificate",

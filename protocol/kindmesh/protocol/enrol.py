@@ -25,6 +25,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from kindmesh.protocol.anchors import MeshBundle, Papers, open_bundle
 from kindmesh.protocol.bounds import (
     Count,
     Effects,
@@ -38,7 +39,7 @@ from kindmesh.protocol.bounds import (
     Signature,
     Word,
 )
-from kindmesh.protocol.certificate import MeshBundle, open_bundle, open_certificate
+from kindmesh.protocol.certificate import open_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import constant_time_equal, hmac_sha256, sha256, verify
 from kindmesh.protocol.errors import EnrolmentRefused, InvalidInput, Malformed, UnsupportedVersion, WireError
@@ -112,8 +113,8 @@ class EnrolGranted(msgspec.Struct, array_like=True, frozen=True, tag="granted"):
     bundle: MeshBundle
     certificate: Signed
     coordinator: Signed
-    roster: Signed
-    revocations: Signed
+    rosters: Papers
+    revocations: Papers
     policy: Signed
     addresses: tuple[Line, ...]
 
@@ -253,10 +254,12 @@ def check_granted(granted: EnrolGranted, invitation: Invitation, hello: EnrolHel
         EnrolmentRefused, CertificateRefused, Malformed.
     """
     anchors = open_bundle(granted.bundle, invitation.mesh)
-    own = open_certificate(granted.certificate, anchors.issuer.ed_pub, anchors.mesh)
+    own = open_certificate(granted.certificate, anchors.issuer_pub(granted.certificate.author), anchors.mesh)
     if (own.ed_pub, own.curve_pub) != (hello.ed_pub, hello.curve_pub):
         raise EnrolmentRefused("the certificate is for another device")
-    coordinator = open_certificate(granted.coordinator, anchors.issuer.ed_pub, anchors.mesh)
+    coordinator = open_certificate(
+        granted.coordinator, anchors.issuer_pub(granted.coordinator.author), anchors.mesh
+    )
     if (coordinator.ed_pub, coordinator.curve_pub) != (invitation.ed_pub, invitation.curve_pub):
         raise EnrolmentRefused("the coordinator is not the one that the invitation names")
 

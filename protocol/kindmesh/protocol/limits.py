@@ -26,6 +26,11 @@ MANIFEST_MAX: Final = 65_536
 CERTIFICATE_MAX: Final = 4_096
 PERMIT_MAX: Final = 2_048
 ROSTER_MAX: Final = 786_432
+ANCHORS_MAX: Final = 32
+"""Owners, issuers and permit keys of a mesh together."""
+BUNDLE_MAX: Final = 16_384
+ISSUERS_MAX: Final = 64
+"""Issuers that a device remembers, those that were replaced included."""
 NAME_MAX: Final = 64
 """Characters in a device's or a person's name."""
 TEXT_MAX: Final = 4_096

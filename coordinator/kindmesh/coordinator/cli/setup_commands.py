@@ -162,7 +162,7 @@ def run_join(out: Output, text: str, name: str) -> int:
                 bundle=papers.bundle,
                 certificate=papers.certificate,
                 coordinator=papers.coordinator,
-                roster=papers.roster,
+                rosters=papers.rosters,
                 revocations=papers.revocations,
                 policy=papers.policy,
                 addresses=papers.addresses,

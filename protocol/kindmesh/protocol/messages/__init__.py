@@ -23,8 +23,8 @@ from kindmesh.protocol.messages.session import (
     Relay,
     ResultTaken,
     SessionBody,
-    TrustUpdate,
 )
+from kindmesh.protocol.messages.trust import TrustKnown, TrustUpdate
 from kindmesh.protocol.messages.types import MessageType, SessionType
 
 BODIES: Final[dict[MessageType, type[msgspec.Struct]]] = {
@@ -77,6 +77,7 @@ __all__ = [
     "SessionType",
     "SignedAdvert",
     "Stop",
+    "TrustKnown",
     "TrustUpdate",
     "Welcome",
 ]

@@ -1,7 +1,7 @@
 """Opening a session, and saying what a device offers.
 
 HELLO (dialler) and WELCOME (listener) exchange certificates, fresh keys and what each side knows of the mesh's trust;
-the newer roster, revocations and policy travel in WELCOME. An *advert* is the node's own signed statement of its
+what is newer travels in WELCOME. An *advert* is the node's own signed statement of its
 manifests: the coordinator passes it on to Medulla as it is, so nobody between can change an effect.
 """
 
@@ -17,27 +17,26 @@ from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import Malformed, SourceMismatch
 from kindmesh.protocol.extensions import Ext
 from kindmesh.protocol.manifest import Manifest, check_manifest
+from kindmesh.protocol.messages.trust import TrustKnown, TrustUpdate
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 ADVERT_DOMAIN: Final = b"kindmesh-advert-v1\0"
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True):
-    """`ephemeral` X25519 key (32), `nonce` (32), wire `versions` spoken, versions of what is known (0: nothing)."""
+    """`ephemeral` X25519 key (32), `nonce` (32), wire `versions` spoken, and what is `known` of trust."""
 
     certificate: Signed
     ephemeral: Key
     nonce: Nonce
     versions: Annotated[tuple[Count, ...], Meta(max_length=16)]
-    roster_version: Count
-    revocation_version: Count
-    policy_version: Count
+    known: TrustKnown
     clock_ms: TimeMs
     ext: Ext = {}
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True):
-    """`hello_hash` (32) names the HELLO; `roster`, `revocations`, `policy` are sent when the other side's are older."""
+    """`hello_hash` (32) names the HELLO; `trust` is what the other side lacks."""
 
     hello_hash: Hash
     certificate: Signed
@@ -45,9 +44,7 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
     nonce: Nonce
     version: Count
     clock_ms: TimeMs
-    roster: Signed | None = None
-    revocations: Signed | None = None
-    policy: Signed | None = None
+    trust: TrustUpdate = TrustUpdate()
     ext: Ext = {}
 
 

@@ -21,7 +21,7 @@ from kindmesh.protocol.bounds import (
 )
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.messages.hello import NodeFacts
-from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.messages.trust import TrustKnown
 
 
 class SessionBody(msgspec.Struct, array_like=True, frozen=True):
@@ -33,14 +33,12 @@ class SessionBody(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True):
-    """Every second, both ways. Versions let the other side notice that it should send or ask for newer trust."""
+    """Every second, both ways. `known` lets the other side notice that it has newer trust to send."""
 
     beat: Count
     clock_ms: TimeMs
     facts: NodeFacts | None
-    roster_version: Count
-    revocation_version: Count
-    policy_version: Count
+    known: TrustKnown
     advert_version: Count
 
 
@@ -83,15 +81,6 @@ class ResultTaken(msgspec.Struct, array_like=True, frozen=True):
     epoch: Count
 
 
-class TrustUpdate(msgspec.Struct, array_like=True, frozen=True):
-    """Newer trust, each part signed by who makes it (issuer, issuer, owner, issuer)."""
-
-    roster: Signed | None = None
-    revocations: Signed | None = None
-    policy: Signed | None = None
-    certificate: Signed | None = None
-
-
 class Relay(msgspec.Struct, array_like=True, frozen=True):
     """Custody: a signed envelope's three frames on their way to its `dst`; `hops` so far, at most 4."""
 
@@ -108,5 +97,4 @@ __all__ = [
     "Relay",
     "ResultTaken",
     "SessionBody",
-    "TrustUpdate",
 ]

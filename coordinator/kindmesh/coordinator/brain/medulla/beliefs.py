@@ -14,10 +14,10 @@ import msgspec
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.ledger import GENESIS, EntryKind, LogEntry, entry_hash, seal_entry
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Trust
+from kindmesh.protocol.anchors import Anchors
 from kindmesh.protocol.certificate import (
     REVOCATION_DOMAIN,
     ROSTER_DOMAIN,
-    Anchors,
     Certificate,
     RevocationList,
     Roster,
@@ -28,6 +28,7 @@ from kindmesh.protocol.certificate import (
 from kindmesh.protocol.codec import decode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import CertificateRefused, NotInitialised, StoreDamaged, WrongDestination
+from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import ROSTER_STALE_MS
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
@@ -58,15 +59,16 @@ class Beliefs:
     def __init__(
         self, anchors: Anchors, issuer: SigningKey, permit_key: SigningKey, isolation: Isolation
     ) -> None:
-        if issuer.public != anchors.issuer.ed_pub or permit_key.public != anchors.medulla.ed_pub:
+        named = (
+            anchors.find(key_id(issuer.public), "issuer"),
+            anchors.find(key_id(permit_key.public), "medulla"),
+        )
+        if None in named:
             raise CertificateRefused("Medulla's keys are not those that the mesh root certified")
         self.anchors = anchors
         self.issuer = issuer
         self.permit_key = permit_key
         self.isolation: Isolation = isolation
-        self.root_subjects = frozenset(
-            {anchors.owner.subject, anchors.issuer.subject, anchors.medulla.subject}
-        )
         self.certificates: dict[bytes, tuple[Certificate, Signed]] = {}
         self.grants: dict[bytes, bytes] = {}
         self.offers: dict[bytes, Offers] = {}
@@ -127,7 +129,7 @@ class Beliefs:
 
     def put_certificate(self, signed: Signed) -> Certificate:
         """Take over a certificate of the issuer's."""
-        certificate = open_certificate(signed, self.anchors.issuer.ed_pub, self.anchors.mesh)
+        certificate = open_certificate(signed, self.anchors.issuer_pub(signed.author), self.anchors.mesh)
         self.certificates[certificate.subject] = (certificate, signed)
         self.serial = max(self.serial, certificate.serial)
         return certificate
@@ -145,17 +147,17 @@ class Beliefs:
 
     def put_policy(self, signed: Signed) -> None:
         """Take over a policy of the owner's."""
-        policy = open_policy(signed, self.anchors.owner.ed_pub)
+        policy = open_policy(signed, self.anchors.owner_pub(signed.author))
         self.check_mesh(policy.mesh)
         self.policy, self.signed_policy = policy, signed
         self._decided.clear()
 
     def _put_roster(self, signed: Signed) -> None:
-        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.anchors.issuer.ed_pub)
+        roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.issuer.public)
         self.roster_version, self.signed_roster = roster.version, signed
 
     def _put_revocations(self, signed: Signed) -> None:
-        self.revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.anchors.issuer.ed_pub)
+        self.revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, self.issuer.public)
         self.signed_revocations = signed
 
     # ---------------------------------------------------------------------------------------------- questions

@@ -55,12 +55,12 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     """Method `approve`.
 
     Raises:
-        BadSignature, Malformed: not signed by the owner.
+        BadSignature, CertificateRefused, Malformed: not signed by an owner.
         PermitUsed: answered before, or never asked.
         PermitMismatch: other bytes than Medulla's question.
         PermitExpired: too late.
     """
-    approval = open_approval(event.approval, beliefs.anchors.owner.ed_pub)
+    approval = open_approval(event.approval, beliefs.anchors.owner_pub(event.approval.author))
     request_id = decode(ApprovalRequest, approval.request, limit=2 * ARGUMENTS_MAX).request_id
     question = beliefs.questions.get(request_id)
     if question is None:

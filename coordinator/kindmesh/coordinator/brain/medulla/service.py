@@ -24,7 +24,7 @@ from kindmesh.coordinator.brain.medulla.messages import FRAME_LIMIT, Frame, LogP
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import private_folder, read_private, write_private
 from kindmesh.mesh.store import Migration, Schema, Store
-from kindmesh.protocol.certificate import MeshBundle, open_bundle
+from kindmesh.protocol.anchors import MeshBundle, open_bundle
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (

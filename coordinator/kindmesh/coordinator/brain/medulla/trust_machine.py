@@ -43,11 +43,11 @@ def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Ins
     """Method `issue`.
 
     Raises:
-        BadSignature, Malformed, WrongDestination: not a grant of this mesh's owner.
+        BadSignature, Malformed, WrongDestination: not a grant of an owner of this mesh.
         Replayed: the grant certified another key before.
         CertificateRefused, InvalidInput, PermitExpired, Revoked: why this key cannot be certified so.
     """
-    grant = open_grant(event.grant, beliefs.anchors.owner.ed_pub)
+    grant = open_grant(event.grant, beliefs.anchors.owner_pub(event.grant.author))
     subject = key_id(grant.ed_pub)
     known = beliefs.certificates.get(subject)
     if beliefs.grants.get(grant.grant_id) == subject and known is not None:
@@ -82,7 +82,7 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
         raise InvalidInput("a member has a name", field="name")
     if now_ms > grant.expires_ms or now_ms < grant.issued_ms - CLOCK_SKEW_MS:
         raise PermitExpired("the grant is not valid now", hint="Let the owner confirm the device again.")
-    if beliefs.is_removed(subject) or subject in beliefs.root_subjects:
+    if beliefs.is_removed(subject) or subject in beliefs.anchors.subjects:
         raise Revoked(
             "this key was removed from the mesh",
             hint="Join again from a new state folder: that makes a new key.",
@@ -141,12 +141,12 @@ def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[I
     """Method `revoke`; removing somebody again changes nothing.
 
     Raises:
-        BadSignature, Malformed, WrongDestination: not signed by this mesh's owner.
+        BadSignature, CertificateRefused, Malformed, WrongDestination: not signed by an owner of this mesh.
         InvalidInput: a key that only the mesh root can remove.
     """
-    removal = open_removal(event.removal, beliefs.anchors.owner.ed_pub)
+    removal = open_removal(event.removal, beliefs.anchors.owner_pub(event.removal.author))
     beliefs.check_mesh(removal.mesh)
-    if removal.subject in beliefs.root_subjects:
+    if removal.subject in beliefs.anchors.subjects:
         raise InvalidInput("only the mesh root can remove this key", field="subject")
     instructions: list[Instruction] = []
     if not beliefs.is_removed(removal.subject):
@@ -170,10 +170,10 @@ def install_policy(beliefs: Beliefs, event: Install, now_ms: int, fresh: bytes) 
     """Method `policy`; the policy in force, sent again, changes nothing.
 
     Raises:
-        BadSignature, Malformed, WrongDestination: not signed by this mesh's owner.
+        BadSignature, CertificateRefused, Malformed, WrongDestination: not signed by an owner of this mesh.
         InvalidInput: not newer than the one in force, or too long.
     """
-    policy = open_policy(event.policy, beliefs.anchors.owner.ed_pub)
+    policy = open_policy(event.policy, beliefs.anchors.owner_pub(event.policy.author))
     beliefs.check_mesh(policy.mesh)
     instructions: list[Instruction] = []
     if event.policy != beliefs.signed_policy:
