@@ -66,7 +66,7 @@ def test_a_message_that_came_directly_is_not_taken_again_in_custody(members: Mem
 
 def greeting(sender: Post, receiver: Post, **changes: Any) -> list[bytes]:
     hello = Hello(
-        sender.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), 0, 0, 0, CLOCK.now_ms(), **changes
+        sender.trust.signed_certificate, b"e" * 32, b"n" * 32, (1,), TrustKnown(), CLOCK.now_ms(), **changes
     )
     return sender.write(MessageType.HELLO, receiver.identity.device_id, hello)[1]
 
