@@ -16,6 +16,7 @@ from kindmesh.coordinator.brain.medulla.ledger import verify_log
 from kindmesh.coordinator.brain.medulla.machine import handle, validate
 from kindmesh.coordinator.brain.medulla.permit_machine import APPROVAL_TTL_MS, PENDING_MAX
 from kindmesh.coordinator.brain.medulla.rules import RULES, Case, Finding, judge
+from kindmesh.coordinator.brain.medulla.trust_machine import ROTATION_PAUSE_MS
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Membership,
@@ -270,8 +271,7 @@ def test_renewal_changes_the_dates_and_nothing_else() -> None:
         expires_ms=world.now_ms + CERTIFICATE_LIFETIME_MS,
         serial=max(before.serial + 1, world.now_ms),
     )
-    with pytest.raises(Replayed):
-        world.ask(m.Renew(renewal(world, before.serial)))
+    assert world.ask(m.Renew(renewal(world, before.serial))).certificate == issued.certificate
 
 
 def test_a_renewal_for_another_mesh_or_by_a_stranger_is_refused() -> None:
@@ -640,3 +640,61 @@ def test_nothing_unisolated_unknown_or_removed_is_ever_allowed(case: Case) -> No
         assert not case.revoked
         assert case.isolation != "none" or not case.effects & ~9
         assert case.policy == "allow" or (case.policy == "ask" and case.approved)
+
+
+def test_a_renewal_changes_the_key_of_connections_and_accepts_the_one_before_until_the_next() -> None:
+    world = World()
+    subject = key_id(world.phone.public)
+    before = world.beliefs.certificates[subject][0]
+    with pytest.raises(Busy):
+        world.ask(m.Renew(renewal(world, before.serial, curve_pub=b"n" * 32)))
+    world.now_ms += ROTATION_PAUSE_MS
+    first = world.ask(m.Renew(renewal(world, before.serial, curve_pub=b"n" * 32)))
+    rotated = open_certificate(first.certificate, world.issuer.public, world.mesh)
+    assert (rotated.curve_pub, rotated.curve_previous) == (b"n" * 32, before.curve_pub)
+    again = world.ask(m.Renew(renewal(world, before.serial, curve_pub=b"n" * 32)))
+    assert again.certificate == first.certificate, "an answer that was lost is given again"
+    world.now_ms += CERTIFICATE_LIFETIME_MS // 2
+    kept = world.ask(m.Renew(renewal(world, rotated.serial, curve_pub=rotated.curve_pub)))
+    renewed = open_certificate(kept.certificate, world.issuer.public, world.mesh)
+    assert (renewed.curve_pub, renewed.curve_previous) == (b"n" * 32, b"")
+    with pytest.raises(Replayed):
+        world.ask(m.Renew(renewal(world, renewed.serial + 1)))
+
+
+def test_nobody_can_take_the_key_of_another_member() -> None:
+    world = World()
+    kitchen = key("kitchen")
+    issued = world.ask(m.Issue(world.grant(kitchen, "kitchen")))
+    taken = open_certificate(issued.certificate, world.issuer.public, world.mesh).curve_pub
+    serial = world.beliefs.certificates[key_id(world.phone.public)][0].serial
+    world.now_ms += ROTATION_PAUSE_MS
+    for curve_pub, error in ((taken, CertificateRefused), (b"short", InvalidInput)):
+        with pytest.raises(error):
+            world.ask(m.Renew(renewal(world, serial, curve_pub=curve_pub)))
+    ann = key("ann")
+    person = world.ask(
+        m.Issue(world.grant(ann, "Ann", kind="person", roles=("caregiver",), curve_pub=b"", capabilities=()))
+    )
+    known = open_certificate(person.certificate, world.issuer.public, world.mesh)
+    wish = Renewal(world.mesh, known.subject, known.serial, world.now_ms, b"n" * 32)
+    with pytest.raises(InvalidInput):
+        world.ask(m.Renew(sign_renewal(wish, ann)))
+
+
+def test_a_grant_to_a_member_keeps_its_identity_and_the_key_it_has_meanwhile() -> None:
+    world = World()
+    before = world.beliefs.certificates[key_id(world.phone.public)][0]
+    world.now_ms += ROTATION_PAUSE_MS
+    world.ask(m.Renew(renewal(world, before.serial, curve_pub=b"n" * 32)))
+    more = (*before.capabilities, CapabilityGrant("vision", 3))
+    issued = world.ask(m.Issue(world.grant(world.phone, "phone", capabilities=more)))
+    raised = open_certificate(issued.certificate, world.issuer.public, world.mesh)
+    assert (raised.curve_pub, raised.curve_previous) == (b"n" * 32, before.curve_pub)
+    assert raised.capabilities == more
+    assert raised.serial > before.serial
+    issued = world.ask(m.Issue(world.grant(world.phone, "phone", curve_pub=b"o" * 32)))
+    paired_anew = open_certificate(issued.certificate, world.issuer.public, world.mesh)
+    assert (paired_anew.subject, paired_anew.curve_pub, paired_anew.curve_previous) == (
+        before.subject, b"o" * 32, b"",
+    )  # fmt: skip

@@ -236,7 +236,7 @@ async def test_hints_from_anybody_neither_pile_up_nor_crowd_out_what_is_known() 
         tried = []
         for number in range(8):
             uplink.hint(f"late-{number}")
-            tried.append(uplink._next_address())
+            tried.append(uplink._next_address()[0])
         assert [address for address in tried if address in ("desk", "old")] == ["desk", "old", "desk", "old"]
         await uplink.close()
 

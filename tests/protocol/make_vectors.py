@@ -45,6 +45,8 @@ BRIDGE_MESSAGES: Final = frozenset(
         MessageType.HELLO,
         MessageType.WELCOME,
         MessageType.ADVERT,
+        MessageType.RENEW,
+        MessageType.RENEWED,
         MessageType.JOB,
         MessageType.JOB_CANCEL,
         MessageType.JOB_RESULT,

@@ -63,6 +63,8 @@ from kindmesh.protocol.messages import (
     MessageType,
     NodeFacts,
     Relay,
+    Renew,
+    Renewed,
     Reply,
     Request,
     ResultTaken,
@@ -153,7 +155,7 @@ ANCHORS: Final = AnchorList(
 BUNDLE: Final = sign_anchors(ANCHORS, SIGNING["root"])
 ROSTER: Final = Roster(MESH, 7, NOW, (SIGNED["desk"], SIGNED["phone"]))
 REVOCATIONS: Final = RevocationList(MESH, 3, NOW, (IDS["stranger"],), (99,))
-RENEWAL: Final = Renewal(MESH, IDS["phone"], 5, NOW)
+RENEWAL: Final = Renewal(MESH, IDS["phone"], 5, NOW, CURVE["stranger"].public)
 SIGNED_ROSTER: Final = sign_roster(ROSTER, SIGNING["issuer"])
 SIGNED_REVOCATIONS: Final = sign_revocations(REVOCATIONS, SIGNING["issuer"])
 SIGNED_RENEWAL: Final = sign_renewal(RENEWAL, SIGNING["phone"])
@@ -305,6 +307,8 @@ MESSAGES: Final[dict[MessageType, tuple[str, msgspec.Struct]]] = {
     MessageType.HELLO: ("phone", _HELLO),
     MessageType.WELCOME: ("desk", _WELCOME),
     MessageType.ADVERT: ("phone", SignedAdvert(SIGNED_ADVERT)),
+    MessageType.RENEW: ("phone", Renew(SIGNED_RENEWAL)),
+    MessageType.RENEWED: ("desk", Renewed(SIGNED["phone"])),
     MessageType.JOB: (
         "desk",
         Job(

@@ -15,6 +15,7 @@ from kindmesh.protocol.certificate import (
     Membership,
     RevocationList,
     Roster,
+    certificate_state,
     check_validity,
     open_certificate,
     open_renewal,
@@ -262,3 +263,25 @@ def test_a_renewal_is_signed_by_the_member_itself() -> None:
     assert open_renewal(samples.SIGNED_RENEWAL, SIGNING["phone"].public) == samples.RENEWAL
     with pytest.raises(BadSignature):
         open_renewal(samples.SIGNED_RENEWAL, SIGNING["desk"].public)
+
+
+def test_the_newest_certificate_is_kept_as_it_was_signed() -> None:
+    believed = samples.membership()
+    newer = sign_certificate(variant(serial=6), ISSUER)
+    believed.add(newer)
+    believed.add(SIGNED["phone"])
+    assert believed.latest(IDS["phone"]) == (variant(serial=6), newer)
+    assert believed.latest(IDS["stranger"]) is None
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "state"),
+    [
+        (NOW - CLOCK_SKEW_MS - 1, "early"),
+        (NOW - CLOCK_SKEW_MS, "current"),
+        (NOW + CERTIFICATE_LIFETIME_MS + CLOCK_SKEW_MS, "current"),
+        (NOW + CERTIFICATE_LIFETIME_MS + CLOCK_SKEW_MS + 1, "ended"),
+    ],
+)
+def test_a_certificate_is_early_current_or_ended(at_ms: int, state: str) -> None:
+    assert certificate_state(CERTIFICATES["phone"], at_ms) == state

@@ -112,6 +112,8 @@ class World:
         self.lives: dict[str, int] = {}
         self.skew_ms: dict[str, int] = {}
         """How wrong the clocks of devices are that start from now on."""
+        self.clocks: dict[str, SimulatedClock] = {}
+        self.jumped_ms = 0
         self.silent: set[Process] = set()
         self._alive: dict[str, Life] = {}
         self.processes: list[Process] = []
@@ -202,7 +204,7 @@ class World:
 
     def _node(self, name: str, transport: ProcessTransport) -> Node:
         home = home_of(self.folder, name)
-        clock = clock_at(self.start_ms, self.skew_ms.get(name, 0))
+        clock = self.clocks[name] = clock_at(self.start_ms + self.jumped_ms, self.skew_ms.get(name, 0))
         return Node(
             home, Config(mesh=MeshSection(mdns=False)), clock=clock, entropy=self._entropy(name), transport=transport,
             scheme="memory://", entries=WORKS, sync="inline", control=False,
@@ -268,6 +270,13 @@ class World:
         del self._alive[process.name]
         life.part.store.abandon()
         life.transport.inner.abort(silent=process in self.silent)
+
+    def days_pass(self, days: float) -> None:
+        """Every wall clock moves on by so much at once, as if nothing had happened meanwhile."""
+        passed_ms = round(days * 86_400_000)
+        self.jumped_ms += passed_ms
+        for clock in (self.clock, *self.clocks.values()):
+            clock.skew_ms += passed_ms
 
     # ------------------------------------------------------------------------------------------ jobs
 

@@ -25,6 +25,7 @@ from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.remote import Remote
+from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
@@ -111,6 +112,10 @@ class Coordinator:
         )
         self.trust_service = TrustService(self.hub, self.trust, self.medulla)
         self.host = EnrolHost(self.clock, entropy, transport, door, self.identity.curve)
+        self.renewals = RenewalService(
+            hub=self.hub, host=self.host, identity=self.identity, folder=identity_folder, trust=self.trust,
+            trust_service=self.trust_service, medulla=self.medulla, clock=self.clock, entropy=entropy,
+        )  # fmt: skip
         self.pairing = Pairing(
             self.host,
             self.trust,
@@ -155,6 +160,8 @@ class Coordinator:
             stack.push_async_callback(self.host.close)
             refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
             stack.push_async_callback(_end, refreshing)
+            stack.push_async_callback(self.renewals.close)
+            self.renewals.start()
             if self._control:
                 await self._serve(stack)
             self._beat()
@@ -233,10 +240,12 @@ class Coordinator:
         except TransportError as error:
             log.info("heartbeat not answered", extra={"code": error.code, "peer": peer.hex()[:8]})
         self.trust_service.compare(peer, beat)
+        self.renewals.heard(peer, beat)
 
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
+        self.renewals.tick()
 
     def _stop_beating(self) -> None:
         if self._timer is not None:

@@ -56,6 +56,23 @@ class EnrolHost:
         self._listener = self._transport.listen(self._address, self._curve, self._admit)
         await self._listener.start(self._receive)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a window is open."""
+        return self._machine is not None and self._machine.open
+
+    async def rekey(self, curve: CurveKey) -> None:
+        """From now on prove another CURVE key; not while a window is open, whose invitation names the old one.
+
+        Raises:
+            AddressInUse, ConfigError: the address could not be taken again.
+        """
+        self._curve = curve
+        if self._listener is not None:
+            self._address = self._listener.address
+            await self._listener.close()
+            await self.start()
+
     async def close(self) -> None:
         """Close the window and the socket."""
         self.shut()

@@ -7,8 +7,10 @@ session of a member wins. Membership is asked for every message: a key that is r
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import NO_SESSION, Endpoint
@@ -17,6 +19,7 @@ from kindmesh.mesh.transport import Listener, Transport, TransportStatistics
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.envelope import envelope_hash
 from kindmesh.protocol.errors import (
+    AddressInUse,
     KindmeshError,
     Malformed,
     PeerUnreachable,
@@ -31,6 +34,9 @@ from kindmesh.protocol.session import SessionKeys, derive_session, is_session_fr
 
 log = logging.getLogger("kindmesh.mesh.hub")
 
+REBIND_S: Final = 0.1
+REBIND_TRIES: Final = 50
+
 
 class Hub(Endpoint):
     """Listens at `address`; `start` and `close` once each."""
@@ -39,7 +45,9 @@ class Hub(Endpoint):
         self, post: Post, clock: Clock, entropy: Entropy, transport: Transport, address: str
     ) -> None:
         super().__init__(post, clock, entropy)
+        self._transport = transport
         self._listener: Listener = transport.listen(address, post.identity.curve, self._admit)
+        self._hops: dict[bytes, bytes] = {}
         self._live: dict[bytes, SessionKeys] = {}
         self._offered: dict[bytes, SessionKeys] = {}
 
@@ -62,6 +70,24 @@ class Hub(Endpoint):
         for peer in list(self._live):
             self.drop(peer)
 
+    async def rekey(self) -> None:
+        """Listen with the identity's present CURVE key. Links end and are dialled anew, sessions with them.
+
+        Raises:
+            AddressInUse, ConfigError: the address could not be taken again; nobody can connect.
+        """
+        address = self._listener.address
+        await self._listener.close()
+        for attempt in range(REBIND_TRIES):
+            self._listener = self._transport.listen(address, self._post.identity.curve, self._admit)
+            try:
+                await self._listener.start(self._receive)
+                return
+            except AddressInUse:
+                if attempt == REBIND_TRIES - 1:
+                    raise
+                await asyncio.sleep(REBIND_S)
+
     def statistics(self) -> TransportStatistics:
         """Counters of the listener."""
         return self._listener.statistics()
@@ -69,6 +95,7 @@ class Hub(Endpoint):
     def drop(self, peer: bytes) -> None:
         """End a member's session (it was revoked, or is silent)."""
         self._offered.pop(peer, None)
+        self._hops.pop(peer, None)
         if self._live.pop(peer, None) is not None:
             self._peer_changed(peer, False)
 
@@ -79,7 +106,9 @@ class Hub(Endpoint):
         return self._live.get(peer)
 
     def _send(self, peer: bytes, frames: Sequence[bytes]) -> None:
-        self._listener.send(self._post.trust.membership.get(peer).curve_pub, frames)
+        # A member that changed its CURVE key may still be connected with the one before.
+        current = self._post.trust.membership.get(peer).curve_pub
+        self._listener.send(self._hops.get(peer, current), frames)
 
     def _next_hop(self, dst: bytes) -> bytes:
         if dst not in self._live:
@@ -97,11 +126,11 @@ class Hub(Endpoint):
                 self._receive_session(peer, hop_key, frames)
             elif peer in self._live:
                 if self._is_hello(frames):
-                    self._on_hello(peer, frames)
+                    self._on_hello(peer, hop_key, frames)
                 else:
                     self._deliver(frames, peer)
             elif self._is_hello(frames):
-                self._on_hello(peer, frames)
+                self._on_hello(peer, hop_key, frames)
             else:
                 self._listener.send(hop_key, [NO_SESSION])
         except TransportError as error:
@@ -130,11 +159,11 @@ class Hub(Endpoint):
         del self._offered[peer]
         if live is not None:
             self._peer_changed(peer, False)
-        self._live[peer] = offered
+        self._live[peer], self._hops[peer] = offered, hop_key
         self._peer_changed(peer, True)
         self._deliver_body(peer, body)
 
-    def _on_hello(self, peer: bytes, frames: Sequence[bytes]) -> None:
+    def _on_hello(self, peer: bytes, hop_key: bytes, frames: Sequence[bytes]) -> None:
         envelope, body = self._post.read(frames, peer)
         if not isinstance(body, Hello):
             # `_is_hello` looks at one byte; the header, decoded, says something else.
@@ -165,7 +194,7 @@ class Hub(Endpoint):
             welcome_hash=envelope_hash(answer),
             dialler=False,
         )
-        self._send(peer, answer)
+        self._listener.send(hop_key, answer)
 
     def _forward(self, dst: bytes, relay: Relay) -> None:
         self.tell(dst, SessionType.RELAY, relay)

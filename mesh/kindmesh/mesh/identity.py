@@ -7,16 +7,18 @@ it is made once and never replaced silently; a damaged key file is an error, not
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from kindmesh.mesh.clock import Entropy
-from kindmesh.mesh.files import private_folder, read_private, write_private
+from kindmesh.mesh.files import disk_error, private_folder, read_private, sync_folder, write_private
 from kindmesh.protocol.crypto import CurveKey, SigningKey
 from kindmesh.protocol.errors import NotInitialised, StoreDamaged
 from kindmesh.protocol.ids import key_id
 
 SEED_FILE = "device.key"
 CURVE_FILE = "curve.key"
+NEXT_CURVE_FILE = "curve.next"
 BOOT_FILE = "boot"
 
 
@@ -70,6 +72,48 @@ class Identity:
         return cls(SigningKey(seed), CurveKey(curve), boot, entropy.token(8))
 
 
+def make_next_curve(folder: Path, entropy: Entropy) -> CurveKey:
+    """The CURVE key that comes after the one in use: made once, and on the disk before anybody hears of it.
+
+    Raises:
+        DiskFull, StoreError: it is not.
+    """
+    known = next_curve(folder)
+    if known is not None:
+        return known
+    secret = entropy.token(32)
+    write_private(folder / NEXT_CURVE_FILE, secret)
+    return CurveKey(secret)
+
+
+def next_curve(folder: Path) -> CurveKey | None:
+    """The key that `make_next_curve` made, if it is not in use yet.
+
+    Raises:
+        StoreDamaged, InsecurePermissions, StoreError.
+    """
+    path = folder / NEXT_CURVE_FILE
+    if not path.exists():
+        return None
+    secret = read_private(path)
+    if len(secret) != 32:
+        raise StoreDamaged(f"{path} is damaged", hint="Remove it: a new key is made.")
+    return CurveKey(secret)
+
+
+def take_next_curve(folder: Path) -> None:
+    """The next key is the key from now on, and the old one is gone: one step on the disk.
+
+    Raises:
+        DiskFull, StoreError: nothing changed, or it is tried again at the next start.
+    """
+    try:
+        os.replace(folder / NEXT_CURVE_FILE, folder / CURVE_FILE)
+        sync_folder(folder)
+    except OSError as error:
+        raise disk_error(error, folder / CURVE_FILE) from error
+
+
 def _read_boot(path: Path) -> int:
     if not path.exists():
         return 0
@@ -79,4 +123,13 @@ def _read_boot(path: Path) -> int:
     return int(text)
 
 
-__all__ = ["BOOT_FILE", "CURVE_FILE", "SEED_FILE", "Identity"]
+__all__ = [
+    "BOOT_FILE",
+    "CURVE_FILE",
+    "NEXT_CURVE_FILE",
+    "SEED_FILE",
+    "Identity",
+    "make_next_curve",
+    "next_curve",
+    "take_next_curve",
+]

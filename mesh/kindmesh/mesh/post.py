@@ -33,8 +33,9 @@ from kindmesh.protocol.replay import MessageMemory, SequenceWindow
 log = logging.getLogger("kindmesh.mesh.post")
 
 _HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
-_EVEN_EXPIRED = frozenset({MessageType.STOP})
-"""What still works with a certificate past its end: nobody should have to renew papers to stop a machine."""
+_EVEN_EXPIRED = frozenset({MessageType.STOP, MessageType.RENEW, MessageType.RENEWED})
+"""What still works with a certificate past its end: nobody should have to renew papers to stop a machine; and to renew
+them. (HELLO and WELCOME, too: they say who is there.)"""
 _ANSWERED = frozenset({MessageType.JOB})
 """Where a critical extension that is not known is answered by whoever takes the message, and not by silence."""
 

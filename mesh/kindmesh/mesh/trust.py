@@ -72,6 +72,7 @@ class Trust:
             self.membership.merge_roster(roster)
         self.certificate = self._admit(content.certificate)
         self.coordinator = self._admit(content.coordinator)
+        self._take_newest()
         owner_pub = self.membership.ever_pub(content.policy.author, "person")
         self.policy: Policy = open_policy(content.policy, owner_pub)
         if "coordinator" not in self.coordinator.roles:
@@ -124,6 +125,11 @@ class Trust:
     def signed_certificate(self) -> Signed:
         """This member's own certificate, as it is shown to others."""
         return self._content.certificate
+
+    @property
+    def saved(self) -> bool:
+        """Whether everything that was taken over is on the disk."""
+        return not self._unsaved
 
     @property
     def signed_coordinator(self) -> Signed:
@@ -217,7 +223,8 @@ class Trust:
         if update.policy is not None:
             self._merge_policy(update.policy)
         if update.certificate is not None:
-            self._merge_certificate(update.certificate)
+            self.membership.add(update.certificate)
+        self._take_newest()
 
     def _adopt(self, bundle: MeshBundle) -> None:
         membership, before = self.membership, self._content
@@ -246,11 +253,16 @@ class Trust:
             self.policy = policy
             self._content = msgspec.structs.replace(self._content, policy=signed)
 
-    def _merge_certificate(self, signed: Signed) -> None:
-        certificate: Certificate = self.membership.add(signed)
-        if certificate.subject == self.certificate.subject and certificate.serial > self.certificate.serial:
-            self.certificate = certificate
-            self._content = msgspec.structs.replace(self._content, certificate=signed)
+    def _take_newest(self) -> None:
+        """This member's own certificate and the coordinator's are the newest known, wherever they came from."""
+        own = self.membership.latest(self.certificate.subject)
+        if own is not None and own[1] != self._content.certificate:
+            self.certificate = own[0]
+            self._content = msgspec.structs.replace(self._content, certificate=own[1])
+        coordinator = self.membership.latest(self.coordinator.subject)
+        if coordinator is not None and coordinator[1] != self._content.coordinator:
+            self.coordinator = coordinator[0]
+            self._content = msgspec.structs.replace(self._content, coordinator=coordinator[1])
 
     def _admit(self, signed: Signed) -> Certificate:
         """A certificate of our own file: by an issuer of now, or of when this device was certified."""

@@ -67,6 +67,7 @@ class Uplink(Endpoint):
         self._known: list[str] = list(dict.fromkeys([*addresses, *post.trust.addresses]))
         self._hints: list[str] = []
         self._turn = 0
+        self._dialled = b""
         self._channel: Channel | None = None
         self._live: SessionKeys | None = None
         self._ephemeral: CurveKey | None = None
@@ -98,6 +99,11 @@ class Uplink(Endpoint):
         if self._channel is not None:
             await self._channel.close()
         self._lost()
+
+    def redial(self) -> None:
+        """Dial again from the start, with the keys that are known now: this device's or the coordinator's changed."""
+        self._turn = 0
+        self._begin_dial()
 
     def hint(self, address: str) -> None:
         """`host:port` where the coordinator may be (from discovery): tried next, its key decides."""
@@ -142,11 +148,10 @@ class Uplink(Endpoint):
             await self._channel.close()
             self._channel = None
         self._arm(DIAL_MS)
-        self.address = self._next_address()
-        trust = self._post.trust
+        self.address, self._dialled = self._next_address()
         try:
             channel = self._transport.dial(
-                self._scheme + self.address, trust.coordinator.curve_pub, self._post.identity.curve
+                self._scheme + self.address, self._dialled, self._post.identity.curve
             )
             self._channel = channel
             await channel.start(self._receive, self._link_changed)
@@ -154,14 +159,17 @@ class Uplink(Endpoint):
             # No address, or nobody has that name now: the timer goes on with the next one.
             log.info("cannot dial", extra={"code": error.code})
 
-    def _next_address(self) -> str:
-        """Known addresses and hints by turns."""
-        turn, self._turn = self._turn, self._turn + 1
+    def _next_address(self) -> tuple[str, bytes]:
+        """Known addresses and hints by turns, each with the CURVE keys that the coordinator may have now."""
+        coordinator = self._post.trust.coordinator
+        keys = [key for key in (coordinator.curve_pub, coordinator.curve_previous) if key]
+        turn, which = divmod(self._turn, len(keys))
+        self._turn += 1
         if not self._hints or not self._known:
             both = self._known or self._hints
-            return both[turn % len(both)]
+            return both[turn % len(both)], keys[which]
         ours = self._hints if turn % 2 else self._known
-        return ours[turn // 2 % len(ours)]
+        return ours[turn // 2 % len(ours)], keys[which]
 
     def _arm(self, after_ms: int) -> None:
         self._stop_timer()
@@ -189,7 +197,11 @@ class Uplink(Endpoint):
             self._greet()
         else:
             self._lost()
-            self._arm(DIAL_MS)
+            if self._dialled != self._post.trust.coordinator.curve_pub:
+                # It has a new key, and now uses it.
+                self.redial()
+            else:
+                self._arm(DIAL_MS)
 
     def _greet(self) -> None:
         """Send HELLO; an answer or the timer goes on from here."""
@@ -241,7 +253,7 @@ class Uplink(Endpoint):
             raise UnsupportedVersion(f"the coordinator wants wire version {body.version}")
         ephemeral, self._ephemeral = self._ephemeral, None
         self._mesh_clock.learn(body.clock_ms)
-        self._merge(body.trust)
+        self.take_trust(body.trust)
         self._lost()
         self._live = derive_session(
             secret=ephemeral.secret,
@@ -265,9 +277,14 @@ class Uplink(Endpoint):
     # Newer trust.
 
     def _on_trust_update(self, peer: bytes, ref: int, body: TrustUpdate) -> None:
-        self._merge(body)
+        self.take_trust(body)
 
-    def _merge(self, update: TrustUpdate) -> None:
+    def take_trust(self, update: TrustUpdate) -> None:
+        """Merge what may be newer, and tell whoever wants to know.
+
+        Raises:
+            BadSignature, CertificateRefused, Malformed: see `Trust.merge`.
+        """
         trust = self._post.trust
         try:
             changed = trust.merge(update)

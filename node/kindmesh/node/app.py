@@ -43,6 +43,7 @@ from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.lookout import Finder, Lookout
+from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.protocol.crypto import hkdf_sha256
@@ -135,6 +136,14 @@ class Node:
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
         self.lookout = Lookout(self.uplink, self._finder)
+        self.renewing = Renewing(
+            uplink=self.uplink,
+            identity=self.identity,
+            folder=home.identity,
+            trust=self.trust,
+            clock=self.clock,
+            entropy=entropy,
+        )
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
         self._control = control
@@ -197,6 +206,7 @@ class Node:
         self._beats += 1
         self.reporter.beat()
         self.executor.tick()
+        self.renewing.tick()
         self.supervisor.tick()
         self.uploads.tick()
         self.journal.save_latch()

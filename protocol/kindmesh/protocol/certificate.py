@@ -38,6 +38,8 @@ RENEWAL_DOMAIN: Final = b"kindmesh-renew-v1\0"
 
 ROOT_KINDS: Final = ("issuer", "medulla")
 Kind = Literal["device", "person", "issuer", "medulla", "skin"]
+CertificateState = Literal["current", "ended", "early"]
+"""Within its time; past its end (it may renew); not valid yet (somebody's clock is wrong)."""
 Role = Literal["coordinator", "node", "owner", "caregiver", "resident", "guest", "bridge"]
 
 
@@ -103,12 +105,16 @@ class RevocationList(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Renewal(msgspec.Struct, array_like=True, frozen=True):
-    """A member's wish that its certificate `serial` shall live on, signed with that certificate's key."""
+    """A member's wish that its certificate `serial` shall live on, signed with that certificate's key.
+
+    `curve_pub` is the CURVE key that it shall name from now on; empty to keep the one it names.
+    """
 
     mesh: KeyId
     subject: KeyId
     serial: Count
     issued_ms: TimeMs
+    curve_pub: OptionalKey = b""
 
 
 class Heard(msgspec.Struct, array_like=True, frozen=True):
@@ -153,15 +159,26 @@ def check_certificate(certificate: Certificate, mesh: bytes) -> None:
         raise CertificateRefused("the certificate's CURVE key is damaged")
 
 
+def certificate_state(certificate: Certificate, now_ms: int) -> CertificateState:
+    """Whether it is within its time, with the clock-skew tolerance."""
+    if now_ms > certificate.expires_ms + CLOCK_SKEW_MS:
+        return "ended"
+    return "early" if now_ms < certificate.not_before_ms - CLOCK_SKEW_MS else "current"
+
+
 def check_validity(certificate: Certificate, now_ms: int) -> None:
-    """Refuse a certificate outside its time, with the clock-skew tolerance.
+    """Refuse a certificate outside its time.
 
     Raises:
         CertificateExpired: past its end, or not valid yet.
     """
-    if now_ms > certificate.expires_ms + CLOCK_SKEW_MS:
-        raise CertificateExpired(f"the certificate of {certificate.name} has ended")
-    if now_ms < certificate.not_before_ms - CLOCK_SKEW_MS:
+    state = certificate_state(certificate, now_ms)
+    if state == "ended":
+        raise CertificateExpired(
+            f"the certificate of {certificate.name} has ended",
+            hint="It renews by itself as soon as it reaches the coordinator; until then it only passes on alerts.",
+        )
+    if state == "early":
         raise CertificateExpired(
             f"the certificate of {certificate.name} is not valid yet", hint="Is this device's clock right?"
         )
@@ -185,8 +202,9 @@ class Membership:
         self._ever: dict[bytes, Certificate] = {}
         self._rosters: dict[bytes, tuple[Rank, Signed]] = {}
         self._lists: dict[bytes, tuple[Rank, Signed, RevocationList]] = {}
-        self._certified: dict[bytes, dict[bytes, Certificate]] = {}
+        self._certified: dict[bytes, dict[bytes, tuple[Certificate, Signed]]] = {}
         self._members: dict[bytes, Certificate] = {}
+        self._signed: dict[bytes, Signed] = {}
         self._by_curve: dict[bytes, Certificate] = {}
         self._revoked_subjects: set[bytes] = set()
         self._revoked_serials: set[int] = set()
@@ -243,9 +261,9 @@ class Membership:
         roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.ever_pub(signed.author, "issuer"))
         if roster.mesh != self.mesh:
             raise CertificateRefused("the roster belongs to another mesh")
-        members = [(member.author, self._open_member(member)) for member in roster.members]
-        for issuer, certificate in members:
-            self._keep(issuer, certificate)
+        members = [(member, self._open_member(member)) for member in roster.members]
+        for signed_member, certificate in members:
+            self._keep(signed_member, certificate)
         self._index()
         rank = (roster.version, roster.issued_ms, signed.payload)
         if known is not None and rank <= known[0]:
@@ -261,7 +279,7 @@ class Membership:
         """
         self.anchors.issuer_pub(signed.author)
         certificate = self._open_member(signed)
-        if self._keep(signed.author, certificate):
+        if self._keep(signed, certificate):
             self._index()
         return certificate
 
@@ -271,12 +289,12 @@ class Membership:
             raise CertificateRefused("only the mesh root certifies the owner, the issuer and Medulla")
         return certificate
 
-    def _keep(self, issuer: bytes, certificate: Certificate) -> bool:
-        certified = self._certified.setdefault(issuer, {})
+    def _keep(self, signed: Signed, certificate: Certificate) -> bool:
+        certified = self._certified.setdefault(signed.author, {})
         known = certified.get(certificate.subject)
-        if known is not None and _newness(known) >= _newness(certificate):
+        if known is not None and _newness(known[0]) >= _newness(certificate):
             return False
-        certified[certificate.subject] = certificate
+        certified[certificate.subject] = certificate, signed
         return True
 
     def merge_revocations(self, signed: Signed) -> bool:
@@ -302,12 +320,12 @@ class Membership:
         return True
 
     def _index(self) -> None:
-        self._members = {}
+        self._members, self._signed = {}, {}
         for issuer in self.anchors.of_kind("issuer"):
-            for subject, certificate in self._certified.get(issuer.subject, {}).items():
+            for subject, (certificate, signed) in self._certified.get(issuer.subject, {}).items():
                 known = self._members.get(subject)
                 if known is None or _newness(known) < _newness(certificate):
-                    self._members[subject] = certificate
+                    self._members[subject], self._signed[subject] = certificate, signed
         valid = [member for member in self._members.values() if not self.is_revoked(member)]
         valid.sort(key=lambda member: (member.serial, member.subject))
         former = {member.curve_previous: member for member in valid if member.curve_previous}
@@ -375,6 +393,10 @@ class Membership:
             raise UnknownMember(f"{short_id(subject)} is no member of this mesh")
         return certificate
 
+    def latest(self, subject: bytes) -> tuple[Certificate, Signed] | None:
+        """The newest certificate by a present issuer, and the same as it was signed; also of who was revoked."""
+        return (self._members[subject], self._signed[subject]) if subject in self._members else None
+
     def by_curve(self, curve_pub: bytes) -> Certificate | None:
         """The member with that CURVE key, now or before its last rotation, or None; revoked members are not found.
 
@@ -419,6 +441,7 @@ def open_renewal(signed: Signed, member_pub: bytes) -> Renewal:
 __all__ = [
     "CapabilityGrant",
     "Certificate",
+    "CertificateState",
     "Heard",
     "Kind",
     "Membership",
@@ -426,6 +449,7 @@ __all__ = [
     "RevocationList",
     "Role",
     "Roster",
+    "certificate_state",
     "check_certificate",
     "check_validity",
     "open_certificate",

@@ -13,6 +13,7 @@ import msgspec
 from kindmesh.protocol.messages.artifacts import ArtifactData, ArtifactGet
 from kindmesh.protocol.messages.hello import Advert, Hello, NodeFacts, SignedAdvert, Welcome
 from kindmesh.protocol.messages.jobs import Job, JobCancel, JobResult, Stop
+from kindmesh.protocol.messages.renewal import Renew, Renewed
 from kindmesh.protocol.messages.requests import Reply, Request
 from kindmesh.protocol.messages.session import (
     Call,
@@ -31,6 +32,8 @@ BODIES: Final[dict[MessageType, type[msgspec.Struct]]] = {
     MessageType.HELLO: Hello,
     MessageType.WELCOME: Welcome,
     MessageType.ADVERT: SignedAdvert,
+    MessageType.RENEW: Renew,
+    MessageType.RENEWED: Renewed,
     MessageType.JOB: Job,
     MessageType.JOB_CANCEL: JobCancel,
     MessageType.JOB_RESULT: JobResult,
@@ -70,6 +73,8 @@ __all__ = [
     "MessageType",
     "NodeFacts",
     "Relay",
+    "Renew",
+    "Renewed",
     "Reply",
     "Request",
     "ResultTaken",

@@ -11,6 +11,8 @@ class MessageType(enum.IntEnum):
     HELLO = 1
     WELCOME = 2
     ADVERT = 3
+    RENEW = 4
+    RENEWED = 5
     JOB = 10
     JOB_CANCEL = 11
     JOB_RESULT = 12

@@ -8,7 +8,7 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     permit   PermitRequest    Verdict        judge one step; allow carries the signed permit, ask what to show a person
     approve  Approve          Verdict        the person's signed answer to an ask
     issue    Issue            Issued         certify one key against the owner's signed grant
-    renew    Renew            Issued         30 more days for a member that proves its key; never more than it had
+    renew    Renew            Issued         30 more days, or a new CURVE key, for a member that proves its key
     revoke   Revoke           Trust          the owner's signed removal of a member
     policy   Install          Trust          take over a policy signed by the owner; its version never falls
     advert   Advertise        Advertised     take over what a device says it offers, signed by the device

@@ -1,11 +1,14 @@
 """Certificates, removals, the policy and adverts: how Medulla's beliefs about members change.
 
 Issued is exactly what the owner's signed grant says, once per grant (the same grant again gives the same certificate);
-a renewal changes the dates and the serial and nothing else; a removed key never comes back; the policy's version and
-each device's advert only go forward. Certificates for the owner, the issuer and Medulla come from the mesh root alone.
+a renewal changes the dates, the serial and, if asked, the CURVE key, and nothing else; a removed key never comes back;
+the policy's version and each device's advert only go forward. Certificates for the owner, the issuer and Medulla come
+from the mesh root alone.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
@@ -26,6 +29,7 @@ from kindmesh.coordinator.brain.medulla.messages import (
 from kindmesh.protocol.certificate import Certificate, open_renewal, sign_certificate
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.errors import (
+    Busy,
     CertificateRefused,
     InvalidInput,
     PermitExpired,
@@ -37,6 +41,9 @@ from kindmesh.protocol.ids import key_id, short_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, CLOCK_SKEW_MS
 from kindmesh.protocol.policy import Grant, check_policy, open_grant, open_policy, open_removal
 from kindmesh.protocol.signed import Signed, signed_to_bytes
+
+ROTATION_PAUSE_MS: Final = 10_000
+"""Between two changes of a device's CURVE key."""
 
 
 def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Instruction]:
@@ -53,21 +60,30 @@ def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Ins
     if beliefs.grants.get(grant.grant_id) == subject and known is not None:
         return _issued(beliefs, known[1], now_ms)
     _check_grant(beliefs, grant, subject, now_ms)
+    curve_pub, curve_previous = _curve_keys(grant, None if known is None else known[0])
     certificate = Certificate(
         mesh=beliefs.anchors.mesh,
         subject=subject,
         kind=grant.kind,
         name=grant.name,
         ed_pub=grant.ed_pub,
-        curve_pub=grant.curve_pub,
+        curve_pub=curve_pub,
         roles=grant.roles,
         capabilities=grant.capabilities,
         not_before_ms=now_ms,
         expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
         serial=beliefs.next_serial(now_ms),
+        curve_previous=curve_previous,
     )
     beliefs.grants[grant.grant_id] = subject
     return [Save("grant", grant.grant_id, subject), *_certify(beliefs, certificate, now_ms, "grant")]
+
+
+def _curve_keys(grant: Grant, known: Certificate | None) -> tuple[bytes, bytes]:
+    """Now and before: a member that is granted more keeps its keys, also if it changed them since it was asked."""
+    if known is not None and grant.curve_pub and grant.curve_pub in (known.curve_pub, known.curve_previous):
+        return known.curve_pub, known.curve_previous
+    return grant.curve_pub, b""
 
 
 def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) -> None:
@@ -87,19 +103,21 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
             "this key was removed from the mesh",
             hint="Join again from a new state folder: that makes a new key.",
         )
-    for other, _ in beliefs.certificates.values():
-        taken = grant.curve_pub and grant.curve_pub in (other.curve_pub, other.curve_previous)
-        if taken and other.subject != subject:
-            raise CertificateRefused(f"{other.name} has this CURVE key already")
+    if grant.curve_pub:
+        _check_curve(beliefs, grant.curve_pub, subject)
 
 
 def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Instruction]:
-    """Method `renew`; before half of its life a certificate is answered unchanged.
+    """Method `renew`; a certificate before half of its life, or an answer that was lost, is answered unchanged.
+
+    A renewal that names another CURVE key is granted at any time, and accepts the key before it until the next one.
 
     Raises:
         UnknownMember: no certificate, or removed.
         BadSignature, WrongDestination: not signed by that member for this mesh.
-        Replayed: for an earlier certificate.
+        Replayed: for a certificate that was never issued.
+        Busy: its key was changed a moment ago.
+        InvalidInput, CertificateRefused: not a key that it can have.
     """
     known = beliefs.certificates.get(event.renewal.author)
     if known is None:
@@ -107,17 +125,33 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
     certificate, signed = known
     renewal = open_renewal(event.renewal, certificate.ed_pub)
     beliefs.check_mesh(renewal.mesh)
-    if renewal.subject != certificate.subject or renewal.serial != certificate.serial:
-        raise Replayed("this renewal is for an earlier certificate")
-    if now_ms < certificate.not_before_ms + CERTIFICATE_LIFETIME_MS // 2:
+    if renewal.subject != certificate.subject or renewal.serial > certificate.serial:
+        raise Replayed("this renewal is for another certificate")
+    rotates = renewal.curve_pub not in (b"", certificate.curve_pub)
+    early = now_ms < certificate.not_before_ms + CERTIFICATE_LIFETIME_MS // 2
+    if renewal.serial < certificate.serial or (early and not rotates):
         return _issued(beliefs, signed, now_ms)
+    if rotates:
+        if len(renewal.curve_pub) != (32 if certificate.kind == "device" else 0):
+            raise InvalidInput("a device has a CURVE key, others have none", field="curve_pub")
+        if now_ms < certificate.not_before_ms + ROTATION_PAUSE_MS:
+            raise Busy("this device's key was changed a moment ago", hint="Try again in a few seconds.")
+        _check_curve(beliefs, renewal.curve_pub, certificate.subject)
     renewed = msgspec.structs.replace(
         certificate,
+        curve_pub=renewal.curve_pub or certificate.curve_pub,
+        curve_previous=certificate.curve_pub if rotates else b"",
         not_before_ms=now_ms,
         expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
         serial=beliefs.next_serial(now_ms),
     )
-    return _certify(beliefs, renewed, now_ms, "renewal")
+    return _certify(beliefs, renewed, now_ms, "rotation" if rotates else "renewal")
+
+
+def _check_curve(beliefs: Beliefs, curve_pub: bytes, subject: bytes) -> None:
+    for other, _ in beliefs.certificates.values():
+        if other.subject != subject and curve_pub in (other.curve_pub, other.curve_previous):
+            raise CertificateRefused(f"{other.name} has this CURVE key already")
 
 
 def _certify(beliefs: Beliefs, certificate: Certificate, now_ms: int, rule: str) -> list[Instruction]:
@@ -257,6 +291,7 @@ def show_status(beliefs: Beliefs, event: StatusWanted, now_ms: int, fresh: bytes
 
 
 __all__ = [
+    "ROTATION_PAUSE_MS",
     "advertise",
     "install_policy",
     "issue",
