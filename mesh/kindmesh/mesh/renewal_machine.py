@@ -147,7 +147,7 @@ class RenewalMachine:
                 self._again_later(now_ms, jitter)
             case Settled():
                 self._settled = True
-            case Tick():
+            case _:
                 self._spread = self._spread or jitter
                 if self._answer_by_ms is not None and now_ms > self._answer_by_ms:
                     self._again_later(now_ms, jitter)
