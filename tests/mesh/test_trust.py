@@ -99,3 +99,15 @@ def test_an_absurd_time_is_not_learned() -> None:
     clock.learn(2**53)
     assert not clock.corrected
     assert clock.now_ms() < 2**47
+
+
+def test_time_never_falls_below_what_was_signed_also_for_a_device_that_just_joined() -> None:
+    household = Household(9, 1_700_000_000_000)
+    household.add("desk", "coordinator")
+    household.add("kitchen")
+    trust = household.trust("kitchen")
+    assert trust.floor_ms == 1_700_000_000_000
+    trust.merge(TrustUpdate(revocations=household.revocations(1_700_000_500_000)))
+    assert trust.floor_ms == 1_700_000_500_000
+    trust.remember(floor_ms=1_700_000_900_000)
+    assert trust.floor_ms == 1_700_000_900_000

@@ -53,32 +53,11 @@ async def canary(lab: Lab) -> AsyncIterator[None]:
 
 
 def pids(device: Device) -> set[int]:
-    """The processes of a running device."""
+    """The parts of a running device, whatever they are: `kindmesh up` and its children."""
     assert device.running is not None
-    group = device.running.pid
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (numbers := group_of(entry)) is not None and numbers == group:
-            found.add(int(entry.name))
-    # Workers of capabilities come and go; the parts stay.
-    return {pid for pid in found if part_of(pid)}
-
-
-def group_of(entry: Path) -> int | None:
-    """The process group of /proc/PID."""
-    try:
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[2])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def part_of(pid: int) -> bool:
-    """Whether it is the launcher, Medulla, the coordinator or the node."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return any(part in words for part in (b"coordinator.brain.medulla", b"coordinator.app", b"node.app"))
+    launcher = device.running.pid
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    return {launcher, *map(int, children)}
 
 
 def id_of(lab: Lab, name: str) -> bytes:

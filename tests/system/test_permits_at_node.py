@@ -16,7 +16,7 @@ import pytest_asyncio
 from tests.system.kit import PATIENCE_S, medulla_key, mesh, notes
 
 from kindmesh.coordinator.lab.mesh import Lab
-from kindmesh.mesh.clock import SystemClock, SystemEntropy
+from kindmesh.mesh.clock import Clock, SystemClock, SystemEntropy
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.post import Post
@@ -40,13 +40,13 @@ ARGS = encode_value({"text": "a note that nobody allowed"})
 class Impostor:
     """The coordinator's identity in the wrong hands."""
 
-    def __init__(self, lab: Lab, node: bytes) -> None:
+    def __init__(self, lab: Lab, node: bytes, clock: Clock | None = None) -> None:
         folder = lab.desk.home.coordinator / "identity"
         self.identity = Identity.load(folder, SystemEntropy())
         self.trust = Trust.load(folder)
         self.node = node
         self.medulla = medulla_key(lab)
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         post = Post(self.identity, self.trust, self.clock, SystemEntropy())
         self.hub = Hub(post, self.clock, SystemEntropy(), ZmqTransport(), f"tcp://127.0.0.1:{lab.port}")
         self.up = asyncio.Event()

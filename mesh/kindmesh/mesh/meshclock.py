@@ -46,6 +46,12 @@ class MeshClock:
         """What this device's own clock says, right or wrong: for telling others, never for judging."""
         return self._base.now_ms()
 
+    @property
+    def floor_ms(self) -> int:
+        """What time it is at least: the highest time under a signature, and what passed here since it came. Worth
+        keeping over a restart, because nobody can talk a device out of it."""
+        return self._floored.floor_ms
+
     def raise_floor(self, time_ms: int) -> None:
         """Time is at least `time_ms` (from under a signature of the mesh)."""
         self._floored.raise_floor(time_ms)

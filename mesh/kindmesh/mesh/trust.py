@@ -191,8 +191,13 @@ class Trust:
 
     @property
     def floor_ms(self) -> int:
-        """The highest time seen under a signature."""
-        return self._content.floor_ms
+        """The highest time seen under a signature, or kept since."""
+        signed = (
+            self.membership.revocations_issued_ms,
+            self.policy.issued_ms,
+            self.certificate.not_before_ms,
+        )
+        return max(self._content.floor_ms, *signed)
 
     def merge(self, update: TrustUpdate) -> bool:
         """Take over what is newer; True (and on disk) when something changed.

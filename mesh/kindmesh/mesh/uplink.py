@@ -8,7 +8,8 @@
 hints from discovery, each for `DIAL_MS`; anybody in the network can give hints, so few are kept and they never crowd
 out what is known. `greeting` has sent HELLO and waits for WELCOME. `live` has session keys; silence for `SILENCE_MS`
 (the coordinator answers heartbeats) begins again. What the coordinator sends of newer trust is merged before the
-session is announced. The address that worked is remembered.
+session is announced. The address that worked is remembered, and from time to time what time it is at least, so that a
+coordinator that lies about the time cannot keep a revocation list young over a restart.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ log = logging.getLogger("kindmesh.mesh.uplink")
 DIAL_MS: Final = 2_000
 GREET_MS: Final = 2_000
 SILENCE_MS: Final = 3_500
+KEEP_FLOOR_S: Final = 1_800.0
+"""How often the time that it is at least is written down, for the next start."""
 HINTS_MAX: Final = 8
 KNOWN_MAX: Final = 8
 
@@ -74,6 +77,7 @@ class Uplink(Endpoint):
         self._hello: tuple[bytes, bytes] = (b"", b"")
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
+        self._kept = clock.monotonic()
         self._closed = False
         self._redial: asyncio.Task[None] | None = None
         self._trust_handlers: list[Callable[[], None]] = []
@@ -93,6 +97,7 @@ class Uplink(Endpoint):
         """End the session and free the link."""
         self._closed = True
         self._stop_timer()
+        self._remember(floor_ms=self._mesh_clock.floor_ms)
         if self._redial is not None:
             self._redial.cancel()
             await asyncio.gather(self._redial, return_exceptions=True)
@@ -182,6 +187,9 @@ class Uplink(Endpoint):
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._clock.monotonic() - self._kept > KEEP_FLOOR_S:
+            self._kept = self._clock.monotonic()
+            self._remember(floor_ms=self._mesh_clock.floor_ms)
         if self._live is not None:
             quiet_ms = (self._clock.monotonic() - self._heard) * 1000
             if quiet_ms < SILENCE_MS:
