@@ -107,7 +107,7 @@ def test_time_never_falls_below_what_was_signed_also_for_a_device_that_just_join
     household.add("kitchen")
     trust = household.trust("kitchen")
     assert trust.floor_ms == 1_700_000_000_000
-    trust.merge(TrustUpdate(revocations=household.revocations(1_700_000_500_000)))
+    trust.merge(TrustUpdate((), (household.revocations(1_700_000_500_000),)))
     assert trust.floor_ms == 1_700_000_500_000
     trust.remember(floor_ms=1_700_000_900_000)
     assert trust.floor_ms == 1_700_000_900_000

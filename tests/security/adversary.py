@@ -52,7 +52,9 @@ from kindmesh.protocol.enrol import (
 from kindmesh.protocol.envelope import make_envelope
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.ids import new_id
-from kindmesh.protocol.messages import MessageType, Relay, SessionType
+from kindmesh.protocol.limits import WIRE_VERSIONS
+from kindmesh.protocol.messages import Hello, MessageType, Relay, SessionType
+from kindmesh.protocol.signed import Signed
 
 ENTROPY = SystemEntropy()
 CLOCK = SystemClock()
@@ -182,6 +184,15 @@ def written(mole: Mole, type_: MessageType, body: bytes | msgspec.Struct, **chan
         fields["sequence"] = identity.next_sequence()
     encoded = body if isinstance(body, bytes) else encode(body)
     return make_envelope(key, type_=int(type_), body=encoded, **fields)
+
+
+def greeting(mole: Mole, certificate: Signed | None = None, **changes: Any) -> Hello:
+    """A hello as the member would say it, with that certificate or its own."""
+    made = Hello(
+        certificate or mole.trust.signed_certificate, fresh_key().public, ENTROPY.token(32), WIRE_VERSIONS,
+        mole.trust.known, CLOCK.now_ms(),
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
 
 
 def relayed(mole: Mole, frames: Sequence[bytes]) -> None:

@@ -11,18 +11,17 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from tests.security.adversary import CLOCK, ENTROPY, Knocker, Raw, member, relayed, window, written
+from tests.security.adversary import CLOCK, ENTROPY, Knocker, Raw, greeting, member, relayed, window, written
 from tests.security.kit import Watch, canary, household, pids, resident_kib, within
 from tests.system.kit import Mole, say
 
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.protocol.codec import encode, encode_value
-from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.enrol import EnrolChallenge
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 from kindmesh.protocol.ids import new_id
-from kindmesh.protocol.limits import BODY_MAX, DEPTH_MAX, FRAME_MAX, HEADER_MAX, WIRE_VERSIONS
-from kindmesh.protocol.messages import Hello, JobResult, MessageType, Request, Stop
+from kindmesh.protocol.limits import BODY_MAX, DEPTH_MAX, FRAME_MAX, HEADER_MAX
+from kindmesh.protocol.messages import JobResult, MessageType, Request, Stop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -206,10 +205,7 @@ async def test_critical_and_other_unknown_extensions(lab: Lab) -> None:
         job = new_id(CLOCK.now_ms(), ENTROPY.token(10))
         for name, code in (("from.the.future", ""), ("!from.the.future", "UNKNOWN_CRITICAL")):
             ext = {name: encode_value(1)}
-            hello = Hello(
-                mole.trust.signed_certificate, CurveKey(ENTROPY.token(32)).public, ENTROPY.token(32), WIRE_VERSIONS,
-                0, 0, 0, CLOCK.now_ms(), ext,
-            )  # fmt: skip
+            hello = greeting(mole, ext=ext)
             result = JobResult(job, 1, "succeeded", encode_value({}), None, b"", 0, 0, (), ext)
             mole.send(written(mole, MessageType.JOB_RESULT, result))
             mole.send(written(mole, MessageType.HELLO, hello))
@@ -225,11 +221,7 @@ async def test_a_wire_version_that_nobody_speaks(lab: Lab) -> None:
         frames = written(mole, MessageType.REQUEST, Request("nodes", encode_value({})))
         mole.send([b"\x9d\x63" + frames[0][2:], *frames[1:]])
         await watch.refuses("UNSUPPORTED_VERSION")
-        hello = Hello(
-            mole.trust.signed_certificate, CurveKey(ENTROPY.token(32)).public, ENTROPY.token(32), (99,), 0, 0, 0,
-            CLOCK.now_ms(),
-        )  # fmt: skip
-        mole.send(written(mole, MessageType.HELLO, hello))
+        mole.send(written(mole, MessageType.HELLO, greeting(mole, versions=(99,))))
         await watch.refuses("UNSUPPORTED_VERSION", 2)
 
 

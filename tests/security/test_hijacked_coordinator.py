@@ -261,7 +261,7 @@ async def test_a_coordinator_that_issues_a_certificate(hijacked: tuple[Lab, Impo
     for paper in (mine, msgspec.structs.replace(mine, author=issuer)):
         played.hub.tell(played.node, SessionType.TRUST_UPDATE, TrustUpdate(certificate=paper))
         roster = sign_roster(Roster(own.mesh, 2**40, own.not_before_ms, (paper,)), played.identity.signing)
-        played.hub.tell(played.node, SessionType.TRUST_UPDATE, TrustUpdate(roster=roster))
+        played.hub.tell(played.node, SessionType.TRUST_UPDATE, TrustUpdate((roster,)))
     await watch.refuses("CERTIFICATE_REFUSED", 2)
     await watch.refuses("BAD_SIGNATURE", 2)
     # A message of whom it made up is a stranger's.
@@ -271,15 +271,15 @@ async def test_a_coordinator_that_issues_a_certificate(hijacked: tuple[Lab, Impo
 async def test_a_coordinator_that_forges_a_roster_or_revocation_list(hijacked: tuple[Lab, Impostor]) -> None:
     lab, played = hijacked
     mesh, now_ms = played.trust.mesh, played.clock.now_ms()
-    issuer = played.trust.signed_roster.author
+    issuer = played.trust.rosters[0].author
     watch = at_node(lab)
     roster = sign_roster(Roster(mesh, 2**40, now_ms, ()), played.identity.signing)
     gone = sign_revocations(RevocationList(mesh, 2**40, now_ms, (played.node,)), played.identity.signing)
     for update in (
-        TrustUpdate(roster=roster),
-        TrustUpdate(roster=msgspec.structs.replace(roster, author=issuer)),
-        TrustUpdate(revocations=gone),
-        TrustUpdate(revocations=msgspec.structs.replace(gone, author=issuer)),
+        TrustUpdate((roster,)),
+        TrustUpdate((msgspec.structs.replace(roster, author=issuer),)),
+        TrustUpdate((), (gone,)),
+        TrustUpdate((), (msgspec.structs.replace(gone, author=issuer),)),
     ):
         played.hub.tell(played.node, SessionType.TRUST_UPDATE, update)
     await watch.refuses("BAD_SIGNATURE", 4)
@@ -287,7 +287,7 @@ async def test_a_coordinator_that_forges_a_roster_or_revocation_list(hijacked: t
     played.hub.tell(
         played.node,
         SessionType.TRUST_UPDATE,
-        TrustUpdate(played.trust.signed_roster, played.trust.signed_revocations),
+        TrustUpdate(played.trust.rosters, played.trust.revocations),
     )
     await still_works(played)
     assert watch.refused() == {"BAD_SIGNATURE": 4}

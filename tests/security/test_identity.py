@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +18,7 @@ from tests.security.adversary import (
     Raw,
     fresh_identity,
     fresh_key,
+    greeting,
     member,
     relayed,
     written,
@@ -31,12 +31,10 @@ from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.mesh.identity import Identity
 from kindmesh.protocol.certificate import CERTIFICATE_DOMAIN, Certificate, sign_certificate
 from kindmesh.protocol.codec import decode, encode_value
-from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.ids import new_id
-from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, WIRE_VERSIONS
-from kindmesh.protocol.messages import Hello, JobResult, MessageType, Request, SignedAdvert, Stop
+from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS
+from kindmesh.protocol.messages import JobResult, MessageType, Request, SignedAdvert, Stop
 from kindmesh.protocol.messages.hello import Advert, sign_advert
-from kindmesh.protocol.signed import Signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,20 +49,6 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
 def result() -> JobResult:
     job = new_id(CLOCK.now_ms(), ENTROPY.token(10))
     return JobResult(job, 1, "succeeded", encode_value({"text": "a lie"}), None, b"", 0, 0)
-
-
-def hello(mole: Mole, certificate: Signed, **changes: Any) -> Hello:
-    made = Hello(
-        certificate,
-        CurveKey(ENTROPY.token(32)).public,
-        ENTROPY.token(32),
-        WIRE_VERSIONS,
-        0,
-        0,
-        0,
-        CLOCK.now_ms(),
-    )
-    return msgspec.structs.replace(made, **changes)
 
 
 # ------------------------------------------------------------------------------------------------- another's name
@@ -105,7 +89,7 @@ async def test_a_message_for_somebody_else_is_not_taken(lab: Lab) -> None:
         watch = Watch(lab)
         mole.send(written(mole, MessageType.REQUEST, Request("nodes", encode_value({})), dst=kitchen))
         await watch.refuses("WRONG_DESTINATION")
-        relayed(mole, written(mole, MessageType.HELLO, hello(mole, mole.trust.signed_certificate)))
+        relayed(mole, written(mole, MessageType.HELLO, greeting(mole, mole.trust.signed_certificate)))
         await watch.refuses("SOURCE_MISMATCH")
 
 
@@ -188,7 +172,7 @@ async def test_a_certificate_with_widened_roles_or_effects(lab: Lab) -> None:
             kept = msgspec.structs.replace(signed, payload=msgspec.msgpack.encode(certificate))
             other = sign_certificate(certificate, fresh_identity().signing)
             for paper in (self_signed, kept, msgspec.structs.replace(other, author=signed.author)):
-                mole.send(written(mole, MessageType.HELLO, hello(mole, paper)))
+                mole.send(written(mole, MessageType.HELLO, greeting(mole, paper)))
             await watch.refuses("CERTIFICATE_REFUSED", 3)
             assert watch.refused() == {"CERTIFICATE_REFUSED": 3}, count
         found = next(node for node in lab.ask("nodes") if node["name"] == "mole")
@@ -200,14 +184,14 @@ async def test_a_certificate_of_another_mesh(lab: Lab) -> None:
     stranger.add("mole")
     async with canary(lab), member(lab, "mole") as mole:
         watch = Watch(lab)
-        mole.send(written(mole, MessageType.HELLO, hello(mole, stranger.certificates["mole"])))
+        mole.send(written(mole, MessageType.HELLO, greeting(mole, stranger.certificates["mole"])))
         await watch.refuses("CERTIFICATE_REFUSED")
 
 
 async def test_anothers_certificate_shown_as_ones_own(lab: Lab) -> None:
     async with canary(lab), member(lab, "mole") as mole, member(lab, "spy") as spy:
         watch = Watch(lab)
-        mole.send(written(mole, MessageType.HELLO, hello(mole, spy.trust.signed_certificate)))
+        mole.send(written(mole, MessageType.HELLO, greeting(mole, spy.trust.signed_certificate)))
         await watch.refuses("REVOKED")
         # The signature of one purpose does not serve another.
         domain = sign_certificate(

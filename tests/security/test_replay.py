@@ -7,22 +7,20 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 import pytest_asyncio
-from tests.security.adversary import CLOCK, ENTROPY, member, relayed, written
+from tests.security.adversary import CLOCK, ENTROPY, greeting, member, relayed, written
 from tests.security.kit import Watch, canary, household, within
 from tests.system.kit import Mole
 
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.mesh.identity import Identity
 from kindmesh.protocol.codec import encode, encode_value
-from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.errors import PeerUnreachable
 from kindmesh.protocol.ids import new_id
-from kindmesh.protocol.limits import TTL_DEFAULT_MS, WIRE_VERSIONS
+from kindmesh.protocol.limits import TTL_DEFAULT_MS
 from kindmesh.protocol.messages import (
     Advert,
     ArtifactData,
     ArtifactGet,
-    Hello,
     JobResult,
     MessageType,
     Request,
@@ -50,12 +48,8 @@ def everything(mole: Mole) -> dict[MessageType, msgspec.Struct]:
     device, now_ms = mole.identity.device_id, CLOCK.now_ms()
     job = new_id(now_ms, ENTROPY.token(10))
     advert = Advert(mole.trust.mesh, device, mole.identity.boot, 1, now_ms, ())
-    hello = Hello(
-        mole.trust.signed_certificate, CurveKey(ENTROPY.token(32)).public, ENTROPY.token(32), WIRE_VERSIONS, 0, 0, 0,
-        now_ms,
-    )  # fmt: skip
     return {
-        MessageType.HELLO: hello,
+        MessageType.HELLO: greeting(mole),
         MessageType.ADVERT: SignedAdvert(sign_advert(advert, mole.identity.signing)),
         MessageType.JOB_RESULT: JobResult(job, 1, "succeeded", encode_value({}), None, b"", 0, 0),
         MessageType.ARTIFACT_GET: ArtifactGet(b"a" * 32, 0, 1, PERMIT),
