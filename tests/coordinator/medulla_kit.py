@@ -12,6 +12,7 @@ from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.machine import handle, validate
 from kindmesh.protocol.anchors import AnchorList, open_bundle, sign_anchors
+from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
     Certificate,
@@ -74,7 +75,7 @@ class World:
         self.bundle = sign_anchors(AnchorList(self.mesh, T0, T0, anchors), self.root)
         self.anchors = open_bundle(self.bundle, self.mesh)
         self.rows: dict[tuple[str, bytes], bytes] = {}
-        self.log: list[tuple[bytes, bytes]] = []
+        self.log: list[Note] = []
         self.now_ms = T0
         self.counter = 0
         self.beliefs = self.restored(isolation)
@@ -90,7 +91,10 @@ class World:
     def restored(self, isolation: Isolation | None = None) -> Beliefs:
         beliefs = Beliefs(self.anchors, self.issuer, self.permit_key, isolation or self.isolation)
         rows = [(kind, id_, value) for (kind, id_), value in self.rows.items()]
-        beliefs.restore(rows, self.log[-1] if self.log else None)
+        last = self.log[-1:]
+        beliefs.restore(
+            rows, permits=sum(note.number for note in last), highest_ms=sum(note.at_ms for note in last)
+        )
         return beliefs
 
     def ask(self, event: msgspec.Struct) -> Any:
@@ -108,8 +112,7 @@ class World:
             elif isinstance(instruction, Forget):
                 del self.rows[instruction.kind, instruction.key]
             elif isinstance(instruction, Log):
-                assert instruction.seq == len(self.log) + 1
-                self.log.append((instruction.entry, instruction.digest))
+                self.log.append(instruction.note)
         return answer.value
 
     def policy(

@@ -19,16 +19,18 @@ from tests.coordinator.medulla_kit import key
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_call, medulla_socket
-from kindmesh.coordinator.brain.medulla.ledger import verify_log
 from kindmesh.coordinator.brain.medulla.service import Service
 from kindmesh.coordinator.owner import Owner, create_mesh, unlock_owner
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.audit import open_entry, open_head
+from kindmesh.protocol.audit_check import LogCheck
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import (
     BadSignature,
+    CertificateRefused,
     HomeInUse,
     InvalidInput,
     KindmeshError,
@@ -52,6 +54,9 @@ class Mesh:
         self.home = Home(folder / "home")
         self.made = create_mesh(self.home, PASSPHRASE, "desk")
         self.path = medulla_socket(self.home)
+
+    def permit_key(self) -> bytes:
+        return Trust.load(self.home.identity).membership.anchors.of_kind("medulla")[0].ed_pub
 
     def owner(self) -> Owner:
         return unlock_owner(self.home, PASSPHRASE)
@@ -181,14 +186,22 @@ def test_kill_9_and_restart_keep_questions_policy_removals_and_log(mesh: Mesh) -
             )
         page = mesh.call("log", m.LogQuery(limit=1000), m.LogPage)
         status = mesh.call("status", m.StatusWanted(), m.Status)
-    assert verify_log(page.entries) == (status.log_seq, status.log_head)
+    check = LogCheck(mesh.made.mesh, mesh.permit_key())
+    for number, row in enumerate(page.entries, 1):
+        check.feed(number, row)
+    check.end()
+    assert (check.problems, check.rewritten) == ([], False)
+    assert page.head is not None
+    assert open_head(page.head, mesh.permit_key(), mesh.made.mesh) == check.head
+    assert check.head is not None
+    assert (check.head.size, check.head.root) == (status.log_seq, status.log_head)
 
 
 def test_a_forged_grant_is_refused_over_the_socket(mesh: Mesh) -> None:
     stranger = Owner(mesh.made.mesh, key("stranger"), clock=SystemClock(), entropy=SystemEntropy())
     grant = stranger.sign_grant(name="phone", ed_pub=key("phone").public, curve_pub=b"c" * 32)
     with mesh.running():
-        with pytest.raises(BadSignature):
+        with pytest.raises(CertificateRefused):
             mesh.call("issue", m.Issue(grant), m.Issued)
         forged = msgspec.structs.replace(grant, author=mesh.made.owner)
         with pytest.raises(BadSignature):
@@ -247,7 +260,11 @@ def test_garbage_is_answered_with_errors_and_never_ends_medulla(mesh: Mesh) -> N
             connected.connect(os.fspath(mesh.path))
             connected.sendall(b"\xff\xff\xff\xff")
             assert connected.recv(1) == b""
-        assert mesh.call("status", m.StatusWanted(), m.Status).log_seq == 3
+        refused = [open_entry(row.entry) for row in mesh.call("log", m.LogQuery(3, 10), m.LogPage).entries]
+    assert [(entry.answer, entry.code) for entry in refused[:2]] == [
+        ("refused", "MALFORMED"),
+        ("refused", "INVALID_INPUT"),
+    ]
 
 
 def read_reply(connected: socket.socket) -> Any:
@@ -298,7 +315,7 @@ async def test_the_client_fails_closed_and_connects_anew(mesh: Mesh) -> None:
 def test_a_full_disk_refuses_and_memory_does_not_run_ahead(mesh: Mesh) -> None:
     service = Service(mesh.home.medulla, "landlock")
     service.ask(mesh.advert())
-    before = service.beliefs.log_seq
+    before = service.audit.committed
     service._store.execute("PRAGMA max_page_count = 1")
     service._store.commit_now()
     frame = msgspec.msgpack.encode(
@@ -307,7 +324,7 @@ def test_a_full_disk_refuses_and_memory_does_not_run_ahead(mesh: Mesh) -> None:
     (reply,) = service.process([frame])
     number, status, error = msgspec.msgpack.decode(reply[4:])
     assert (number, status, error[0]) == (7, "error", "DISK_FULL")
-    assert service.beliefs.log_seq == before
+    assert service.audit.committed == before
     assert not service.beliefs.questions
     (reply,) = service.process([frame])
     assert msgspec.msgpack.decode(reply[4:])[1] == "ok"
@@ -320,7 +337,7 @@ def big() -> bytes:
 
 def test_a_changed_store_stops_medulla_with_a_plain_word(mesh: Mesh) -> None:
     service = Service(mesh.home.medulla, "none")
-    service._store.execute("UPDATE log SET digest = ? WHERE seq = 3", (b"\0" * 32,))
+    service._store.execute("UPDATE audit SET seal = ? WHERE seq = (SELECT max(seq) FROM audit)", (bytes(64),))
     service.close()
     with pytest.raises(StoreDamaged):
         Service(mesh.home.medulla, "none")

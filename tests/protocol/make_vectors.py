@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from tests.protocol import samples
+from tests.protocol import audit_samples, samples
 from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
-from kindmesh.protocol import anchors, certificate, enrol, envelope, permit, policy
+from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, permit, policy
+from kindmesh.protocol import audit as audit_log
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.crypto import (
     CurveKey,
@@ -485,6 +486,46 @@ def manifests() -> list[dict[str, Any]]:
     return found
 
 
+def audit() -> list[dict[str, Any]]:
+    """Entries of an audit log with what follows from each; its signed head; a proof between two of its sizes."""
+    rows = [
+        {
+            "name": f"entry {entry.seq}",
+            "bridge": True,
+            "mesh": plain(MESH),
+            "author": plain(head.author),
+            "fields": plain(entry),
+            "entry": plain(row.entry),
+            "leaf": plain(merkle.leaf_hash(row.entry)),
+            "entry_hash": plain(head.chain),
+            "root": plain(head.root),
+            "seal": plain(row.seal),
+            "link": plain(audit_log.link_after(head.chain, row.seal)),
+        }
+        for entry, row, head in zip(
+            audit_samples.ENTRIES, audit_samples.ROWS, audit_samples.HEADS, strict=True
+        )
+    ]
+    head = signed_case("head", "phone", audit_log.AUDIT_HEAD_DOMAIN, audit_samples.HEADS[-1], bridge=True)
+    proof = {
+        "name": "consistency",
+        "bridge": True,
+        "first": 2,
+        "second": 3,
+        "first_root": plain(audit_samples.HEADS[1].root),
+        "second_root": plain(audit_samples.HEADS[2].root),
+        "proof": plain(audit_samples.NEWS.proof),
+    }
+    digest = {
+        "name": "digest",
+        "bridge": True,
+        "key": plain(seed("digest")),
+        "contents": plain(audit_samples.CONTENTS),
+        "digest": plain(audit_samples.ENTRIES[0].digest),
+    }
+    return [*rows, head, proof, digest]
+
+
 FILES: Final = {
     "ids": ids,
     "primitives": primitives,
@@ -496,6 +537,7 @@ FILES: Final = {
     "session": session,
     "pairing": pairing,
     "manifests": manifests,
+    "audit": audit,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
-from tests.protocol import samples
+from tests.protocol import audit_samples, samples
 from tests.protocol.strategies import structs, wire_structs
 
 from kindmesh.protocol import envelope
@@ -39,6 +39,11 @@ SAMPLES: list[msgspec.Struct] = [
     samples.PERMIT,
     samples.SIGNED_PERMIT,
     samples.INVITATION,
+    audit_samples.ENTRIES[0],
+    audit_samples.HEADS[0],
+    audit_samples.NEWS,
+    audit_samples.SEEN,
+    audit_samples.ROWS[1],
     envelope.peek_header(samples.HELLO_FRAMES),
 ]
 names = pytest.mark.parametrize("type_", STRUCTS, ids=lambda struct: struct.__name__)

@@ -141,7 +141,7 @@ def test_values(case: dict[str, Any]) -> None:
 
 
 def signed_cases() -> Iterator[Any]:
-    for file in ("certificates", "owner", "permits", "manifests"):
+    for file in ("certificates", "owner", "permits", "manifests", "audit"):
         for case in STORED[file]:
             if "signature" in case:
                 yield pytest.param(case, id=f"{file}: {case['name']}")
@@ -248,3 +248,34 @@ def test_pairing_proofs_follow_from_the_messages() -> None:
     assert key.sign(b"kindmesh-enrol-device-v1\0" + transcript).signature == proofs["signature"]
     assert key.sign(b"kindmesh-enrol-done-v1\0" + transcript).signature == proofs["done_signature"]
     assert unpack(raw(stored["EnrolProof"]["bytes"])) == ["proof", proofs["mac"], proofs["signature"]]
+
+
+def test_an_audit_log_is_chained_sealed_and_rooted() -> None:
+    *entries, head, proof, digest = STORED["audit"]
+    sha256 = hashlib.sha256
+    link = sha256(b"kindmesh-audit-log-v1\0" + raw(entries[0]["mesh"]) + raw(entries[0]["author"])).digest()
+    leaves = []
+    for case in entries:
+        data, seal = raw(case["entry"]), raw(case["seal"])
+        assert unpack(data) == raw(case["fields"])
+        assert unpack(data)[-1] == link
+        chain = sha256(b"kindmesh-audit-entry-v1\0" + data).digest()
+        assert chain == raw(case["entry_hash"])
+        leaves.append(sha256(b"\0" + data).digest())
+        assert leaves[-1] == raw(case["leaf"])
+        link = sha256(b"kindmesh-audit-link-v1\0" + chain + seal).digest() if seal else chain
+        assert link == raw(case["link"])
+    pair = sha256(b"\1" + leaves[0] + leaves[1]).digest()
+    roots = [leaves[0], pair, sha256(b"\1" + pair + leaves[2]).digest()]
+    assert roots == [raw(case["root"]) for case in entries]
+    assert raw(head["fields"])[2:5] == [3, roots[2], raw(entries[2]["entry_hash"])]
+    assert raw(head["signature"]) == raw(entries[2]["seal"])
+    assert (raw(proof["first_root"]), raw(proof["second_root"]), raw(proof["proof"])) == (
+        pair,
+        roots[2],
+        [leaves[2]],
+    )
+    assert (
+        raw(digest["digest"])
+        == hmac.new(raw(digest["key"]), raw(digest["contents"]), hashlib.sha256).digest()
+    )

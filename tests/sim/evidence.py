@@ -15,18 +15,19 @@ from typing import Final
 
 from tests.sim.work import MANIFEST, done
 from tests.sim.world import ENDED, START_MS, Submitted, World, home_of
+from tests.support.audit import entries_of
 
-from kindmesh.coordinator.brain.medulla.ledger import LogEntry, verify_log
 from kindmesh.coordinator.brain.medulla.service import SCHEMA as MEDULLA_SCHEMA
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA, HeartJournal, JobRow
+from kindmesh.mesh.audit import AuditRows
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.vault import RunVault
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.node.job_events import Record
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
-from kindmesh.protocol.codec import decode, encode_value
-from kindmesh.protocol.crypto import sha256
+from kindmesh.protocol.audit import AuditEntry, content_digest
+from kindmesh.protocol.codec import encode_value
 
 ONCE: Final = ("work.add", "work.switch", "notes.append")
 """Operations whose effect may not happen twice."""
@@ -40,9 +41,10 @@ class Evidence:
     rows: dict[bytes, JobRow] = field(default_factory=dict)
     effects: list[tuple[str, bytes, str]] = field(default_factory=list)
     records: dict[tuple[str, bytes], Record] = field(default_factory=dict)
-    permits: dict[bytes, LogEntry] = field(default_factory=dict)
+    permits: dict[bytes, AuditEntry] = field(default_factory=dict)
     names: dict[bytes, str] = field(default_factory=dict)
-    log: list[LogEntry] = field(default_factory=list)
+    log: list[AuditEntry] = field(default_factory=list)
+    keys: dict[int, bytes] = field(default_factory=dict)
 
     def devices_that_did(self, job: Submitted) -> list[str]:
         """One name for every time the job was done."""
@@ -88,10 +90,9 @@ def gather(world: World) -> Evidence:
             found.records[name, job_id] = record
         store.close()
     store = Store.open(desk.medulla / "state" / "medulla.db", MEDULLA_SCHEMA, sync="inline")
-    entries = store.query("SELECT entry, digest FROM log ORDER BY seq")
+    found.log = entries_of(AuditRows(store))
+    found.keys = {entry.seq: AuditRows(store).key(entry.seq) or b"" for entry in found.log if entry.digest}
     store.close()
-    verify_log(entries)
-    found.log = [decode(LogEntry, data) for data, _ in entries]
     found.permits = {
         entry.subject: entry for entry in found.log if (entry.kind, entry.answer) == ("permit", "allow")
     }
@@ -125,7 +126,8 @@ def _check_job(found: Evidence, job: Submitted) -> None:
     assert job.endings in ([], [row.now.state]), (told, job.endings)
     did = found.devices_that_did(job)
     permits = [entry for entry in found.permits.values() if entry.job_id == job.job_id]
-    assert {entry.args_hash for entry in permits} <= {sha256(_arguments(job))}, told
+    for entry in permits:
+        assert entry.digest == content_digest(found.keys[entry.seq], _arguments(job)), told
     for device, times in Counter(did).items():
         record = found.records[device, job.job_id]
         assert record.begun, told

@@ -28,6 +28,7 @@ from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.control import Call, ControlServer
 from kindmesh.mesh.durability import Where
@@ -97,6 +98,9 @@ class Coordinator:
             home.coordinator / "artifacts", key, quota=config.node.artifacts_mib << 20, entropy=entropy
         )
         self.store = Store.open(home.coordinator_journal, HEART_SCHEMA, sync=sync)
+        self.audit = AuditLog(
+            self.store, mesh=self.trust.mesh, signing=self.identity.signing, clock=self.clock, entropy=entropy
+        )
         vault = RunVault(self.store, hkdf_sha256(key, b"", VAULT_INFO, 32), entropy=entropy)
         self.medulla = medulla or MedullaClient(medulla_socket(home))
         self.reviewer = MedullaReviewer(self.medulla)
@@ -148,6 +152,7 @@ class Coordinator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
+            stack.callback(self.audit.flush)
             stack.callback(self.uploads.close)
             stack.callback(self.medulla.close)
             stack.push_async_callback(self.reviewer.close)
@@ -246,6 +251,7 @@ class Coordinator:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
         self.renewals.tick()
+        self.audit.tick()
 
     def _stop_beating(self) -> None:
         if self._timer is not None:

@@ -9,6 +9,9 @@ told, and the next turn starts clean.
                        `--failure--> spoiled --end of turn--> idle, waiters told why
 
 Without a running loop a turn ends when `commit_now` is called.
+
+A *companion* (the audit log) writes its own rows into every turn right before it is committed: what it notes is in the
+same transaction as what it is about, and is forgotten with it.
 """
 
 from __future__ import annotations
@@ -16,9 +19,20 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from functools import partial
+from typing import Protocol
 
 from kindmesh.mesh.durability import LogSync, Outcome, again, deliver
 from kindmesh.protocol.errors import InternalError, KindmeshError
+
+
+class Companion(Protocol):
+    """Whoever has rows to add to each turn."""
+
+    def complete(self) -> None:
+        """The turn is about to be committed: write what belongs to it. An error undoes the turn."""
+
+    def settle(self, kept: bool) -> None:
+        """The turn was committed, or undone."""
 
 
 class Turns(ABC):
@@ -34,6 +48,20 @@ class Turns(ABC):
         self._after_sync: list[Outcome] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled_on: asyncio.AbstractEventLoop | None = None
+        self._companion: Companion | None = None
+
+    def accompany(self, companion: Companion) -> None:
+        """Let `companion` complete every turn from now on; there is one at most."""
+        self._companion = companion
+
+    def join(self) -> None:
+        """Begin this turn's transaction, if nothing has yet: something will be written when it ends.
+
+        Raises:
+            DiskFull, StoreDamaged, StoreError: as `execute`.
+        """
+        if not self._writing:
+            self._begin()
 
     @property
     def writing(self) -> bool:
@@ -139,13 +167,24 @@ class Turns(ABC):
         if self._depth:
             self._undo_turn()
             return InternalError("A store was committed or awaited inside atomic(); the turn was undone.")
-        error = self._engine_commit()
+        error = self._complete() or self._engine_commit()
         if error is not None:
             self._undo_turn()
+            self._turn_error = None
             return error
         self._writing = False
         self._commits += 1
+        if self._companion is not None:
+            self._companion.settle(kept=True)
         self._writable_log().written()
+        return None
+
+    def _complete(self) -> KindmeshError | None:
+        if self._companion is not None:
+            try:
+                self._companion.complete()
+            except KindmeshError as error:
+                return error
         return None
 
     def _spoil_turn(self, error: KindmeshError) -> None:
@@ -158,6 +197,8 @@ class Turns(ABC):
         self._failures += self._writing
         self._writing = False
         self._engine_rollback()
+        if self._companion is not None:
+            self._companion.settle(kept=False)
 
 
 def _resolve(future: asyncio.Future[None], error: KindmeshError | None) -> None:
@@ -169,4 +210,4 @@ def _resolve(future: asyncio.Future[None], error: KindmeshError | None) -> None:
         future.set_exception(error)
 
 
-__all__ = ["Turns"]
+__all__ = ["Companion", "Turns"]

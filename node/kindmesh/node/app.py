@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 from kindmesh.capabilities.registry import ENTRIES, Entry
 from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.exchange import Exchange
@@ -96,6 +97,9 @@ class Node:
             home.artifacts, key, quota=config.node.artifacts_mib << 20, entropy=entropy
         )
         self.store = Store.open(home.node_journal, NODE_SCHEMA, sync=sync)
+        self.audit = AuditLog(
+            self.store, mesh=self.trust.mesh, signing=self.identity.signing, clock=self.clock, entropy=entropy
+        )
         self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy)
         post = Post(self.identity, self.trust, self.clock, entropy)
         self.uplink = Uplink(post, self.clock, entropy, transport, scheme=scheme, addresses=config.mesh.seeds)
@@ -154,6 +158,7 @@ class Node:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
+            stack.callback(self.audit.flush)
             stack.callback(self.uploads.close)
             await stack.enter_async_context(self.supervisor)
             stack.push_async_callback(self.calls.close)
@@ -209,6 +214,7 @@ class Node:
         self.renewing.tick()
         self.supervisor.tick()
         self.uploads.tick()
+        self.audit.tick()
         self.journal.save_latch()
         if self.config.mesh.mdns:
             self.lookout.beat()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
+from kindmesh.mesh.audit import AUDIT_TABLES
 from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
@@ -32,7 +33,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=1,
+    version=2,
     migrations=(
         Migration(
             1,
@@ -54,6 +55,7 @@ NODE_SCHEMA: Final = Schema(
                 "CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
             ),
         ),
+        Migration(2, AUDIT_TABLES),
     ),
 )
 

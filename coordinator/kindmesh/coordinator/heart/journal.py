@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
+from kindmesh.mesh.audit import AUDIT_TABLES
 from kindmesh.mesh.store import Migration, Schema, Store
 from kindmesh.mesh.vault import RUN_KEY_TABLE, RunVault
 from kindmesh.protocol.codec import decode, encode
@@ -26,7 +27,7 @@ from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
 
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=1,
+    version=2,
     migrations=(
         Migration(
             1,
@@ -49,6 +50,7 @@ HEART_SCHEMA: Final = Schema(
                 "CREATE TABLE advert (device BLOB PRIMARY KEY, advert BLOB NOT NULL) WITHOUT ROWID",
             ),
         ),
+        Migration(2, AUDIT_TABLES),
     ),
 )
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
-from kindmesh.coordinator.brain.medulla.ledger import GENESIS, EntryKind, LogEntry, entry_hash, seal_entry
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Trust
 from kindmesh.protocol.anchors import Anchors
+from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
     REVOCATION_DOMAIN,
     ROSTER_DOMAIN,
@@ -82,14 +82,13 @@ class Beliefs:
         self.signed_revocations: Signed | None = None
         self.permits = 0
         self.highest_ms = 0
-        self.log_seq = 0
-        self.log_head = GENESIS
         self._decided: dict[tuple[str, int], Answer] = {}
 
     def restore(
-        self, rows: Iterable[tuple[str, bytes, bytes]], last_log: tuple[bytes, bytes] | None = None
+        self, rows: Iterable[tuple[str, bytes, bytes]], *, permits: int = 0, highest_ms: int = 0
     ) -> None:
-        """Take over what was saved: `(kind, key, value)` rows, and the last log entry with its hash.
+        """Take over what was saved: `(kind, key, value)` rows; the number of permits and the time of the last entry of
+        the audit log.
 
         Raises:
             StoreDamaged: the rows do not belong together.
@@ -118,12 +117,7 @@ class Beliefs:
         for signed in adverts:
             if signed.author in self.certificates:
                 self.put_advert(signed)
-        if last_log is not None:
-            entry = decode(LogEntry, last_log[0])
-            if entry_hash(last_log[0]) != last_log[1]:
-                raise StoreDamaged("the last entry of Medulla's log was changed")
-            self.log_seq, self.log_head = entry.seq, last_log[1]
-            self.permits, self.highest_ms = entry.permits, entry.at_ms
+        self.permits, self.highest_ms = permits, highest_ms
 
     # ------------------------------------------------------------------------------------------------ changes
 
@@ -229,34 +223,32 @@ class Beliefs:
 
     def log(
         self,
-        kind: EntryKind,
+        kind: str,
         answer: str,
         now_ms: int,
         subject: bytes,
         *,
         request: PermitRequest | None = None,
-        args_hash: bytes = b"",
+        contents: bytes | None = None,
         rules: tuple[str, ...] = (),
     ) -> Log:
-        """The next entry of the log; raises the time floor to `now_ms`."""
+        """An entry of the audit log, which keeps a keyed hash of `contents`; raises the time floor to `now_ms`."""
         self.highest_ms = now_ms
-        entry = LogEntry(
-            self.log_seq + 1,
-            now_ms,
-            kind,
-            answer,
-            subject,
-            request.job_id if request else b"",
-            request.operation if request else "",
-            request.target if request else b"",
-            args_hash,
-            rules,
-            self.permits,
-            self.log_head,
+        return Log(
+            Note(
+                kind,
+                answer,
+                now_ms,
+                subject,
+                target=request.target if request else b"",
+                run_id=request.run_id if request else b"",
+                job_id=request.job_id if request else b"",
+                operation=request.operation if request else "",
+                rules=rules,
+                number=self.permits,
+                contents=contents,
+            )
         )
-        data, digest = seal_entry(entry)
-        self.log_seq, self.log_head = entry.seq, digest
-        return Log(entry.seq, data, digest)
 
 
 __all__ = ["Beliefs", "Offers", "Question"]

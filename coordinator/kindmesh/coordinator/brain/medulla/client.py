@@ -20,6 +20,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.mesh.home import Home
+from kindmesh.protocol.audit import AuditNews
 from kindmesh.protocol.errors import (
     KindmeshError,
     Malformed,
@@ -146,8 +147,12 @@ class MedullaClient(StreamProtocol):
         return await self.call("status", m.StatusWanted(), m.Status)
 
     async def log_page(self, after: int = 0, limit: int = 100) -> m.LogPage:
-        """Entries of Medulla's log."""
+        """Entries of Medulla's audit log."""
         return await self.call("log", m.LogQuery(after, limit), m.LogPage)
+
+    async def audit_news(self, seen: int) -> AuditNews | None:
+        """The newest head of Medulla's audit log for somebody who remembers it at size `seen`."""
+        return (await self.call("audit", m.AuditWanted(seen), m.AuditNow)).news
 
     async def call(self, method: str, params: msgspec.Struct, answer: type[T]) -> T:
         """Any method; see `messages`.

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from kindmesh.protocol.audit import Note
+
 Kind: TypeAlias = Literal[
     "certificate", "grant", "advert", "pending", "policy", "roster", "revocations", "serial"
 ]
@@ -27,11 +29,9 @@ class Forget(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """Append to the log: encoded `LogEntry` number `seq`, and its hash."""
+    """Append to Medulla's audit log."""
 
-    seq: int
-    entry: bytes
-    digest: bytes
+    note: Note
 
 
 class Answer(msgspec.Struct, frozen=True):

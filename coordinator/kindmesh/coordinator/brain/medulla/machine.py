@@ -1,6 +1,6 @@
 """Medulla's pure core: every request, by its type, to the function that answers it.
 
-`handle(event, now_ms, fresh)` returns instructions: `Save` and `Forget` for the store, `Log` for the chained log, and
+`handle(event, now_ms, fresh)` returns instructions: `Save` and `Forget` for the store, `Log` for the audit log, and
 last one `Answer`. Rules that always hold:
 - a request is checked completely before anything changes; a refusal that is an error changes nothing;
 - time never goes back: what is signed is dated at least as late as anything signed before;

@@ -14,7 +14,8 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     advert   Advertise        Advertised     take over what a device says it offers, signed by the device
     trust    []               Trust          roster, revocation list and policy, signed and fresh
     status   []               Status         versions, counters, isolation
-    log      LogQuery         LogPage        entries of the chained log, for doctor and audit
+    log      LogQuery         LogPage        entries of Medulla's audit log
+    audit    AuditWanted      AuditNow       its newest signed head, with a proof for who remembers an older one
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.audit import AuditNews, SealedEntry
 from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, OptionalTimeId, TimeId, Word
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import ROSTER_MAX
@@ -130,7 +132,8 @@ class Trust(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Status(msgspec.Struct, array_like=True, frozen=True):
-    """`highest_ms` is the highest time signed (UTC ms); `log_head` the 32-byte hash that fixes all of the log;
+    """`highest_ms` is the highest time signed (UTC ms); `log_head` the Merkle root of its audit log of
+    `log_seq` entries;
     `confinement` what this process was left with, as `Confinement.as_dict` in MessagePack."""
 
     mesh: bytes
@@ -143,8 +146,8 @@ class Status(msgspec.Struct, array_like=True, frozen=True):
     pending: int
     permits: int
     highest_ms: int
-    log_seq: int
-    log_head: bytes
+    log_seq: int = 0
+    log_head: bytes = b""
     pid: int = 0
     uid: int = 0
     confinement: bytes = b"\x80"
@@ -166,9 +169,22 @@ class LogQuery(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LogPage(msgspec.Struct, array_like=True, frozen=True):
-    """Encoded `LogEntry`s in order, each with its 32-byte hash."""
+    """Rows of Medulla's audit log in order, and its newest signed head."""
 
-    entries: tuple[tuple[bytes, bytes], ...]
+    entries: tuple[SealedEntry, ...]
+    head: Signed | None = None
+
+
+class AuditWanted(msgspec.Struct, array_like=True, frozen=True):
+    """What somebody gets who remembers Medulla's audit log at size `seen`."""
+
+    seen: Count = 0
+
+
+class AuditNow(msgspec.Struct, array_like=True, frozen=True):
+    """None when that is all there is."""
+
+    news: AuditNews | None = None
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):
@@ -192,6 +208,8 @@ __all__ = [
     "Advertise",
     "Advertised",
     "Approve",
+    "AuditNow",
+    "AuditWanted",
     "Frame",
     "Install",
     "Issue",

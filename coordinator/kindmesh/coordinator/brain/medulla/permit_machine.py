@@ -141,16 +141,14 @@ def _allow(
     )
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1
-    log = beliefs.log("permit", "allow", now_ms, permit_id, request=request, args_hash=args_hash)
+    log = beliefs.log("permit", "allow", now_ms, permit_id, request=request, contents=request.args)
     return [log, Answer(Verdict("allow", permit=signed), durable=bool(approval_id))]
 
 
 def _refuse(beliefs: Beliefs, request: PermitRequest, judgement: Judgement, now_ms: int) -> list[Instruction]:
     rules = tuple(finding.rule for finding in judgement.findings)
     reasons = tuple(finding.reason for finding in judgement.findings)
-    log = beliefs.log(
-        "permit", "deny", now_ms, b"", request=request, args_hash=sha256(request.args), rules=rules
-    )
+    log = beliefs.log("permit", "deny", now_ms, b"", request=request, contents=request.args, rules=rules)
     return [log, Answer(Verdict("deny", reasons, rules))]
 
 
@@ -189,11 +187,10 @@ def _ask(
     )
     question = Question(encode(shown), shown.expires_ms, request)
     beliefs.questions[request_id] = question
-    args_hash = sha256(request.args)
     return [
         *(Forget("pending", key) for key in stale),
         Save("pending", request_id, encode(question)),
-        beliefs.log("permit", "ask", now_ms, request_id, request=request, args_hash=args_hash, rules=rules),
+        beliefs.log("permit", "ask", now_ms, request_id, request=request, contents=request.args, rules=rules),
         Answer(Verdict("ask", reasons, rules, request=question.shown)),
     ]
 

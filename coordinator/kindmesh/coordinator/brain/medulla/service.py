@@ -11,20 +11,30 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.machine import METHODS, handle
-from kindmesh.coordinator.brain.medulla.messages import FRAME_LIMIT, Frame, LogPage, LogQuery, Status
+from kindmesh.coordinator.brain.medulla.messages import (
+    FRAME_LIMIT,
+    AuditNow,
+    AuditWanted,
+    Frame,
+    LogPage,
+    LogQuery,
+    Status,
+)
+from kindmesh.mesh.audit import AUDIT_TABLES, PAGE, AuditLog
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import private_folder, read_private, write_private
 from kindmesh.mesh.store import Migration, Schema, Store
 from kindmesh.protocol.anchors import MeshBundle, open_bundle
+from kindmesh.protocol.audit import open_entry
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
@@ -42,9 +52,11 @@ from kindmesh.protocol.permit import Isolation
 
 log = logging.getLogger("kindmesh.coordinator.medulla")
 
+T = TypeVar("T")
+
 SCHEMA: Final = Schema(
     "medulla",
-    1,
+    2,
     (
         Migration(
             1,
@@ -54,18 +66,23 @@ SCHEMA: Final = Schema(
                 "CREATE TABLE log (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, digest BLOB NOT NULL)",
             ),
         ),
+        # The log before it was signed stays in the backup that is made before this step.
+        Migration(2, ("DROP TABLE log", *AUDIT_TABLES)),
     ),
 )
 _SAVE: Final = (
     "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
 )
+_BACK: Final = 64
 _FORGET: Final = "DELETE FROM state WHERE kind = ? AND key = ?"
-_LOG: Final = "INSERT INTO log VALUES (?, ?, ?)"
+OWN_WORDS: Final = ("audit", "request")
+"""Kinds of entries that this driver makes: their `number` is not that of the permits so far."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_frame = msgspec.msgpack.Decoder(Frame).decode
 _decoders: Final = {name: msgspec.msgpack.Decoder(type_) for name, type_ in METHODS.items()}
 _decode_log_query = msgspec.msgpack.Decoder(LogQuery).decode
+_decode_audit = msgspec.msgpack.Decoder(AuditWanted).decode
 _decode_id = msgspec.msgpack.Decoder(tuple[int, Any, Any]).decode
 
 
@@ -107,20 +124,42 @@ class Service:
         self._confinement = _encode(confinement or {})
         self._path = folder / "state" / "medulla.db"
         self._lock = _take_lock(private_folder(folder / "state") / "lock")
-        self._store = Store.open(self._path, SCHEMA, sync="inline")
-        self.beliefs = self._restored()
+        self._open()
 
-    def _restored(self) -> Beliefs:
-        beliefs = Beliefs(self._anchors, self._issuer, self._permit, self._isolation)
+    def _open(self) -> None:
+        """Open the store and believe what is in it."""
+        self._store = Store.open(self._path, SCHEMA, sync="inline")
+        self.audit = AuditLog(
+            self._store,
+            mesh=self._anchors.mesh,
+            signing=self._permit,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        if self.audit.problem:
+            self._store.abandon()
+            raise StoreDamaged(
+                f"Medulla's audit log was changed: {self.audit.problem}",
+                hint="Keep a copy of it, look into it with kindmesh audit verify, and restore a backup.",
+            )
+        self.beliefs = Beliefs(self._anchors, self._issuer, self._permit, self._isolation)
         rows = self._store.query("SELECT kind, key, value FROM state")
-        last = self._store.query("SELECT seq, entry, digest FROM log ORDER BY seq DESC LIMIT 1")
-        beliefs.restore(rows, (last[0][1], last[0][2]) if last else None)
-        if last and last[0][0] != beliefs.log_seq:
-            raise StoreDamaged("the last entry of Medulla's log was changed")
-        return beliefs
+        self.beliefs.restore(rows, permits=self._permits(), highest_ms=self.audit.last_ms)
+
+    def _permits(self) -> int:
+        """How many permits were signed: what the last entry says that the pure part made."""
+        after = self.audit.committed
+        while after > 0:
+            after = max(0, after - _BACK)
+            for _, row in reversed(self.audit.page(after, _BACK)):
+                entry = open_entry(row.entry)
+                if entry.kind not in OWN_WORDS:
+                    return entry.number
+        return 0
 
     def close(self) -> None:
         """Close the store and let another process have it."""
+        self.audit.flush()
         self._store.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -138,6 +177,7 @@ class Service:
 
     def process(self, frames: Sequence[bytes]) -> list[bytes]:
         """A batch of request frames (without lengths); the reply frames in the same order, with their lengths."""
+        self.audit.tick()
         replies: list[bytes] = []
         kept: list[Instruction] = []
         durable = False
@@ -151,6 +191,8 @@ class Service:
                 payload: msgspec.Struct
                 if frame.method == "log":
                     payload = self._log_page(frame)
+                elif frame.method == "audit":
+                    payload = AuditNow(self.audit.news(_parameters(_decode_audit, frame).seen))
                 else:
                     instructions, answer = self._decide(_event(frame))
                     kept += instructions
@@ -159,8 +201,9 @@ class Service:
                 replies.append(_packed((number, "ok", payload)))
             except KindmeshError as error:
                 log.info("refused", extra={"code": error.code, "field": error.field})
+                self.audit.refused("request", b"", error.code)
                 replies.append(_packed((number, "error", error_to_wire(error))))
-        if kept:
+        if kept or self._store.writing:
             try:
                 self._keep(kept, durable=durable)
             except StoreError as error:
@@ -176,8 +219,9 @@ class Service:
             raise InvalidInput("Medulla made no answer")
         if isinstance(answer.value, Status):
             value = msgspec.structs.replace(
-                answer.value, pid=os.getpid(), uid=os.geteuid(), confinement=self._confinement
-            )
+                answer.value, pid=os.getpid(), uid=os.geteuid(), confinement=self._confinement,
+                log_seq=self.audit.committed, log_head=self.audit.root(self.audit.committed),
+            )  # fmt: skip
             answer = Answer(value, answer.durable)
         return instructions, answer
 
@@ -186,7 +230,7 @@ class Service:
         try:
             for instruction in instructions:
                 if isinstance(instruction, Log):
-                    self._store.execute(_LOG, (instruction.seq, instruction.entry, instruction.digest))
+                    self.audit.add(instruction.note)
                 elif isinstance(instruction, Save):
                     self._store.execute(_SAVE, (instruction.kind, instruction.key, instruction.value))
                 elif isinstance(instruction, Forget):
@@ -194,20 +238,13 @@ class Service:
             self._store.commit_now(durable=durable)
         except StoreError:
             self._store.abandon()
-            self._store = Store.open(self._path, SCHEMA, sync="inline")
-            self.beliefs = self._restored()
+            self._open()
             raise
 
     def _log_page(self, frame: Frame) -> LogPage:
-        try:
-            query = _decode_log_query(frame.params)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise Malformed(f"not a LogQuery: {str(error)[:200]}") from error
-        limit = min(max(query.limit, 1), 1000)
-        rows = self._store.query(
-            "SELECT entry, digest FROM log WHERE seq > ? ORDER BY seq LIMIT ?", (query.after, limit)
-        )
-        return LogPage(tuple((bytes(entry), bytes(digest)) for entry, digest in rows))
+        query = _parameters(_decode_log_query, frame)
+        rows = self.audit.page(max(query.after, 0), min(max(query.limit, 1), PAGE))
+        return LogPage(tuple(row for _, row in rows), self.audit.head)
 
 
 def _take_lock(path: Path) -> int:
@@ -233,8 +270,12 @@ def _event(frame: Frame) -> msgspec.Struct:
     decoder = _decoders.get(frame.method)
     if decoder is None:
         raise InvalidInput(f"Medulla has no method {frame.method[:40]!r}", field="method")
+    return _parameters(decoder.decode, frame)
+
+
+def _parameters(decode_params: Callable[[msgspec.Raw], T], frame: Frame) -> T:
     try:
-        return decoder.decode(frame.params)
+        return decode_params(frame.params)
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
         raise Malformed(f"not the parameters of {frame.method}: {str(error)[:200]}") from error
 

@@ -27,7 +27,6 @@ from kindmesh.coordinator.brain.medulla.messages import (
     TrustWanted,
 )
 from kindmesh.protocol.certificate import Certificate, open_renewal, sign_certificate
-from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.errors import (
     Busy,
     CertificateRefused,
@@ -256,7 +255,7 @@ def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> 
     )
     return [
         Save("advert", subject, signed_to_bytes(event.advert)),
-        beliefs.log("advert", "allow", now_ms, subject, args_hash=sha256(event.advert.payload)),
+        beliefs.log("advert", "allow", now_ms, subject, contents=event.advert.payload),
         Answer(Advertised(granted, refused)),
     ]
 
@@ -284,8 +283,6 @@ def show_status(beliefs: Beliefs, event: StatusWanted, now_ms: int, fresh: bytes
         pending=len(beliefs.questions),
         permits=beliefs.permits,
         highest_ms=beliefs.highest_ms,
-        log_seq=beliefs.log_seq,
-        log_head=beliefs.log_head,
     )
     return [Answer(status)]
 
