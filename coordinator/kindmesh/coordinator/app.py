@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from kindmesh.coordinator.api import Api, find
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
@@ -51,9 +51,14 @@ from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
 from kindmesh.protocol.principal import OWNER
 
+if TYPE_CHECKING:
+    from kindmesh.mesh.discovery import Discovery
+
 log = logging.getLogger("kindmesh.coordinator.app")
 
 VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
+ADDRESSES_EVERY_S: Final = 5.0
+"""How often to look whether this machine has other addresses now."""
 EXIT_CANNOT_RUN: Final = 2
 """Tells the launcher that another try would end the same."""
 
@@ -212,6 +217,8 @@ class Coordinator:
                 hosts=hosts,
             )
         )
+        looking = asyncio.create_task(_keep_current(discovery), name="addresses")
+        stack.push_async_callback(_end, looking)
 
     def _reachable(self, address: str) -> list[str]:
         """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""
@@ -256,6 +263,12 @@ class Coordinator:
     def _stop_beating(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+async def _keep_current(discovery: Discovery) -> None:
+    while True:
+        await asyncio.sleep(ADDRESSES_EVERY_S)
+        await discovery.refresh()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -67,6 +67,8 @@ class Discovery:
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
         self._info: AsyncServiceInfo | None = None
+        self._presence: Presence | None = None
+        self._seen: list[str] = []
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._sending: asyncio.Future[None] | None = None
         for seed in seeds:
@@ -92,7 +94,7 @@ class Discovery:
             self.problem = f"mDNS cannot run on this network: {error}"
             log.warning("no mDNS here", extra={"reason": type(error).__name__})
             return
-        self._zeroconf = zeroconf
+        self._zeroconf, self._seen = zeroconf, _machine_addresses()
         self._browser = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[self._changed])
 
     async def announce(self, presence: Presence) -> None:
@@ -117,7 +119,22 @@ class Discovery:
             sending = await self._zeroconf.async_update_service(info)
         else:
             raise InternalError("a device does not change its id")
-        self._info, self._sending = info, asyncio.ensure_future(sending)
+        self._info, self._sending, self._presence = info, asyncio.ensure_future(sending), presence
+
+    async def refresh(self) -> bool:
+        """Notice that this machine's addresses changed (another lease, a cable, Wi-Fi that came later): use the
+        interfaces that are there now, and announce the new addresses. False when nothing changed; costs little.
+        """
+        seen = _machine_addresses()
+        if self._zeroconf is None or self._interfaces or seen == self._seen:
+            return False
+        self._seen = seen
+        await self._settle()
+        await self._zeroconf.async_update_interfaces()
+        if self._presence is not None:
+            await self.announce(self._presence)
+        log.info("addresses changed", extra={"count": len(seen)})
+        return True
 
     async def events(self) -> AsyncIterator[DiscoveredPeer]:
         """Hints as they come, seeds first; ends with `close`. For one reader."""

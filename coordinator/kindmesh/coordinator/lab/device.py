@@ -117,10 +117,19 @@ def kill_group(pid: int) -> None:
 
 
 class Device:
-    """A device called `name`, with its state in `root/name`. `settings` are environment overrides of config.toml."""
+    """A device called `name`, with its state in `root/name`. `settings` are environment overrides of config.toml;
+    `prefix` goes before every command (`ip netns exec NAME`: the device is in another network)."""
 
-    def __init__(self, root: Path, name: str, settings: Mapping[str, str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        settings: Mapping[str, str],
+        env: Mapping[str, str],
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.name = name
+        self._prefix = tuple(prefix)
         self.home = Home(root / name)
         self.logs = root / "logs"
         self._env = {**env, **settings, "KINDMESH_HOME": str(self.home.root)}
@@ -134,6 +143,7 @@ class Device:
         log = self.logs / f"{self.name}-{self._count:02d}-{words[0]}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
+                *self._prefix,
                 *command(*words),
                 stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

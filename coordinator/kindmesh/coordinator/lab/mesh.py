@@ -14,7 +14,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,9 +67,11 @@ class Lab:
         """What the lab's processes see, with the owner's passphrase."""
         return dict(self._env)
 
-    def device(self, name: str, settings: Mapping[str, str] | None = None) -> Device:
-        """A device that is not part of the mesh yet."""
-        made = Device(self.root, name, {**self._settings, **(settings or {})}, self._env)
+    def device(
+        self, name: str, settings: Mapping[str, str] | None = None, *, prefix: Sequence[str] = ()
+    ) -> Device:
+        """A device that is not part of the mesh yet; `prefix` as in `Device`."""
+        made = Device(self.root, name, {**self._settings, **(settings or {})}, self._env, prefix)
         self.devices[name] = made
         return made
 
