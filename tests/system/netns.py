@@ -1,8 +1,8 @@
 """A house with real networks: each device in a network namespace of its own, joined by a bridge that can be cut.
 
 Namespaces and veth pairs are the kernel's own network (ip-netns(8), veth(4)): other addresses, multicast over the
-bridge, no shared loopback. They need root and iproute2, which `.ci/run` installs. Names carry this process's id, so that
-two runs do not meet, and are removed at the end, also after an error.
+bridge, no shared loopback. They need root and iproute2, which `.ci/run` installs. Names carry this process's id, so
+that two runs do not meet, and are removed at the end, also after an error.
 """
 
 from __future__ import annotations
