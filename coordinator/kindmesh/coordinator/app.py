@@ -39,6 +39,7 @@ from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
@@ -327,6 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", default="", help="host:port, instead of the settings")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
     options = parser.parse_args(arguments)
+    guard_process()
     try:
         run(Home.locate(options.home), listen=options.listen, ready_fd=options.ready_fd)
     except KindmeshError as error:

@@ -34,6 +34,7 @@ from kindmesh.coordinator.isolation import (
 from kindmesh.mesh import confine
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
 
 PARTS: Final = ("medulla", "coordinator", "node")
@@ -187,6 +188,7 @@ class Launcher:
             os.dup2(2, 1)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             environment = dict(os.environ) | {MEDULLA_SOCKET: os.fspath(self._home.socket("medulla"))}
+            environment.pop(OWNERS_VARIABLE, None)
             self._confine(name, environment)
             if sys.platform == "linux" and not confine.die_with_parent(launcher):
                 os._exit(126)
@@ -270,6 +272,7 @@ def launch(home: Home, *, as_json: bool = False, options: Mapping[str, Sequence[
     """
     if not (home.medulla / "keys" / "bundle").exists():
         raise NotInitialised()
+    guard_process()
     lock = _lock(home.root / "launcher.lock")
     try:
         give_back(home)

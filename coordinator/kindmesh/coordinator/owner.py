@@ -57,6 +57,7 @@ from kindmesh.protocol.policy import (
     sign_policy,
     sign_removal,
 )
+from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
 
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
@@ -238,6 +239,9 @@ class _Wish(msgspec.Struct, frozen=True):
     name: str
     owner_name: str
     capabilities: tuple[CapabilityGrant, ...]
+
+    def __repr__(self) -> str:
+        return repr_without(self, "passphrase")
 
 
 def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> CreatedMesh:

@@ -30,6 +30,7 @@ from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
@@ -303,6 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
     options = parser.parse_args(arguments)
+    guard_process()
     try:
         run(Home.locate(options.home), as_json=options.json, ready_fd=options.ready_fd)
     except KindmeshError as error:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
+from kindmesh.mesh.secrecy import hide_arguments
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 
 app = typer.Typer(
@@ -26,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_PLAIN = frozenset({"bench", "demo", "doctor", "init", "nodes", "up"})
+"""Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
@@ -281,7 +285,16 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # Not every terminal can show every character: none of them is worth a traceback.
             stream.reconfigure(errors="backslashreplace")
+    _hide_arguments(sys.argv)
     sys.exit(run(sys.argv[1:]))
+
+
+def _hide_arguments(words: Sequence[str]) -> None:
+    """An invitation is a secret, and what is said to a device is nobody's business: `ps` shows the command alone."""
+    private = [word for word in words[2:] if not word.startswith("-")]
+    private += [word.split("=", 1)[1] for word in words[2:] if word.startswith("--") and "=" in word]
+    if words[1:] and words[1] not in _PLAIN:
+        hide_arguments(private)
 
 
 __all__ = ["app", "main", "run"]

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.secrecy import OWNERS_VARIABLE
 from kindmesh.mesh.trust import TRUST_FILE
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, UnknownMember
@@ -123,7 +124,8 @@ def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     """In place of this process: what the command line needed for its looks would stay in a node's memory for ever."""
     sys.stdout.flush()
     words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
-    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is the point
+    environment = {name: value for name, value in os.environ.items() if name != OWNERS_VARIABLE}
+    os.execve(sys.executable, [sys.executable, *words], environment)  # noqa: S606 - no shell is the point
 
 
 def run_join(out: Output, text: str, name: str) -> int:
