@@ -43,6 +43,10 @@ coverage:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" test --cov --cov-report=json --cov-report=
     @"{{ python }}" .ci/coverage_gate.py
 
+# Look for bytes that break a decoder, for 60 seconds or as many as you say (fuzz 600; fuzz --replay FILE)
+fuzz *args:
+    @"{{ python }}" -m tests.fuzz "$@"
+
 # Make the wheel and the source distribution, install each in a clean environment, and try them
 build:
     @"{{ python }}" .ci/package_smoke.py
