@@ -14,6 +14,7 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.machine import handle, validate
 from kindmesh.coordinator.brain.medulla.permit_machine import APPROVAL_TTL_MS, PENDING_MAX
+from kindmesh.coordinator.brain.medulla.raise_machine import DECLINED_MAX
 from kindmesh.coordinator.brain.medulla.rules import RULES, Case, Finding, judge
 from kindmesh.coordinator.brain.medulla.trust_machine import ROTATION_PAUSE_MS
 from kindmesh.protocol.certificate import (
@@ -692,3 +693,63 @@ def test_a_grant_to_a_member_keeps_its_identity_and_the_key_it_has_meanwhile() -
     assert (paired_anew.subject, paired_anew.curve_pub, paired_anew.curve_previous) == (
         before.subject, b"o" * 32, b"",
     )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------ raises
+
+
+def limited_phone() -> tuple[World, bytes]:
+    """A world whose phone may only list notes, and offers to append, too."""
+    world = World()
+    reads = (CapabilityGrant("notes", int(Effect.READ)),)
+    world.ask(m.Issue(world.grant(world.phone, "phone", capabilities=reads)))
+    told = world.ask(m.Advertise(world.advert(world.phone, version=2)))
+    assert told.refused == ("notes",)
+    assert told.operations == ("notes.list",)
+    return world, key_id(world.phone.public)
+
+
+def test_what_a_device_offers_beyond_its_certificate_waits_for_the_owner() -> None:
+    world, subject = limited_phone()
+    (raised,) = world.ask(m.RaisesWanted()).raises
+    assert (raised.subject, raised.name, raised.capability) == (subject, "phone", "notes")
+    assert (raised.effects, raised.granted, raised.declined) == (int(Effect.WRITE), int(Effect.READ), False)
+    assert world.ask(world.request("notes.append", target=subject)).rules == ("granted",)
+    more = (CapabilityGrant("notes", int(Effect.READ | Effect.WRITE)),)
+    world.ask(m.Issue(world.grant(world.phone, "phone", capabilities=more)))
+    assert world.ask(m.RaisesWanted()).raises == ()
+    assert world.ask(world.request("notes.append", target=subject)).answer == "ask"
+
+
+def test_a_no_is_remembered_until_the_device_wants_something_else() -> None:
+    world, subject = limited_phone()
+    no = m.Decline(subject, (CapabilityGrant("notes", int(Effect.WRITE)),))
+    (raised,) = world.ask(no).raises
+    assert raised.declined
+    restored = world.restored()
+    assert restored.declined == {subject: {"notes": int(Effect.WRITE)}}
+    world.ask(m.Decline(subject, (CapabilityGrant("speech", 8),)))
+    moving = manifest()
+    operations = tuple(
+        msgspec.structs.replace(operation, effects=int(Effect.WRITE | Effect.MOVE))
+        if operation.name == "notes.append"
+        else operation
+        for operation in moving.operations
+    )
+    changed = msgspec.structs.replace(moving, operations=operations)
+    world.ask(m.Advertise(world.advert(world.phone, changed, version=3)))
+    (raised,) = world.ask(m.RaisesWanted()).raises
+    assert (raised.effects, raised.declined) == (int(Effect.WRITE | Effect.MOVE), False)
+    world.ask(m.Revoke(world.removal(subject)))
+    assert world.ask(m.RaisesWanted()).raises == ()
+    assert world.restored().declined == {}
+
+
+def test_a_no_for_nobody_or_to_too_much_is_refused() -> None:
+    world, subject = limited_phone()
+    with pytest.raises(UnknownMember):
+        world.ask(m.Decline(b"x" * 20, ()))
+    many = tuple(CapabilityGrant(f"c{number}", 1) for number in range(DECLINED_MAX + 1))
+    with pytest.raises(InvalidInput):
+        world.ask(m.Decline(subject, many))
+    assert world.beliefs.declined == {}

@@ -2,7 +2,7 @@
 
     status nodes capabilities doctor watch            how things are
     submit call explain jobs job cancel               having something done
-    approvals approve                                 the owner's yes
+    approvals approve decisions raise.answer          the owner's yes
     pair.open pair.waiting pair.answer revoke policy.set stop      trust
     artifact.put_begin .put_append .put_finish .read  files
 
@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.decisions import Decisions, RaiseService, approval_decision
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
 from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
@@ -34,6 +35,7 @@ from kindmesh.node.holding import Uploads, artifact_id
 from kindmesh.protocol.errors import AccessRefused, InvalidInput, TransportError, UnknownJob
 from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
+from kindmesh.protocol.manifest import parse_effects
 from kindmesh.protocol.messages import MessageType, Stop
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, describe_principal, principal_text
@@ -53,6 +55,7 @@ LOCAL_ONLY: Final = frozenset(
         "pair.answer",
         "pair.open",
         "pair.waiting",
+        "raise.answer",
         "watch",
     }
 )
@@ -83,6 +86,9 @@ class Api:
         self._artifacts = artifacts
         self._exchange = exchange
         self._uploads = uploads
+        self._raises = RaiseService(heart, trust, trust_service, medulla)
+        self.decisions = Decisions()
+        self.decisions.add(self._raises.waiting)
         self._begun = time.monotonic()
         self.methods: dict[str, Method] = {
             "status": self._status,
@@ -97,6 +103,8 @@ class Api:
             "job": self._job,
             "cancel": self._cancel,
             "approvals": self._approvals,
+            "decisions": self._decided,
+            "raise.answer": self._raise_answer,
             "approve": self._approve,
             "pair.open": self._pair_open,
             "pair.answer": self._pair_answer,
@@ -253,6 +261,19 @@ class Api:
 
     async def _approvals(self, params: Params, emit: Emit, who: Principal) -> Any:
         return [waiting for waiting in self._heart.approvals() if _is_own(waiting, who)]
+
+    async def _decided(self, params: Params, emit: Emit, who: Principal) -> Any:
+        found = [approval_decision(waiting) for waiting in await self._approvals(params, emit, who)]
+        if who.kind == "owner":
+            found += await self.decisions.waiting(everything=params.flag("all"))
+        return found
+
+    async def _raise_answer(self, params: Params, emit: Emit, who: Principal) -> Any:
+        grant = params.data("grant", b"")
+        if grant:
+            return await self._raises.grant(signed_from_bytes(grant))
+        effects = int(parse_effects(params.words("effects")))
+        return await self._raises.decline(parse_id(params.text("device")), params.text("capability"), effects)
 
     async def _approve(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._heart.approve(signed_from_bytes(params.data("approval")))

@@ -17,6 +17,7 @@ from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.enrol_host import EnrolHost, WindowEvent
 from kindmesh.mesh.pairing_machine import Closed, Failed, Knocked, Paired
 from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.certificate import CapabilityGrant, granted_effects
 from kindmesh.protocol.enrol import EnrolGranted, EnrolHello, invitation_to_text
 from kindmesh.protocol.errors import (
     EnrolmentRefused,
@@ -28,7 +29,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import PAIR_WINDOW_DEFAULT_MS, PAIR_WINDOW_MAX_MS
 from kindmesh.protocol.manifest import effect_names
-from kindmesh.protocol.policy import open_grant
+from kindmesh.protocol.policy import Grant, open_grant
 from kindmesh.protocol.signed import signed_from_bytes
 
 Emit = Callable[[dict[str, Any]], None]
@@ -152,6 +153,9 @@ class Pairing:
             raise InvalidInput("the grant is for other keys than those that knocked", field="grant")
         issued = await self._medulla.issue(signed)
         self._trust_service.take_roster(issued.roster)
+        trimmed = _trimmed(hello, opened)
+        if trimmed:
+            await self._medulla.decline(key_id(hello.ed_pub), trimmed)
         if knock not in self._knocks:
             raise NotRunning("the window was closed meanwhile", hint="Open a new one with kindmesh pair.")
         del self._knocks[knock]
@@ -171,6 +175,16 @@ class Pairing:
             # It said hello anew while Medulla signed: it proves itself again and knocks again.
             raise UnknownMember(f"{opened.name} began again just now; answer its new knock") from error
         return {"paired": True, "name": opened.name, "device": format_id(key_id(hello.ed_pub))}
+
+
+def _trimmed(hello: EnrolHello, grant: Grant) -> tuple[CapabilityGrant, ...]:
+    """What the device asked for and the owner left out: a no, so that it is not asked about again at once."""
+    found = []
+    for offer in hello.offers:
+        beyond = offer.effects & ~granted_effects(grant.capabilities, offer.capability)
+        if beyond:
+            found.append(CapabilityGrant(offer.capability, beyond))
+    return tuple(found)
 
 
 PAIR_DEFAULT_MS = PAIR_WINDOW_DEFAULT_MS

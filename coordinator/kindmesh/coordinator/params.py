@@ -58,6 +58,13 @@ class Params:
         """A list of such sets; none when absent."""
         return [Params(item) for item in cast("list[Any]", self._get(name, list, [], "a list"))]
 
+    def words(self, name: str) -> list[str]:
+        """A list of texts; none when absent."""
+        values = cast("list[Any]", self._get(name, list, [], "a list of words"))
+        if not all(isinstance(value, str) for value in values):
+            raise InvalidInput(f"{name} should be a list of words", field=name)
+        return values
+
     def choice(self, name: str, words: tuple[T, ...], default: T) -> T:
         """One of these words."""
         value = self.text(name, default)

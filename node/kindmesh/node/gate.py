@@ -83,14 +83,14 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
     if not granted:
         raise PermitRefused(
             f"{capability} was not granted to this device",
-            hint="The owner grants it by pairing the device again.",
+            hint="The owner is asked about it: kindmesh review at the coordinator.",
             field="capability",
         )
     beyond = operation.effects & ~granted
     if beyond:
         raise PermitRefused(
             f"{capability} on this device was not granted: {', '.join(effect_names(beyond))}",
-            hint="The owner grants it by pairing the device again.",
+            hint="The owner is asked about it: kindmesh review at the coordinator.",
             field="effects",
         )
     if standing.stale and operation.effects & ~HARMLESS:

@@ -1,9 +1,9 @@
 """The capabilities of this device: which are offered, how they are called, and when one that keeps failing rests.
 
-What is offered is what the registry has, less what the configuration disables and what the owner did not grant to
-this device. An offer is `ready` when everything it needs is installed and it is not resting; else its hint says what
-to do. A capability that fails by itself (crashes, answers nonsense, does not end when it must) more than `INTENSITY`
-times within `WINDOW_S` rests until that window is over: its jobs are refused at the door, other capabilities are not
+What is offered is what the registry has, less what the configuration disables. An offer is `ready` when the owner
+granted it to this device, everything it needs is installed and it is not resting; else its hint says what to do. A
+capability that fails by itself (crashes, answers nonsense, does not end when it must) more than `INTENSITY` times
+within `WINDOW_S` rests until that window is over: its jobs are refused at the door, other capabilities are not
 touched. Every change raises `version` and tells `on_change`, so that the advert is sent again.
 """
 
@@ -29,6 +29,7 @@ log = logging.getLogger("kindmesh.node.supervisor")
 
 INTENSITY: Final = 5
 WINDOW_S: Final = 60.0
+NOT_GRANTED: Final = "The owner has not granted it to this device: kindmesh review at the coordinator asks."
 
 
 class Supervisor:
@@ -128,8 +129,10 @@ class Supervisor:
         found = []
         for capability, known in self._available.items():
             if not granted.granted(capability):
-                continue
-            if capability in self._resting:
+                # Told all the same, once it could run: the owner is asked whether it may.
+                if known.ready:
+                    found.append(Offer(known.manifest, ready=False, hint=NOT_GRANTED))
+            elif capability in self._resting:
                 found.append(Offer(known.manifest, ready=False, hint=self._rest_hint(capability)))
             else:
                 found.append(Offer(known.manifest, ready=known.ready, hint=known.install))

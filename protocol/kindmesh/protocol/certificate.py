@@ -50,6 +50,15 @@ class CapabilityGrant(msgspec.Struct, array_like=True, frozen=True):
     effects: Effects
 
 
+def granted_effects(grants: Iterable[CapabilityGrant], capability: str) -> int:
+    """The effects (bit set) that `grants` allow this capability; 0 when they do not name it."""
+    bits = 0
+    for grant in grants:
+        if grant.capability in (capability, "*"):
+            bits |= grant.effects
+    return bits
+
+
 class Certificate(msgspec.Struct, array_like=True, frozen=True):
     """A member's key and what it may do.
 
@@ -73,11 +82,7 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
 
     def granted(self, capability: str) -> int:
         """The effects (bit set) that the owner granted to this capability here; 0 when it was not granted."""
-        bits = 0
-        for grant in self.capabilities:
-            if grant.capability in (capability, "*"):
-                bits |= grant.effects
-        return bits
+        return granted_effects(self.capabilities, capability)
 
     def allows(self, capability: str, effects: int) -> bool:
         """Whether the owner granted this capability to this device, and all of `effects` (bit set) with it."""
@@ -452,6 +457,7 @@ __all__ = [
     "certificate_state",
     "check_certificate",
     "check_validity",
+    "granted_effects",
     "open_certificate",
     "open_renewal",
     "sign_certificate",

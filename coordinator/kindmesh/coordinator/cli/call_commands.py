@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, Final
 
 from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.local import check_target, connect, download, is_coordinator, upload
-from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, exit_code
+from kindmesh.coordinator.cli.output import EXIT_DONE, Output, exit_code
+from kindmesh.coordinator.cli.review_approval import answer_request
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import InvalidInput, NeedsApproval, Uncertain, WireError, error_from_wire
@@ -98,7 +98,7 @@ def _submit(
             if not (approve and is_coordinator(home)):
                 hint = "The owner answers with kindmesh review on the coordinator; the job waits meanwhile."
                 raise NeedsApproval(f"{request['operation']} needs the owner's yes", hint=hint)
-            _answer(out, home, event["request"])
+            answer_request(out, home, event["request"])
         elif event.get("fraction") is not None:
             out.progress(f"{request['operation']} {event['fraction'] * 100:.0f} % {event.get('text', '')}")
         elif state in _STATES:
@@ -159,57 +159,4 @@ def _explain(out: Output, client: ControlClient, request: dict[str, Any]) -> int
     return EXIT_DONE
 
 
-# The owner's yes.
-
-
-def _answer(out: Output, home: Home, request: bytes) -> bool:
-    """Show exactly what will be signed, ask, sign, hand in; True when it was allowed."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase
-    from kindmesh.coordinator.owner import unlock_owner
-    from kindmesh.protocol.codec import decode
-    from kindmesh.protocol.policy import ApprovalRequest, describe_request
-    from kindmesh.protocol.signed import signed_to_bytes
-
-    out.clear()
-    fence = "-" * 72
-    shown = [fence, *describe_request(decode(ApprovalRequest, request)), fence]
-    sys.stderr.write("\n".join(["May this be done, once?", *shown, "yes or no: "]))
-    sys.stderr.flush()
-    allow = sys.stdin.readline().strip().lower() in ("y", "yes")
-    owner = unlock_owner(home, ask_passphrase())
-    approval = owner.sign_approval(request, allow=allow)
-    with connect(home) as second:
-        second.call("approve", {"approval": signed_to_bytes(approval)})
-    return allow
-
-
-def run_review(out: Output, job: str) -> int:
-    """What waits for the owner's yes; with a job, answer it (without: all, one after the other)."""
-    home = Home.locate()
-    with connect(home, timeout_ms=10_000) as client:
-        waiting: list[dict[str, Any]] = client.call("approvals")
-    chosen = [one for one in waiting if not job or one["job"] == job]
-    if job and not chosen:
-        raise InvalidInput(
-            f"{job} does not wait for an answer", field="job", hint="kindmesh review lists what does."
-        )
-    if out.as_json and not job:
-        for one in waiting:
-            out.result({key: value for key, value in one.items() if key != "request"})
-        return EXIT_DONE
-    if not chosen:
-        out.result({"ok": True, "waiting": 0}, "Nothing waits for an answer.")
-        return EXIT_DONE
-    if not is_coordinator(home):
-        out.note("The owner's key is on the coordinator: answer there.")
-        return EXIT_REFUSED
-    answered = [(one["job"], _answer(out, home, one["request"])) for one in chosen]
-    for job_id, allowed in answered:
-        out.result(
-            {"ok": True, "job": job_id, "allowed": allowed},
-            f"{job_id}: {'allowed' if allowed else 'refused'}.",
-        )
-    return EXIT_DONE
-
-
-__all__ = ["fields_of", "run_call", "run_review", "value_lines"]
+__all__ = ["fields_of", "run_call", "value_lines"]

@@ -164,13 +164,19 @@ def jobs(
 
 @app.command()
 def review(
-    job: Annotated[str, typer.Argument(help="The job to answer; default: all that wait.")] = "",
+    which: Annotated[
+        str, typer.Argument(metavar="[ID]", help="The job or decision to answer; default: all that wait.")
+    ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also what you said no to before.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Answer what waits for the owner's yes."""
-    from kindmesh.coordinator.cli.call_commands import run_review
+    """Answer what waits for you: jobs that need a yes, devices that want more than they were granted.
 
-    _run(as_json, lambda out: run_review(out, job))
+    Example: kindmesh review --all
+    """
+    from kindmesh.coordinator.cli.review import run_review
+
+    _run(as_json, lambda out: run_review(out, which, everything=everything))
 
 
 @app.command()

@@ -293,7 +293,9 @@ class Devices:
                 "here": self.is_here(device.device_id),
                 "ready": offer.ready,
                 "granted": granted,
-                "hint": offer.hint if granted else "The owner did not grant it to this device.",
+                "hint": offer.hint
+                if granted
+                else "The owner has not granted it to this device: kindmesh review asks.",
                 "operations": [_operation(operation) for operation in offer.manifest.operations],
             }
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
-from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Trust
+from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
 from kindmesh.protocol.anchors import Anchors
 from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
@@ -73,6 +73,7 @@ class Beliefs:
         self.grants: dict[bytes, bytes] = {}
         self.offers: dict[bytes, Offers] = {}
         self.questions: dict[bytes, Question] = {}
+        self.declined: dict[bytes, dict[str, int]] = {}
         self.serial = 0
         self.policy = Policy(anchors.mesh, 0, 0, ())
         self.revocations = RevocationList(anchors.mesh, 0, 0)
@@ -96,28 +97,36 @@ class Beliefs:
         """
         adverts = []
         for kind, key, value in rows:
-            if kind == "certificate":
-                self.put_certificate(signed_from_bytes(value))
-            elif kind == "grant":
-                self.grants[key] = value
-            elif kind == "advert":
+            if kind == "advert":
                 adverts.append(signed_from_bytes(value))
-            elif kind == "pending":
-                self.questions[key] = decode(Question, value)
-            elif kind == "policy":
-                self.put_policy(signed_from_bytes(value))
-            elif kind == "roster":
-                self._put_roster(signed_from_bytes(value))
-            elif kind == "revocations":
-                self._put_revocations(signed_from_bytes(value))
-            elif kind == "serial":
-                self.serial = int.from_bytes(value, "big")
             else:
-                raise StoreDamaged(f"Medulla's store has an unknown kind of row: {kind[:40]}")
+                self._take_row(kind, key, value)
         for signed in adverts:
             if signed.author in self.certificates:
                 self.put_advert(signed)
         self.permits, self.highest_ms = permits, highest_ms
+
+    def _take_row(self, kind: str, key: bytes, value: bytes) -> None:
+        match kind:
+            case "certificate":
+                self.put_certificate(signed_from_bytes(value))
+            case "grant":
+                self.grants[key] = value
+            case "pending":
+                self.questions[key] = decode(Question, value)
+            case "policy":
+                self.put_policy(signed_from_bytes(value))
+            case "roster":
+                self._put_roster(signed_from_bytes(value))
+            case "revocations":
+                self._put_revocations(signed_from_bytes(value))
+            case "declined":
+                refused = decode(Decline, value).capabilities
+                self.declined[key] = {one.capability: one.effects for one in refused}
+            case "serial":
+                self.serial = int.from_bytes(value, "big")
+            case _:
+                raise StoreDamaged(f"Medulla's store has an unknown kind of row: {kind[:40]}")
 
     # ------------------------------------------------------------------------------------------------ changes
 

@@ -21,6 +21,7 @@ import msgspec
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.audit import AuditNews
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import (
     KindmeshError,
     Malformed,
@@ -137,6 +138,14 @@ class MedullaClient(StreamProtocol):
     async def advertise(self, advert: Signed) -> m.Advertised:
         """Pass on a device's signed advert."""
         return await self.call("advert", m.Advertise(advert), m.Advertised)
+
+    async def raises(self) -> m.Raises:
+        """What devices offer beyond what they were granted."""
+        return await self.call("raises", m.RaisesWanted(), m.Raises)
+
+    async def decline(self, subject: bytes, capabilities: tuple[CapabilityGrant, ...]) -> m.Raises:
+        """Have the owner's no to these effects remembered."""
+        return await self.call("decline", m.Decline(subject, capabilities), m.Raises)
 
     async def trust(self) -> m.Trust:
         """Roster, revocations and policy, signed and fresh."""

@@ -9,7 +9,7 @@ import msgspec
 from kindmesh.protocol.audit import Note
 
 Kind: TypeAlias = Literal[
-    "certificate", "grant", "advert", "pending", "policy", "roster", "revocations", "serial"
+    "certificate", "grant", "advert", "pending", "policy", "roster", "revocations", "serial", "declined"
 ]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.medulla import messages, permit_machine, trust_machine
+from kindmesh.coordinator.brain.medulla import messages, permit_machine, raise_machine, trust_machine
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
 from kindmesh.protocol.errors import InvalidTransition
@@ -27,6 +27,8 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "revoke": messages.Revoke,
     "policy": messages.Install,
     "advert": messages.Advertise,
+    "raises": messages.RaisesWanted,
+    "decline": messages.Decline,
     "trust": messages.TrustWanted,
     "status": messages.StatusWanted,
 }
@@ -40,6 +42,8 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     messages.Revoke: trust_machine.revoke,
     messages.Install: trust_machine.install_policy,
     messages.Advertise: trust_machine.advertise,
+    messages.RaisesWanted: raise_machine.show_raises,
+    messages.Decline: raise_machine.decline,
     messages.TrustWanted: trust_machine.show_trust,
     messages.StatusWanted: trust_machine.show_status,
 }

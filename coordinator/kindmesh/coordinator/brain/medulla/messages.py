@@ -12,6 +12,8 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     revoke   Revoke           Trust          the owner's signed removal of a member
     policy   Install          Trust          take over a policy signed by the owner; its version never falls
     advert   Advertise        Advertised     take over what a device says it offers, signed by the device
+    raises   []               Raises         what devices offer beyond their certificates
+    decline  Decline          Raises         remember the owner's no to some of that
     trust    []               Trust          roster, revocation list and policy, signed and fresh
     status   []               Status         versions, counters, isolation
     log      LogQuery         LogPage        entries of Medulla's audit log
@@ -20,12 +22,14 @@ here. Many frames may follow each other without waiting: one read is one batch, 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from kindmesh.protocol.audit import AuditNews, SealedEntry
-from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, OptionalTimeId, TimeId, Word
+from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, OptionalTimeId, TimeId, Word
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.permit import Isolation
@@ -117,10 +121,38 @@ class Advertise(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Advertised(msgspec.Struct, array_like=True, frozen=True):
-    """Operations that may be permitted there, and capabilities left out because the owner did not grant them."""
+    """Operations that may be permitted there, and capabilities of which the owner did not grant all effects."""
 
     operations: tuple[str, ...]
     refused: tuple[str, ...]
+
+
+class Raise(msgspec.Struct, array_like=True, frozen=True):
+    """A device offers a capability with `effects` (bit set) beyond those `granted`; `declined`: the owner said no."""
+
+    subject: KeyId
+    name: Name
+    capability: Word
+    effects: Effects
+    granted: Effects
+    declined: bool
+
+
+class RaisesWanted(msgspec.Struct, array_like=True, frozen=True):
+    """Method `raises` takes nothing."""
+
+
+class Raises(msgspec.Struct, array_like=True, frozen=True):
+    """All that members offer beyond what they were granted, by device and capability."""
+
+    raises: tuple[Raise, ...]
+
+
+class Decline(msgspec.Struct, array_like=True, frozen=True):
+    """The owner said no to these effects of these capabilities on a device, and is not to be asked again."""
+
+    subject: KeyId
+    capabilities: Annotated[tuple[CapabilityGrant, ...], Meta(max_length=256)]
 
 
 class Trust(msgspec.Struct, array_like=True, frozen=True):
@@ -210,6 +242,7 @@ __all__ = [
     "Approve",
     "AuditNow",
     "AuditWanted",
+    "Decline",
     "Frame",
     "Install",
     "Issue",
@@ -217,6 +250,9 @@ __all__ = [
     "LogPage",
     "LogQuery",
     "PermitRequest",
+    "Raise",
+    "Raises",
+    "RaisesWanted",
     "Renew",
     "Reply",
     "Revoke",

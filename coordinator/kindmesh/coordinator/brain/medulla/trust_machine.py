@@ -194,6 +194,8 @@ def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[I
             instructions += [Forget("certificate", removal.subject), beliefs.sign_new_roster(now_ms)]
         if beliefs.offers.pop(removal.subject, None):
             instructions.append(Forget("advert", removal.subject))
+        if beliefs.declined.pop(removal.subject, None):
+            instructions.append(Forget("declined", removal.subject))
         instructions.append(beliefs.log("revocation", "allow", now_ms, removal.subject, rules=("owner",)))
     dated, trust = beliefs.trust(now_ms)
     return [*instructions, *dated, Answer(trust, durable=True)]
@@ -248,7 +250,10 @@ def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> 
     refused = tuple(
         offer.manifest.capability
         for offer in advert.offers
-        if not certificate.granted(offer.manifest.capability)
+        if any(
+            operation.effects & ~certificate.granted(offer.manifest.capability)
+            for operation in offer.manifest.operations
+        )
     )
     granted = tuple(
         name for name in sorted(effects) if certificate.allows(name.partition(".")[0], effects[name])

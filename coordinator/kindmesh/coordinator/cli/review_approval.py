@@ -1,0 +1,44 @@
+"""The owner's yes to one job: shown as the bytes that will be signed say it, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from kindmesh.coordinator.cli.local import connect
+from kindmesh.coordinator.cli.output import Output
+from kindmesh.mesh.home import Home
+
+FENCE: Final = "-" * 72
+
+
+def ask(out: Output, question: str, lines: list[str]) -> bool:
+    """`lines` in a fence on standard error, and a person's yes or no to `question` from standard input."""
+    out.clear()
+    sys.stderr.write("\n".join([question, FENCE, *lines, FENCE, "yes or no: "]))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def answer_request(out: Output, home: Home, request: bytes) -> bool:
+    """Show exactly what will be signed, ask, sign, hand in; True when it was allowed."""
+    from kindmesh.coordinator.cli.passphrase import ask_passphrase
+    from kindmesh.coordinator.owner import unlock_owner
+    from kindmesh.protocol.codec import decode
+    from kindmesh.protocol.policy import ApprovalRequest, describe_request
+    from kindmesh.protocol.signed import signed_to_bytes
+
+    allow = ask(out, "May this be done, once?", describe_request(decode(ApprovalRequest, request)))
+    owner = unlock_owner(home, ask_passphrase())
+    approval = owner.sign_approval(request, allow=allow)
+    with connect(home) as client:
+        client.call("approve", {"approval": signed_to_bytes(approval)})
+    return allow
+
+
+def answer_approval(out: Output, home: Home, decision: dict[str, Any]) -> bool:
+    """A handler of `review`."""
+    return answer_request(out, home, decision["request"])
+
+
+__all__ = ["FENCE", "answer_approval", "answer_request", "ask"]
