@@ -60,6 +60,8 @@ def run_capabilities(out: Output) -> int:
     for offer in offers:
         for operation in offer["operations"]:
             state = "ready" if offer["ready"] else "missing"
+            if not operation["granted"]:
+                state = "not granted"
             inputs = " ".join(
                 field["name"] if field["required"] else f"[{field['name']}]" for field in operation["input"]
             )

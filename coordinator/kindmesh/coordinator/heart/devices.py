@@ -283,7 +283,8 @@ class Devices:
         ]
         for capability, name, device, offer in sorted(offers, key=lambda entry: entry[:2]):
             certificate = self._certificate(device.device_id)
-            granted = certificate is not None and certificate.granted(capability) != 0
+            effects = 0 if certificate is None else certificate.granted(capability)
+            granted = effects != 0
             yield {
                 "capability": capability,
                 "title": offer.manifest.title,
@@ -296,7 +297,7 @@ class Devices:
                 "hint": offer.hint
                 if granted
                 else "The owner has not granted it to this device: kindmesh review asks.",
-                "operations": [_operation(operation) for operation in offer.manifest.operations],
+                "operations": [_operation(operation, effects) for operation in offer.manifest.operations],
             }
 
     def expect(self, now_ms: int) -> None:
@@ -336,9 +337,10 @@ def _facts(facts: NodeFacts) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in facts.__struct_fields__}
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, granted: int) -> dict[str, Any]:
     return {
         "name": operation.name,
+        "granted": not operation.effects & ~granted,
         "title": operation.title,
         "effects": effect_names(operation.effects),
         "idempotent": operation.idempotent,
