@@ -35,8 +35,8 @@ from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK, CLOCK_SKEW_MS
 
 FORWARDED: Final = (
-    "nodes", "capabilities", "submit", "call", "explain", "jobs", "job", "cancel", "approvals", "approve", "decisions", "pair.open",
-    "pair.answer", "revoke", "policy.set",
+    "nodes", "capabilities", "submit", "call", "explain", "jobs", "job", "cancel", "approvals", "approve", "decisions",
+    "pair.open", "pair.answer", "revoke", "policy.set",
 )  # fmt: skip
 STOP_PATIENCE_S: Final = 3.0
 LOW_DISK_MIB: Final = 500
