@@ -180,6 +180,7 @@ async def test_the_real_program_serves_and_says_that_it_is_ready(mesh: RealRig) 
     try:
         await process.until("connected")
         assert os.read(reading, 64) == b"ready\n"
+        await mesh.desk.until(lambda: mesh.desk.adverts)
         assert value(await mesh.desk.run(mesh.id(), "notes.append", {"text": "milk"}))["line"] == 1
         assert resident_mib(process.process.pid) < 45
         out, err = await failed("--home", str(home.root), "--json", env=environment)
