@@ -51,6 +51,7 @@ class Counter:
             artifacts=self.artifacts,
             exchange=none,
             uploads=Uploads(self.artifacts, rig.entropy, rig.clock.monotonic),
+            auditing=none,
         )
         self.phone, self.kitchen = (
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")

@@ -335,7 +335,7 @@ def test_a_state_folder_around_the_program_is_seen_as_not_isolated(home: Home) -
         "from kindmesh.coordinator import isolation\n"
         "real = isolation.coordinator_sandbox\n"
         "import msgspec, dataclasses\n"
-        "isolation.coordinator_sandbox = lambda home, user=None: dataclasses.replace(\n"
+        "isolation.coordinator_sandbox = lambda home, user=None, anchor='': dataclasses.replace(\n"
         "    real(home, user), read=['/'])\n"
         "plan = isolation.choose_isolation(Home(Path(sys.argv[1])))\n"
         "print(plan.mode, plan.reasons)"

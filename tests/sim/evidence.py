@@ -15,19 +15,23 @@ from typing import Final
 
 from tests.sim.work import MANIFEST, done
 from tests.sim.world import ENDED, START_MS, Submitted, World, home_of
-from tests.support.audit import entries_of
+from tests.support.audit import check_rows, entries_of
 
 from kindmesh.coordinator.brain.medulla.service import SCHEMA as MEDULLA_SCHEMA
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA, HeartJournal, JobRow
 from kindmesh.mesh.audit import AuditRows
+from kindmesh.mesh.audit_witness import Remembered, remembered
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.store import Store
+from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.vault import RunVault
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.node.job_events import Record
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
-from kindmesh.protocol.audit import AuditEntry, content_digest
-from kindmesh.protocol.codec import encode_value
+from kindmesh.protocol.audit import AuditEntry, AuditHead, content_digest
+from kindmesh.protocol.audit_check import LogCheck
+from kindmesh.protocol.codec import decode, encode_value
+from kindmesh.protocol.ids import key_id
 
 ONCE: Final = ("work.add", "work.switch", "notes.append")
 """Operations whose effect may not happen twice."""
@@ -45,6 +49,15 @@ class Evidence:
     names: dict[bytes, str] = field(default_factory=dict)
     log: list[AuditEntry] = field(default_factory=list)
     keys: dict[int, bytes] = field(default_factory=dict)
+    logs: dict[bytes, LogCheck] = field(default_factory=dict)
+    heads: list[Remembered] = field(default_factory=list)
+    noted: set[tuple[str, bytes, bytes]] = field(default_factory=set)
+
+    def look_at_log(self, store: Store, mesh: bytes, public: bytes) -> None:
+        """Check the audit log in a store, and take over what that store remembers of others."""
+        rows = AuditRows(store)
+        self.logs[key_id(public)] = check_rows(rows, mesh, public, tuple(range(1, rows.size + 1)))
+        self.heads += remembered(store)
 
     def devices_that_did(self, job: Submitted) -> list[str]:
         """One name for every time the job was done."""
@@ -68,7 +81,9 @@ def gather(world: World) -> Evidence:
     found = Evidence()
     entropy = SeededEntropy("evidence")
     desk = home_of(world.folder, "desk")
+    trust = Trust.load(desk.identity)
     store = Store.open(desk.coordinator_journal, HEART_SCHEMA, sync="inline")
+    found.look_at_log(store, trust.mesh, trust.coordinator.ed_pub)
     journal = HeartJournal(store, RunVault(store, bytes(32), entropy=entropy))
     found.rows = {row.facts.job_id: row for row in reversed(journal.recent(1000))}
     store.close()
@@ -83,6 +98,14 @@ def gather(world: World) -> Evidence:
         )
         found.effects += [(name, keys[text], "notes.append") for text in texts]
         store = Store.open(home.node_journal, NODE_SCHEMA, sync="inline")
+        found.look_at_log(
+            store, trust.mesh, Identity.load(home.identity, entropy, start=False).signing.public
+        )
+        found.noted |= {
+            (name, entry.job_id, entry.subject)
+            for entry in entries_of(AuditRows(store))
+            if entry.kind == "effect"
+        }
         node_journal = NodeJournal(store, bytes(32), entropy)
         for (job_id,) in store.query("SELECT job_id FROM jobs ORDER BY job_id"):
             record = node_journal.find(job_id)
@@ -90,6 +113,8 @@ def gather(world: World) -> Evidence:
             found.records[name, job_id] = record
         store.close()
     store = Store.open(desk.medulla / "state" / "medulla.db", MEDULLA_SCHEMA, sync="inline")
+    (medulla,) = trust.membership.anchors.of_kind("medulla")
+    found.look_at_log(store, trust.mesh, medulla.ed_pub)
     found.log = entries_of(AuditRows(store))
     found.keys = {entry.seq: AuditRows(store).key(entry.seq) or b"" for entry in found.log if entry.digest}
     store.close()
@@ -106,11 +131,18 @@ def check(world: World) -> Evidence:
     for job in world.jobs:
         _check_job(found, job)
     assert set(found.rows) <= {job.job_id for job in world.jobs}
+    for check in found.logs.values():
+        assert (check.problems, check.rewritten) == ([], False)
+    for one in found.heads:
+        head = decode(AuditHead, one.head.payload)
+        assert (one.problem, found.logs[one.author].roots[head.size]) == ("", head.root)
     used = Counter(record.permit_id for record in found.records.values())
     assert set(used.values()) <= {1}, "a permit was used by two devices"
     for (device, job_id), record in found.records.items():
         entry = found.permits.get(record.permit_id)
         assert entry is not None, f"{device} took a permit that Medulla never signed"
+        if record.state == "done":
+            assert (device, job_id, record.permit_id) in found.noted, "an effect that is not in the audit log"
         assert (entry.job_id, found.names[entry.target]) == (job_id, device)
         assert entry.operation == record.operation
     return found

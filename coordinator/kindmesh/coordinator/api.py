@@ -4,6 +4,7 @@
     submit call explain jobs job cancel               having something done
     approvals approve decisions raise.answer          the owner's yes
     pair.open pair.waiting pair.answer revoke policy.set stop      trust
+    audit.rows audit.heads audit.accept               the audit logs
     artifact.put_begin .put_append .put_finish .read  files
 
 Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
@@ -20,6 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.decisions import Decisions, RaiseService, approval_decision
 from kindmesh.coordinator.heart.heart import Heart, Wish
@@ -28,6 +30,7 @@ from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
+from kindmesh.mesh.audit_report import ROWS_MAX
 from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
@@ -52,6 +55,9 @@ LOCAL_ONLY: Final = frozenset(
         "artifact.put_begin",
         "artifact.put_append",
         "artifact.put_finish",
+        "audit.accept",
+        "audit.heads",
+        "audit.rows",
         "pair.answer",
         "pair.open",
         "pair.waiting",
@@ -76,6 +82,7 @@ class Api:
         artifacts: ArtifactStore,
         exchange: Exchange,
         uploads: Uploads,
+        auditing: AuditService,
     ) -> None:
         self._heart = heart
         self._hub = hub
@@ -89,6 +96,7 @@ class Api:
         self._raises = RaiseService(heart, trust, trust_service, medulla)
         self.decisions = Decisions()
         self.decisions.add(self._raises.waiting)
+        self._auditing = auditing
         self._begun = time.monotonic()
         self.methods: dict[str, Method] = {
             "status": self._status,
@@ -112,6 +120,9 @@ class Api:
             "revoke": self._revoke,
             "policy.set": self._policy_set,
             "stop": self._stop,
+            "audit.rows": self._audit_rows,
+            "audit.heads": self._audit_heads,
+            "audit.accept": self._audit_accept,
             "artifact.put_begin": self._put_begin,
             "artifact.put_append": self._put_append,
             "artifact.put_finish": self._put_finish,
@@ -150,7 +161,9 @@ class Api:
     async def _doctor(self, params: Params, emit: Emit, who: Principal) -> Any:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
 
-        return await coordinator_findings(self._heart, self._trust, self._medulla, self._hub)
+        return await coordinator_findings(
+            self._heart, self._trust, self._medulla, self._hub, self._auditing.findings()
+        )
 
     async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:
         end = self._heart.watch(emit)
@@ -310,7 +323,23 @@ class Api:
                 told.append(node["name"])
             except TransportError:
                 missed.append(node["name"])
+        self._auditing.audit.note("stop", "passed on", number=len(told))
         return {"devices": told, "not_reached": missed}
+
+    async def _audit_rows(self, params: Params, emit: Emit, who: Principal) -> Any:
+        limit = params.number("limit", ROWS_MAX, least=1, most=ROWS_MAX)
+        return await self._auditing.rows(self._log_named(params), params.number("after", 0, least=0), limit)
+
+    async def _audit_heads(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._auditing.heads(self._log_named(params))
+
+    def _log_named(self, params: Params) -> str:
+        """`coordinator`, `medulla`, or a device's id as hexadecimal; nothing for the coordinator's own memory."""
+        named = params.text("log", "")
+        return named if named in ("", "coordinator", "medulla") else self._heart.devices.resolve(named).hex()
+
+    async def _audit_accept(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return {"ok": self._auditing.witness.accept(params.data("author"))}
 
     # ------------------------------------------------------------------------------------------------- files
 

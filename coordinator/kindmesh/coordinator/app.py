@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kindmesh.coordinator.api import Api, find
+from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
@@ -29,6 +30,8 @@ from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
+from kindmesh.mesh.audit_anchor import open_anchor
+from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.control import Call, ControlServer
 from kindmesh.mesh.durability import Where
@@ -126,11 +129,17 @@ class Coordinator:
             hub=self.hub, host=self.host, identity=self.identity, folder=identity_folder, trust=self.trust,
             trust_service=self.trust_service, medulla=self.medulla, clock=self.clock, entropy=entropy,
         )  # fmt: skip
+        self.auditing = AuditService(
+            hub=self.hub, trust=self.trust, boot=self.identity.boot, audit=self.audit,
+            witness=Witness(self.store, self.audit), medulla=self.medulla, clock=self.clock,
+            anchor=lambda: open_anchor(config.audit.anchor),
+        )  # fmt: skip
         self.pairing = Pairing(
             self.host,
             self.trust,
             self.trust_service,
             self.medulla,
+            self.audit,
             hints=lambda: self._reachable(self.host.address),
             addresses=lambda: self._reachable(self.hub.address),
         )
@@ -149,6 +158,7 @@ class Coordinator:
             artifacts=self.artifacts,
             exchange=self.exchange,
             uploads=self.uploads,
+            auditing=self.auditing,
         )
         self.remote = Remote(self.hub, self.api.methods)
         self._control = control
@@ -171,6 +181,7 @@ class Coordinator:
             stack.push_async_callback(self.host.close)
             refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
             stack.push_async_callback(_end, refreshing)
+            stack.push_async_callback(self.auditing.close)
             stack.push_async_callback(self.renewals.close)
             self.renewals.start()
             if self._control:
@@ -241,12 +252,16 @@ class Coordinator:
         return [join_address(host, bound.port) for host in own_addresses()][:6]
 
     def _on_heartbeat(self, peer: bytes, beat: Heartbeat) -> None:
+        self.auditing.incoming(peer, beat)
+        seen, news = self.auditing.outgoing(peer, beat)
         answer = Heartbeat(
             beat=beat.beat,
             clock_ms=self.clock.now_ms(),
             facts=None,
             known=self.trust.known,
             advert_version=0,
+            audit_seen=seen,
+            audit=news,
         )
         try:
             self.hub.tell(peer, SessionType.HEARTBEAT, answer)
@@ -259,7 +274,7 @@ class Coordinator:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
         self.renewals.tick()
-        self.audit.tick()
+        self.auditing.tick()
 
     def _stop_beating(self) -> None:
         if self._timer is not None:

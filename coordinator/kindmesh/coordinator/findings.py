@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
@@ -29,7 +30,7 @@ def _finding(check: str, level: str, message: str, hint: str = "") -> dict[str, 
 
 
 async def coordinator_findings(
-    heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub
+    heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub, audit: Sequence[tuple[str, str, str]] = ()
 ) -> list[dict[str, Any]]:
     """A list of `{check, level, message, hint}`, level one of ok, warn, fail."""
     found = [_finding("coordinator", "ok", f"Listens at {hub.address}.")]
@@ -49,6 +50,7 @@ async def coordinator_findings(
         found.append(
             _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
         )
+    found += [_finding("audit", level, message, hint) for level, message, hint in audit]
     for device in sorted(hub.cloned):
         name = heart.devices.name(device)
         hint = f"Remove it (kindmesh revoke {name}) and pair the right device again."

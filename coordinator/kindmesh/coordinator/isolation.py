@@ -58,15 +58,19 @@ class IsolationPlan:
     reasons: tuple[str, ...] = ()
 
 
-def coordinator_sandbox(home: Home, user: User | None = None) -> Sandbox:
-    """What the coordinator is left with: its own folder and the sockets; nothing of Medulla's, the owner's or the
-    node's.
+def coordinator_sandbox(home: Home, user: User | None = None, anchor: str = "") -> Sandbox:
+    """What the coordinator is left with: its own folder, the sockets and the folder of the audit's `anchor`; nothing of
+    Medulla's, the owner's or the node's.
     """
     runtime = confine.runtime_paths(home.root)
     socket_folder = home.socket("coordinator").parent
+    anchors = [Path(os.path.realpath(os.path.expanduser(anchor)))] if anchor else []
+    root = Path(os.path.realpath(home.root))
+    if any(folder in (root, *root.parents) or root in folder.parents for folder in anchors):
+        anchors = []  # a folder around or inside the state folder would open what is kept apart
     return Sandbox(
         read=["/etc", "/proc", "/sys", "/run/systemd/resolve", "/usr/share/zoneinfo", home.config_file],
-        write=[home.coordinator, home.run, socket_folder],
+        write=[home.coordinator, home.run, socket_folder, *anchors],
         execute=runtime,
         devices=["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"],
         connect=[home.medulla / "run", home.socket("medulla").parent, home.run, "/run/systemd/resolve"],

@@ -82,11 +82,13 @@ class Launcher:
         *,
         as_json: bool = False,
         supervision: machine.Supervision | None = None,
+        anchor: str = "",
     ) -> None:
         self._home = home
         self._plan = plan
         self._commands = parts
         self._as_json = as_json
+        self._anchor = anchor
         self._machine = supervision or machine.Supervision(tuple(parts))
         self._running: dict[str, _Part] = {}
         self._selector = selectors.DefaultSelector()
@@ -206,7 +208,7 @@ class Launcher:
         elif name == "node" and self._plan.others is not None:
             confine.drop_user(self._plan.others)
         elif name == "coordinator" and self._plan.mode != "none":
-            done = confine.apply(coordinator_sandbox(self._home, self._plan.others))
+            done = confine.apply(coordinator_sandbox(self._home, self._plan.others, self._anchor))
             if self._plan.mode == "landlock" and (done.filesystem, done.ptrace) != ("confined", "refused"):
                 raise ConfinementFailed("; ".join(done.shortfalls))
             environment["TMPDIR"] = environment["SQLITE_TMPDIR"] = os.fspath(self._home.coordinator)
@@ -262,8 +264,15 @@ def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def launch(home: Home, *, as_json: bool = False, options: Mapping[str, Sequence[str]] | None = None) -> int:
-    """Run everything on the coordinator's device until it is told to stop; the exit code.
+def launch(
+    home: Home,
+    *,
+    as_json: bool = False,
+    options: Mapping[str, Sequence[str]] | None = None,
+    anchor: str = "",
+) -> int:
+    """Run everything on the coordinator's device until it is told to stop; the exit code. `anchor` is the folder of the
+    audit's receipts, which the coordinator may write to.
 
     Raises:
         NotInitialised: no mesh was made here.
@@ -279,7 +288,7 @@ def launch(home: Home, *, as_json: bool = False, options: Mapping[str, Sequence[
         plan = choose_isolation(home)
         take_over(home, plan)
         try:
-            return Launcher(home, plan, commands(home, plan, options), as_json=as_json).run()
+            return Launcher(home, plan, commands(home, plan, options), as_json=as_json, anchor=anchor).run()
         finally:
             give_back(home)
     finally:

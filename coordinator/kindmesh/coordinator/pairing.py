@@ -14,6 +14,7 @@ from typing import Any
 
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.trust_service import TrustService
+from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.enrol_host import EnrolHost, WindowEvent
 from kindmesh.mesh.pairing_machine import Closed, Failed, Knocked, Paired
 from kindmesh.mesh.trust import Trust
@@ -44,6 +45,7 @@ class Pairing:
         trust: Trust,
         trust_service: TrustService,
         medulla: MedullaClient,
+        audit: AuditLog | None = None,
         *,
         hints: Callable[[], Sequence[str]],
         addresses: Callable[[], Sequence[str]],
@@ -52,6 +54,7 @@ class Pairing:
         self._trust = trust
         self._trust_service = trust_service
         self._medulla = medulla
+        self._audit = audit
         self._hints = hints
         self._addresses = addresses
         self._knocks: dict[str, tuple[EnrolHello, dict[str, Any]]] = {}
@@ -78,6 +81,7 @@ class Pairing:
             watch=events.put_nowait,
         )
         self._knocks.clear()
+        self._note("opened", number=ttl_ms)
         try:
             emit(
                 {
@@ -91,6 +95,7 @@ class Pairing:
             while True:
                 event = await events.get()
                 if isinstance(event, Closed):
+                    self._note("closed")
                     return {"event": "closed", "reason": event.reason}
                 emit(self._describe(event))
         finally:
@@ -99,6 +104,7 @@ class Pairing:
 
     def _describe(self, event: Knocked | Failed | Paired) -> dict[str, Any]:
         if isinstance(event, Failed):
+            self._note("failed", code=event.error.code, number=event.left)
             return {
                 "event": "failed",
                 "code": event.error.code,
@@ -111,8 +117,11 @@ class Pairing:
             "device": format_id(key_id(hello.ed_pub)),
             "knock": event.hop_key.hex(),
         }
+        subject = key_id(hello.ed_pub)
         if isinstance(event, Paired):
+            self._note("paired", subject=subject)
             return {"event": "paired", **described}
+        self._note("knocked", subject=subject)
         knock = {
             "event": "knock",
             **described,
@@ -127,6 +136,10 @@ class Pairing:
         }
         self._knocks[event.hop_key.hex()] = (hello, knock)
         return knock
+
+    def _note(self, answer: str, *, subject: bytes = b"", code: str = "", number: int = 0) -> None:
+        if self._audit is not None:
+            self._audit.note("pairing", answer, subject=subject, code=code, number=number)
 
     def waiting(self) -> list[dict[str, Any]]:
         """The knocks that wait for an answer now, as `open` told them."""
@@ -145,6 +158,7 @@ class Pairing:
         hop_key = bytes.fromhex(knock)
         if grant is None:
             del self._knocks[knock]
+            self._note("refused", subject=key_id(hello.ed_pub))
             self._host.refuse(hop_key, EnrolmentRefused("the owner did not let this device in"))
             return {"paired": False, "name": hello.name}
         signed = signed_from_bytes(grant)
@@ -152,6 +166,7 @@ class Pairing:
         if (opened.ed_pub, opened.curve_pub) != (hello.ed_pub, hello.curve_pub):
             raise InvalidInput("the grant is for other keys than those that knocked", field="grant")
         issued = await self._medulla.issue(signed)
+        self._note("granted", subject=key_id(hello.ed_pub))
         self._trust_service.take_roster(issued.roster)
         trimmed = _trimmed(hello, opened)
         if trimmed:

@@ -50,6 +50,7 @@ MessageHandler = Callable[[Envelope, Any], None]
 SessionHandler = Callable[[bytes, int, Any], None]
 """(peer id, ref, body); the body is of the struct that `SESSION_BODIES` names for the type."""
 PeerHandler = Callable[[bytes, bool], None]
+RefusalHandler = Callable[[bytes, str], None]
 OnAnswer = Callable[[bytes | KindmeshError], None]
 """Told once: the value that a call gave (canonical MessagePack), or why there is none."""
 
@@ -72,6 +73,7 @@ class Endpoint(ABC):
         self._handlers: dict[int, MessageHandler] = {}
         self._session_handlers: dict[int, SessionHandler] = {}
         self._peer_handlers: list[PeerHandler] = []
+        self._refusal_handlers: list[RefusalHandler] = []
         self._calls: dict[int, tuple[bytes, OnAnswer, asyncio.TimerHandle]] = {}
         self._next_ref = 1
         self.on_session(SessionType.CALL_REPLY, self._on_call_reply)
@@ -90,6 +92,10 @@ class Endpoint(ABC):
     def on_peer(self, handler: PeerHandler) -> None:
         """Tell `handler(peer id, up)` when a session begins and when it is lost."""
         self._peer_handlers.append(handler)
+
+    def on_refusal(self, handler: RefusalHandler) -> None:
+        """Tell `handler(peer id or its CURVE key, error code)` of every message that was refused."""
+        self._refusal_handlers.append(handler)
 
     @abstractmethod
     def _session(self, peer: bytes) -> SessionKeys | None:
@@ -196,6 +202,8 @@ class Endpoint(ABC):
 
     def _refuse(self, error: KindmeshError, peer: bytes) -> None:
         self.refused[error.code] += 1
+        for handler in self._refusal_handlers:
+            handler(peer, error.code)
         log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
 
     def _on_call_reply(self, peer: bytes, ref: int, body: CallReply) -> None:

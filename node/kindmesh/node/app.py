@@ -17,12 +17,15 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 from kindmesh.capabilities.registry import ENTRIES, Entry
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
+from kindmesh.mesh.audit_trust import TrustNotes
+from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.exchange import Exchange
@@ -48,6 +51,7 @@ from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
+from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.crypto import hkdf_sha256
 from kindmesh.protocol.errors import KindmeshError, error_to_wire
 from kindmesh.protocol.ids import format_id
@@ -101,7 +105,12 @@ class Node:
         self.audit = AuditLog(
             self.store, mesh=self.trust.mesh, signing=self.identity.signing, clock=self.clock, entropy=entropy
         )
-        self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy)
+        self.witness = Witness(self.store, self.audit)
+        self.witnessing = Witnessing(
+            trust=self.trust, audit=self.audit, witness=self.witness, clock=self.clock
+        )
+        self.trust_notes = TrustNotes(self.audit, self.trust, self.identity.boot)
+        self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy, self.audit)
         post = Post(self.identity, self.trust, self.clock, entropy)
         self.uplink = Uplink(post, self.clock, entropy, transport, scheme=scheme, addresses=config.mesh.seeds)
         self.supervisor = Supervisor(
@@ -124,6 +133,7 @@ class Node:
             facts=facts or Facts(home.root),
             running=lambda: room.total,
             offers=lambda: (self.supervisor.version, self.supervisor.offers()),
+            witnessing=Witnessing(trust=self.trust, audit=self.audit, witness=self.witness, clock=self.clock),
         )
         self.exchange = Exchange(self.uplink, self.artifacts, self.trust, self.clock, self.journal.produced)
         self.executor = Executor(
@@ -137,7 +147,8 @@ class Node:
             clock=self.clock,
             room=room,
         )
-        self.calls = SessionCalls(self.uplink, self.supervisor, room)
+        own = {"mesh.audit": self.witnessing.rows, "mesh.audit_heads": self.witnessing.heads}
+        self.calls = SessionCalls(self.uplink, self.supervisor, room, own)
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
         self.lookout = Lookout(self.uplink, self._finder)
@@ -151,6 +162,8 @@ class Node:
         )
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
+        self.uplink.on_trust(self.trust_notes.look)
+        self.uplink.on_refusal(partial(self.audit.refused, "message"))
         self._control = control
         self._beats = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -202,6 +215,7 @@ class Node:
             artifacts=self.artifacts,
             uploads=self.uploads,
             forwarding=self.forwarding,
+            witnessing=self.witnessing,
         )
         server = ControlServer(self.home.socket("node"), local.handlers())
         await server.start()
@@ -215,13 +229,16 @@ class Node:
         self.renewing.tick()
         self.supervisor.tick()
         self.uploads.tick()
+        self.trust_notes.look()
         self.audit.tick()
         self.journal.save_latch()
         if self.config.mesh.mdns:
             self.lookout.beat()
         if self._beats % FORGET_EVERY == 0:
             try:
-                self.journal.forget(self.clock.now_ms() - self.config.node.keep_days * DAY_MS)
+                before_ms = self.clock.now_ms() - self.config.node.keep_days * DAY_MS
+                self.journal.forget(before_ms)
+                self.audit.forget_before(before_ms)
             except KindmeshError as error:
                 log.warning("could not forget old results", extra={"code": error.code})
 

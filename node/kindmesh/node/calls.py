@@ -1,13 +1,15 @@
 """Session calls: read-only operations answered at once, without a permit, a journal or a signature of their own.
 
 They come over a live session, whose keys prove who asks. Only operations that the manifest marks `session_call` are
-served this way, which by rule only read. Nothing is kept: a call that is lost is asked again.
+served this way, which by rule only read. Nothing is kept: a call that is lost is asked again. What the node itself
+answers, such as pages of its audit log for the coordinator, is in `own`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,21 +32,30 @@ from kindmesh.protocol.messages import Call, CallReply, SessionType
 log = logging.getLogger("kindmesh.node.calls")
 
 _NO_JOB = bytes(16)
+Own = Callable[[Any], Any]
+"""Answers at once, with plain data, or raises a `KindmeshError`."""
 
 
 class SessionCalls:
     """Answers CALLs of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, supervisor: Supervisor, room: Room) -> None:
+    def __init__(
+        self, endpoint: Endpoint, supervisor: Supervisor, room: Room, own: Mapping[str, Own] | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._supervisor = supervisor
         self._room = room
+        self._own = own or {}
         self._tasks: set[asyncio.Task[None]] = set()
         endpoint.on_session(SessionType.CALL, self._on_call)
 
     def _on_call(self, peer: bytes, ref: int, body: Any) -> None:
         call: Call = body
         try:
+            if call.operation in self._own:
+                answer = self._own[call.operation](decode_value(call.args))
+                self._reply(peer, ref, CallReply(encode_value(answer)))
+                return
             operation = self._supervisor.find(call.operation)
             if not operation.session_call or operation.effects != Effect.READ:
                 raise PermitMissing(f"{call.operation} needs a job with a permit", hint="Send it as a job.")

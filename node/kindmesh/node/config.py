@@ -71,6 +71,13 @@ class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["auto", "json", "human"] = "auto"
 
 
+class AuditSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[audit]`: `anchor` is a folder, best on another disk or machine, where the coordinator leaves the newest signed
+    heads of all audit logs once an hour (empty: nowhere)."""
+
+    anchor: str = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All sections; see the module."""
 
@@ -79,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: NodeSection = NodeSection()
     medulla: MedullaSection = MedullaSection()
     log: LogSection = LogSection()
+    audit: AuditSection = AuditSection()
 
 
 _RANGES: Final[dict[tuple[str, str], tuple[int, int]]] = {
@@ -274,6 +282,7 @@ def _from_text(text: str, type_: Any) -> Any:
 
 
 __all__ = [
+    "AuditSection",
     "Config",
     "DeviceSection",
     "LogSection",

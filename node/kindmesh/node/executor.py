@@ -215,7 +215,9 @@ class Executor:
     def _write_intent(self, step: WriteIntent) -> None:
         job_id, attempt = step.order.job_id, step.attempt
         written = partial(self._written, IntentWritten(job_id, attempt))
-        self._journal.intent(step.order, self._clock.now_ms(), written)
+        work = self._work.get(job_id)
+        args = None if work is None else work.job.args
+        self._journal.intent(step.order, self._clock.now_ms(), written, args)
 
     def _written(self, event: AcceptWritten | IntentWritten, error: KindmeshError | None) -> None:
         if error is not None:
@@ -404,6 +406,7 @@ class Executor:
     def _refuse(self, sender: bytes, job_id: bytes, epoch: int, operation: str, error: KindmeshError) -> None:
         """Nothing was begun, nothing is kept; whoever wants to know why asks again."""
         log.warning("job refused", extra={"code": error.code, "job": job_id.hex(), "sender": sender.hex()})
+        self._journal.refused(sender, error.code)
         ext = {"retry_ms": encode_value(self._retry_ms(operation))} if isinstance(error, Busy) else {}
         result = JobResult(
             job_id, epoch, "failed", b"", error_to_wire(error), b"", 0, self._clock.now_ms(), (), ext

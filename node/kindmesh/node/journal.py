@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from kindmesh.mesh.audit import AUDIT_TABLES
+from kindmesh.mesh.audit import AUDIT_TABLES, AuditLog
 from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
@@ -76,10 +76,12 @@ _RESULT: Final = (
 
 
 class NodeJournal:
-    """`key` (32 bytes) seals results; `device` is this node's id, the holder of what it makes."""
+    """`key` (32 bytes) seals results. INTENT and RESULT are noted in `audit`, in the turn that writes them; what only
+    reads and is quick has one entry, its RESULT."""
 
-    def __init__(self, store: Store, key: bytes, entropy: Entropy) -> None:
+    def __init__(self, store: Store, key: bytes, entropy: Entropy, audit: AuditLog | None = None) -> None:
         self.store = store
+        self._audit = audit
         self._key = key
         self._entropy = entropy
         row = store.query_one("SELECT value FROM facts WHERE name = 'policy_version'")
@@ -106,18 +108,35 @@ class NodeJournal:
         """ACCEPT: the job is here, nothing has begun."""
         self._put(order, "accepted", 0, done)
 
-    def intent(self, order: Order, now_ms: int, done: Done) -> None:
-        """INTENT: the operation is about to begin (or, in mode shared, begins now)."""
-        self._put(order, "intent", now_ms, done)
+    def intent(self, order: Order, now_ms: int, done: Done, args: bytes | None = None) -> None:
+        """INTENT: the operation is about to begin (or, in mode shared, begins now); of its `args` the audit log keeps a
+        keyed hash."""
+        self._put(order, "intent", now_ms, done, args)
 
-    def _put(self, order: Order, state: Literal["accepted", "intent"], now_ms: int, done: Done) -> None:
+    def _put(
+        self,
+        order: Order,
+        state: Literal["accepted", "intent"],
+        now_ms: int,
+        done: Done,
+        args: bytes | None = None,
+    ) -> None:
         begun = state == "intent"
         try:
             self.store.execute(_UPSERT, _row(order, state, begun, now_ms))
         except KindmeshError as error:
             done(error)
             return
+        if begun and order.mode != "shared":
+            self._note(order, "intent", contents=args)
         self._await(done, full=begun and order.mode == "full")
+
+    def _note(self, order: Order, answer: str, *, code: str = "", contents: bytes | None = None) -> None:
+        if self._audit is not None:
+            self._audit.note(
+                "effect", answer, subject=order.permit_id, target=order.sender, run_id=order.run_id,
+                job_id=order.job_id, operation=order.operation, number=order.epoch, code=code, contents=contents,
+            )  # fmt: skip
 
     def epoch(self, order: Order, result: JobResult | None = None) -> None:
         """A later epoch took over; the stored result, if any, is sealed anew for it."""
@@ -129,6 +148,7 @@ class NodeJournal:
         else:
             sealed = self._seal(result)
             self.store.execute(f"{sql}, result = ? WHERE job_id = ?", (*values, sealed, order.job_id))
+        self._note(order, "taken over" if result is None else "answered again")
 
     def result(self, step: WriteResult, result: JobResult, done: Done) -> None:
         """RESULT: how it ended, and which artifacts it made."""
@@ -146,6 +166,7 @@ class NodeJournal:
         except KindmeshError as error:
             done(error)
             return
+        self._note(order, step.outcome, code="" if step.error is None else step.error.code)
         self._await(done, full=order.mode == "full")
 
     def load_result(self, job_id: bytes) -> tuple[bytes, JobResult] | None:
@@ -219,6 +240,8 @@ class NodeJournal:
         self._latch_saved = False
         _, first_ms, _, times = self._latch.get(sender, (reason, now_ms, now_ms, 0))
         self._latch[sender] = (reason, first_ms, now_ms, times + 1)
+        if self._audit is not None and not times:
+            self._audit.note("stop", "set", target=sender)
         self.save_latch()
         return first
 
@@ -242,8 +265,15 @@ class NodeJournal:
     def reset(self) -> None:
         """Take the stop latch away; the caller has made sure that somebody is at the device."""
         self.store.execute("DELETE FROM latch")
+        if self._audit is not None:
+            self._audit.note("stop", "reset", number=len(self._latch))
         self.store.commit_now(durable=True)
         self._latch.clear()
+
+    def refused(self, sender: bytes, code: str) -> None:
+        """A job was refused; many alike are put together."""
+        if self._audit is not None:
+            self._audit.refused("job", sender, code)
 
     def _await(self, done: Done, *, full: bool) -> None:
         if full:

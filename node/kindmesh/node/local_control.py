@@ -29,6 +29,7 @@ from kindmesh.node.holding import Uploads, artifact_id
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
+from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, KindmeshError
 from kindmesh.protocol.ids import format_id, format_time_id
@@ -59,6 +60,7 @@ class LocalControl:
         artifacts: ArtifactStore,
         uploads: Uploads,
         forwarding: Forwarding,
+        witnessing: Witnessing,
     ) -> None:
         self._identity = identity
         self._trust = trust
@@ -71,6 +73,7 @@ class LocalControl:
         self._artifacts = artifacts
         self._uploads = uploads
         self._forwarding = forwarding
+        self._witnessing = witnessing
 
     def handlers(self) -> dict[str, Handler]:
         """Method -> handler."""
@@ -190,7 +193,8 @@ class LocalControl:
         }  # fmt: skip
 
     async def _doctor(self, params: Any, call: Call) -> Any:
-        return [*self._look_at_link(), *self._look_at_trust(), *self._look_at_work()]
+        audit = [_finding("audit", *found) for found in self._witnessing.findings()]
+        return [*self._look_at_link(), *self._look_at_trust(), *self._look_at_work(), *audit]
 
     def _look_at_link(self) -> list[dict[str, str]]:
         found = []

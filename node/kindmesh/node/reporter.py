@@ -20,6 +20,7 @@ from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.facts import Facts
 from kindmesh.node.journal import NodeJournal
+from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.errors import KindmeshError, StoreDamaged, TransportError, error_to_wire
 from kindmesh.protocol.messages import Heartbeat, MessageType, SessionType
 from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer, SignedAdvert, sign_advert
@@ -56,6 +57,7 @@ class Reporter:
         facts: Facts,
         running: Callable[[], int],
         offers: Callable[[], tuple[int, tuple[Offer, ...]]],
+        witnessing: Witnessing | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._identity = identity
@@ -65,6 +67,7 @@ class Reporter:
         self._facts = facts
         self._running = running
         self._offers = offers
+        self._witnessing = witnessing
         self._beat = 0
         self._last_facts: NodeFacts | None = None
         self._due: dict[bytes, _Due] = {}
@@ -130,12 +133,15 @@ class Reporter:
 
     def _heartbeat(self) -> None:
         coordinator = self._trust.coordinator.subject
+        seen, news = self._witnessing.outgoing(self._beat) if self._witnessing else ((), ())
         heartbeat = Heartbeat(
             beat=self._beat,
             clock_ms=self._clock.own_ms(),
             facts=self.facts(),
             known=self._trust.known,
             advert_version=self._offers()[0],
+            audit_seen=seen,
+            audit=news,
         )
         try:
             self._endpoint.tell(coordinator, SessionType.HEARTBEAT, heartbeat)
@@ -195,9 +201,13 @@ class Reporter:
         """The coordinator lives, which the session has noted; and this is its time."""
         if peer == self._trust.coordinator.subject:
             self._clock.learn(body.clock_ms)
+            if self._witnessing is not None:
+                self._witnessing.incoming(body)
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if up and peer == self._trust.coordinator.subject:
+            if self._witnessing is not None:
+                self._witnessing.link()
             self._heartbeat()  # first: a session is confirmed by the first frame under its keys
             self.advertise()
             now = self._clock.monotonic()

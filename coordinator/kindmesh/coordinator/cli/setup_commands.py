@@ -105,7 +105,8 @@ def run_up(out: Output, listen: str) -> int:
         from kindmesh.coordinator.launcher import launch
         from kindmesh.node.config import load_config
 
-        mesh = load_config(home.config_file, os.environ).mesh
+        config = load_config(home.config_file, os.environ)
+        mesh = config.mesh
         address = listen or f"{mesh.listen}:{mesh.port}"
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65_535:
@@ -114,7 +115,12 @@ def run_up(out: Output, listen: str) -> int:
             )
         # This device's node knows where its coordinator is: next door.
         os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near_host(host)}:{port}")
-        return launch(home, as_json=out.as_json, options={"coordinator": ["--listen", address]})
+        return launch(
+            home,
+            as_json=out.as_json,
+            options={"coordinator": ["--listen", address]},
+            anchor=config.audit.anchor,
+        )
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
     return _become_node(home, as_json=out.as_json)

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from kindmesh.protocol.audit import AUDIT_HEADS_MAX, AuditNews, AuditSeen
 from kindmesh.protocol.bounds import (
     Arguments,
     Count,
@@ -33,13 +37,16 @@ class SessionBody(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True):
-    """Every second, both ways. `known` lets the other side notice that it has newer trust to send."""
+    """Every second, both ways. `known` lets the other side notice that it has newer trust to send; `audit_seen` is how
+    much of the other side's audit logs the sender remembers, `audit` what is new of its own."""
 
     beat: Count
     clock_ms: TimeMs
     facts: NodeFacts | None
     known: TrustKnown
     advert_version: Count
+    audit_seen: Annotated[tuple[AuditSeen, ...], Meta(max_length=AUDIT_HEADS_MAX)] = ()
+    audit: Annotated[tuple[AuditNews, ...], Meta(max_length=AUDIT_HEADS_MAX)] = ()
 
 
 class Call(msgspec.Struct, array_like=True, frozen=True):
