@@ -16,7 +16,12 @@ from kindmesh.protocol.limits import CLOCK_SKEW_MS
 DAY_MS: Final = 86_400_000
 _ISOLATION: Final = {
     "uid": ("ok", "Medulla runs under a user of its own.", ""),
-    "landlock": ("ok", "Medulla cannot be read, and the coordinator is confined (Landlock).", ""),
+    "landlock": (
+        "ok",
+        "Medulla cannot be looked into, and the coordinator is confined (Landlock). Other programs of this user can "
+        "still read its key files.",
+        "Start kindmesh up as root to give Medulla a user of its own.",
+    ),
     "none": (
         "warn",
         "Medulla is not isolated (isolation: none), so nothing beyond read and notify is allowed.",
