@@ -50,7 +50,7 @@ from kindmesh.protocol.enrol import (
     transcript,
 )
 from kindmesh.protocol.envelope import make_envelope
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.errors import BackPressure, KindmeshError
 from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.limits import WIRE_VERSIONS
 from kindmesh.protocol.messages import Hello, MessageType, Relay, SessionType
@@ -184,6 +184,17 @@ def written(mole: Mole, type_: MessageType, body: bytes | msgspec.Struct, **chan
         fields["sequence"] = identity.next_sequence()
     encoded = body if isinstance(body, bytes) else encode(body)
     return make_envelope(key, type_=int(type_), body=encoded, **fields)
+
+
+async def utter(mole: Mole, frames: Sequence[bytes]) -> None:
+    """Send, and wait while the link is full."""
+    while True:
+        try:
+            mole.send(frames)
+        except BackPressure:
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 def greeting(mole: Mole, certificate: Signed | None = None, **changes: Any) -> Hello:

@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from tests.security.adversary import CLOCK, ENTROPY, Knocker, Raw, greeting, member, relayed, window, written
+from tests.security.adversary import (
+    CLOCK,
+    ENTROPY,
+    Knocker,
+    Raw,
+    greeting,
+    member,
+    relayed,
+    utter,
+    window,
+    written,
+)
 from tests.security.kit import Watch, canary, household, pids, resident_kib, within
 from tests.system.kit import Mole, say
 
@@ -118,7 +129,7 @@ async def test_truncated_messages(lab: Lab) -> None:
         assert sum(refused.values()) == len(cuts) - 1, refused
         body = encode(Request("nodes", encode_value({})))
         for end in range(len(body)):
-            mole.send(written(mole, MessageType.REQUEST, body[:end]))
+            await utter(mole, written(mole, MessageType.REQUEST, body[:end]))
         await watch.refuses("MALFORMED", 3 + len(body))
 
 
@@ -131,13 +142,13 @@ async def test_random_messagepack_in_every_type_of_message(lab: Lab) -> None:
                 body = (
                     random_value(noise, 4) if noise.random() < 0.7 else noise.randbytes(noise.randrange(60))
                 )
-                mole.send(written(mole, type_, body))
+                await utter(mole, written(mole, type_, body))
         for number in (0, 99, 2**53):
             mole.send(written(mole, number, b"\x90"))  # type: ignore[arg-type]
         for _ in range(200):
             frames = [noise.randbytes(noise.randrange(80)) for _ in range(noise.randrange(1, 6))]
             if frames != [b""]:
-                mole.send(frames)
+                await utter(mole, frames)
         await mole.ask("nodes")
 
 
