@@ -336,6 +336,11 @@ class Membership:
         former = {member.curve_previous: member for member in valid if member.curve_previous}
         self._by_curve = former | {member.curve_pub: member for member in valid if member.curve_pub}
 
+    def newest_ever(self, subject: bytes) -> Certificate | None:
+        """The newest certificate of that id by any issuer that ever counted; whether it counts now is not said."""
+        known = [certified[subject] for certified in self._certified.values() if subject in certified]
+        return max(known, key=_newness, default=None)
+
     @property
     def heard(self) -> tuple[Heard, ...]:
         """How far this device is with each issuer that counts now, in the order of their ids."""
@@ -401,6 +406,11 @@ class Membership:
     def latest(self, subject: bytes) -> tuple[Certificate, Signed] | None:
         """The newest certificate by a present issuer, and the same as it was signed; also of who was revoked."""
         return (self._members[subject], self._signed[subject]) if subject in self._members else None
+
+    def find(self, subject: bytes) -> Certificate | None:
+        """The certificate of a member that was not revoked, or None; its time is not checked."""
+        found = self._members.get(subject)
+        return None if found is None or self.is_revoked(found) else found
 
     def by_curve(self, curve_pub: bytes) -> Certificate | None:
         """The member with that CURVE key, now or before its last rotation, or None; revoked members are not found.

@@ -7,18 +7,19 @@ just arrived, so a changed store is noticed, not believed. Pure: no clock, no ra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
-from kindmesh.protocol.anchors import Anchors
+from kindmesh.protocol.anchors import Anchors, MeshBundle, open_bundle
 from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
     REVOCATION_DOMAIN,
     ROSTER_DOMAIN,
     Certificate,
+    Membership,
     RevocationList,
     Roster,
     open_certificate,
@@ -27,15 +28,26 @@ from kindmesh.protocol.certificate import (
 )
 from kindmesh.protocol.codec import decode
 from kindmesh.protocol.crypto import SigningKey
-from kindmesh.protocol.errors import CertificateRefused, NotInitialised, StoreDamaged, WrongDestination
-from kindmesh.protocol.ids import key_id
+from kindmesh.protocol.errors import (
+    CertificateRefused,
+    NotInitialised,
+    StoreDamaged,
+    UnknownMember,
+    WrongDestination,
+)
+from kindmesh.protocol.ids import key_id, short_id
 from kindmesh.protocol.limits import ROSTER_STALE_MS
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
-from kindmesh.protocol.policy import Answer, Policy, decide, open_policy
+from kindmesh.protocol.policy import SEVERITY, Answer, Policy, decide, open_policy
+from kindmesh.protocol.readmit import Recall, open_recall
 from kindmesh.protocol.signed import Signed, open_signed, signed_from_bytes, signed_to_bytes
 
 _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
+
+
+_FIRST = {"bundle": 0, "advert": 2}
+"""The order in which kinds of rows are restored; 1 for all others."""
 
 
 class Question(msgspec.Struct, array_like=True, frozen=True):
@@ -65,7 +77,12 @@ class Beliefs:
         )
         if None in named:
             raise CertificateRefused("Medulla's keys are not those that the mesh root certified")
-        self.anchors = anchors
+        self.history = Membership(anchors)
+        """What others decided, and who ever had a say; our own papers are not in it."""
+        self.bundles: dict[bytes, MeshBundle] = {}
+        self.own_issuer = key_id(issuer.public)
+        self.recall: Recall | None = None
+        self.former_policy: Policy | None = None
         self.issuer = issuer
         self.permit_key = permit_key
         self.isolation: Isolation = isolation
@@ -95,51 +112,67 @@ class Beliefs:
             StoreDamaged: the rows do not belong together.
             BadSignature, Malformed, CertificateRefused: somebody changed a row.
         """
-        adverts = []
-        for kind, key, value in rows:
-            if kind == "advert":
-                adverts.append(signed_from_bytes(value))
-            else:
-                self._take_row(kind, key, value)
-        for signed in adverts:
-            if signed.author in self.certificates:
-                self.put_advert(signed)
+        take = self._restorers()
+        # What counts depends on who decides, so that comes first; adverts are of members that are known by then.
+        for kind, key, value in sorted(rows, key=lambda row: _FIRST.get(row[0], 1)):
+            if kind not in take:
+                raise StoreDamaged(f"Medulla's store has an unknown kind of row: {kind[:40]}")
+            take[kind](key, value)
         self.permits, self.highest_ms = permits, highest_ms
 
-    def _take_row(self, kind: str, key: bytes, value: bytes) -> None:
-        match kind:
-            case "certificate":
-                self.put_certificate(signed_from_bytes(value))
-            case "grant":
-                self.grants[key] = value
-            case "pending":
-                self.questions[key] = decode(Question, value)
-            case "policy":
-                self.put_policy(signed_from_bytes(value))
-            case "roster":
-                self._put_roster(signed_from_bytes(value))
-            case "revocations":
-                self._put_revocations(signed_from_bytes(value))
-            case "declined":
-                refused = decode(Decline, value).capabilities
-                self.declined[key] = {one.capability: one.effects for one in refused}
-            case "serial":
-                self.serial = int.from_bytes(value, "big")
-            case _:
-                raise StoreDamaged(f"Medulla's store has an unknown kind of row: {kind[:40]}")
+    def _restorers(self) -> dict[str, Callable[[bytes, bytes], object]]:
+        """By the kind of row: what takes its key and value over."""
+
+        def signed(take: Callable[[Signed], object]) -> Callable[[bytes, bytes], object]:
+            return lambda _, value: take(signed_from_bytes(value))
+
+        return {
+            "bundle": lambda _, value: self.put_bundle(decode(MeshBundle, value)),
+            "heard-roster": signed(self.history.merge_roster),
+            "heard-revocations": signed(self.history.merge_revocations),
+            "recall": signed(self._put_recall),
+            "former-policy": signed(self.put_former_policy),
+            "certificate": signed(self.put_certificate),
+            "grant": self.grants.__setitem__,
+            "advert": signed(self._put_known_advert),
+            "pending": lambda key, value: self.questions.__setitem__(key, decode(Question, value)),
+            "policy": signed(self.put_policy),
+            "roster": signed(self._put_roster),
+            "revocations": signed(self._put_revocations),
+            "declined": self._put_declined,
+            "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
+        }
+
+    def _put_recall(self, signed: Signed) -> None:
+        self.recall = open_recall(signed, self.history.ever_pub(signed.author, "person"))
+
+    def _put_known_advert(self, signed: Signed) -> None:
+        if self.member(signed.author) is not None:
+            self.put_advert(signed)
+
+    def _put_declined(self, key: bytes, value: bytes) -> None:
+        refused = decode(Decline, value).capabilities
+        self.declined[key] = {one.capability: one.effects for one in refused}
 
     # ------------------------------------------------------------------------------------------------ changes
 
     def put_certificate(self, signed: Signed) -> Certificate:
         """Take over a certificate of the issuer's."""
-        certificate = open_certificate(signed, self.anchors.issuer_pub(signed.author), self.anchors.mesh)
+        certificate = open_certificate(signed, self.issuer.public, self.anchors.mesh)
         self.certificates[certificate.subject] = (certificate, signed)
         self.serial = max(self.serial, certificate.serial)
         return certificate
 
     def put_advert(self, signed: Signed) -> Advert:
-        """Take over the advert of a member (the caller checked that its author is one)."""
-        advert = open_advert(signed, self.certificates[signed.author][0].ed_pub)
+        """Take over the advert of a member.
+
+        Raises:
+            UnknownMember: its author is none.
+        """
+        member = self.member(signed.author)
+        if member is None:
+            raise UnknownMember(f"{short_id(signed.author)} is no member of this mesh")
+        advert = open_advert(signed, member.ed_pub)
         self.check_mesh(advert.mesh)
         manifests = [offer.manifest for offer in advert.offers]
         effects = {
@@ -150,10 +183,27 @@ class Beliefs:
 
     def put_policy(self, signed: Signed) -> None:
         """Take over a policy of the owner's."""
-        policy = open_policy(signed, self.anchors.owner_pub(signed.author))
+        policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
         self.check_mesh(policy.mesh)
         self.policy, self.signed_policy = policy, signed
         self._decided.clear()
+
+    def put_former_policy(self, signed: Signed) -> bool:
+        """Take over the newest policy of an owner of before; False when it does not count (any more)."""
+        policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
+        if self.anchors.find(signed.author, "person") is not None:
+            return False
+        if self.former_policy is not None and policy.version <= self.former_policy.version:
+            return False
+        self.former_policy = policy
+        self._decided.clear()
+        return True
+
+    def put_bundle(self, bundle: MeshBundle) -> None:
+        """Take over a list of anchors, an older one too."""
+        anchors = open_bundle(bundle, self.anchors.mesh)
+        self.history.adopt(anchors)
+        self.bundles[anchors.digest] = bundle
 
     def _put_roster(self, signed: Signed) -> None:
         roster = open_signed(signed, Roster, ROSTER_DOMAIN, self.issuer.public)
@@ -178,6 +228,36 @@ class Beliefs:
         """The serial of the next certificate: rises always, and by time, so that those of several issuers order."""
         return max(self.serial + 1, now_ms)
 
+    @property
+    def anchors(self) -> Anchors:
+        """Who decides now."""
+        return self.history.anchors
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the mesh root names this Medulla no more: then it signs nothing."""
+        return self.anchors.find(self.own_issuer, "issuer") is None
+
+    def member(self, subject: bytes) -> Certificate | None:
+        """The newest certificate of a member, whoever of the present issuers made it; None for no member."""
+        own, heard = self.certificates.get(subject), None
+        if not self.is_removed(subject):
+            heard = self.history.find(subject)
+        if own is None:
+            return heard
+        return heard if heard is not None and heard.serial > own[0].serial else own[0]
+
+    def check_curve_free(self, curve_pub: bytes, subject: bytes) -> None:
+        """Refuse a CURVE key that another member has, or had before its last rotation.
+
+        Raises:
+            CertificateRefused: names the member.
+        """
+        for other, _ in self.certificates.values():
+            taken = curve_pub and curve_pub in (other.curve_pub, other.curve_previous)
+            if taken and other.subject != subject:
+                raise CertificateRefused(f"{other.name} has this CURVE key already")
+
     def is_removed(self, subject: bytes) -> bool:
         """Whether that id was removed from the mesh."""
         return subject in self.revocations.subjects
@@ -190,8 +270,16 @@ class Beliefs:
         if answer is None:
             if len(self._decided) >= 4096:
                 self._decided.clear()
-            answer = self._decided[operation, effects] = decide(self.policy, operation, effects)
+            answer = self._decided[operation, effects] = self._strictest(operation, effects)
         return answer
+
+    def _strictest(self, operation: str, effects: int) -> Answer:
+        answer = decide(self.policy, operation, effects)
+        # Until the present owner has signed anew, what an owner of before asked about or forbade stays so.
+        if self.former_policy is None or self.policy.issued_ms > self.anchors.issued_ms:
+            return answer
+        former = decide(self.former_policy, operation, effects)
+        return former if SEVERITY[former] > SEVERITY[answer] else answer
 
     # ------------------------------------------------------------------------------------------- instructions
 

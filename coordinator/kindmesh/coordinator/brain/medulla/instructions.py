@@ -9,7 +9,20 @@ import msgspec
 from kindmesh.protocol.audit import Note
 
 Kind: TypeAlias = Literal[
-    "certificate", "grant", "advert", "pending", "policy", "roster", "revocations", "serial", "declined"
+    "certificate",
+    "grant",
+    "advert",
+    "pending",
+    "policy",
+    "roster",
+    "revocations",
+    "serial",
+    "bundle",
+    "heard-roster",
+    "heard-revocations",
+    "recall",
+    "former-policy",
+    "declined",
 ]
 
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.medulla import messages, permit_machine, raise_machine, trust_machine
+from kindmesh.coordinator.brain.medulla import messages, permit_machine, raise_machine, recall_machine, trust_machine
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
-from kindmesh.protocol.errors import InvalidTransition
+from kindmesh.protocol.errors import CertificateRefused, InvalidTransition
 
 METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "permit": messages.PermitRequest,
@@ -29,6 +29,9 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "advert": messages.Advertise,
     "raises": messages.RaisesWanted,
     "decline": messages.Decline,
+    "learn": messages.Learn,
+    "recall": messages.SetRecall,
+    "readmit": messages.Readmit,
     "trust": messages.TrustWanted,
     "status": messages.StatusWanted,
 }
@@ -44,9 +47,15 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     messages.Advertise: trust_machine.advertise,
     messages.RaisesWanted: raise_machine.show_raises,
     messages.Decline: raise_machine.decline,
+    messages.Learn: recall_machine.learn,
+    messages.SetRecall: recall_machine.set_recall,
+    messages.Readmit: recall_machine.readmit,
     messages.TrustWanted: trust_machine.show_trust,
     messages.StatusWanted: trust_machine.show_status,
 }
+
+
+_EVEN_REPLACED: Final = (messages.Learn, messages.TrustWanted, messages.StatusWanted)
 
 
 def handle(beliefs: Beliefs, event: msgspec.Struct, now_ms: int, fresh: bytes) -> list[Instruction]:
@@ -59,6 +68,11 @@ def handle(beliefs: Beliefs, event: msgspec.Struct, now_ms: int, fresh: bytes) -
     function = _TRANSITIONS.get(type(event))
     if function is None:
         raise InvalidTransition(f"Medulla does not know {type(event).__name__}")
+    if beliefs.is_replaced and type(event) not in _EVEN_REPLACED:
+        raise CertificateRefused(
+            "this coordinator was replaced by one that was made from the recovery kit",
+            hint="Switch this one off; its devices belong to the new one.",
+        )
     return function(beliefs, event, max(now_ms, beliefs.highest_ms), fresh)
 
 
@@ -76,7 +90,10 @@ def validate(beliefs: Beliefs) -> None:
         wrong.append("a removed member is still certified or offering")
     if any(certificate.serial > beliefs.serial for certificate, _ in beliefs.certificates.values()):
         wrong.append("a certificate has a serial that was not given out")
-    if not set(beliefs.offers) <= set(beliefs.certificates):
+    if not set(beliefs.offers) <= {
+        *beliefs.certificates,
+        *(one.subject for one in beliefs.history.members()),
+    }:
         wrong.append("somebody who is no member offers something")
     if not set(beliefs.grants.values()) <= {*beliefs.certificates, *beliefs.revocations.subjects}:
         wrong.append("a grant was used for a key that was never certified")

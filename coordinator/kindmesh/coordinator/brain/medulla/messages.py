@@ -14,6 +14,9 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     advert   Advertise        Advertised     take over what a device says it offers, signed by the device
     raises   []               Raises         what devices offer beyond their certificates
     decline  Decline          Raises         remember the owner's no to some of that
+    learn    Learn            Learned        take over what others decided: anchors, removals, rosters, older rules
+    recall   SetRecall        Trust          the owner's standing yes to members of before
+    readmit  Readmit          Issued         certify a member of before anew, as what it was
     trust    []               Trust          roster, revocation list and policy, signed and fresh
     status   []               Status         versions, counters, isolation
     log      LogQuery         LogPage        entries of Medulla's audit log
@@ -28,6 +31,7 @@ import msgspec
 from msgspec import Meta
 
 from kindmesh.protocol.audit import AuditNews, SealedEntry
+from kindmesh.protocol.anchors import MeshBundle, Papers
 from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, OptionalTimeId, TimeId, Word
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError
@@ -163,6 +167,36 @@ class Trust(msgspec.Struct, array_like=True, frozen=True):
     policy: Signed
 
 
+class Learn(msgspec.Struct, array_like=True, frozen=True):
+    """Papers as `protocol.messages.TrustUpdate` and `protocol.readmit.Credentials` carry them."""
+
+    bundles: tuple[MeshBundle, ...] = ()
+    rosters: Papers = ()
+    revocations: Papers = ()
+    policy: Signed | None = None
+
+
+class Learned(msgspec.Struct, array_like=True, frozen=True):
+    """Trust as it is now, the version of the anchors in force, and whether they name this Medulla no more."""
+
+    trust: Trust
+    anchors_version: int
+    replaced: bool
+
+
+class SetRecall(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Recall`."""
+
+    recall: Signed
+
+
+class Readmit(msgspec.Struct, array_like=True, frozen=True):
+    """A device's signed `Readmission`, and the certificate that it has from before."""
+
+    wish: Signed
+    certificate: Signed
+
+
 class Status(msgspec.Struct, array_like=True, frozen=True):
     """`highest_ms` is the highest time signed (UTC ms); `log_head` the Merkle root of its audit log of
     `log_seq` entries;
@@ -247,15 +281,19 @@ __all__ = [
     "Install",
     "Issue",
     "Issued",
+    "Learn",
+    "Learned",
     "LogPage",
     "LogQuery",
     "PermitRequest",
     "Raise",
     "Raises",
     "RaisesWanted",
+    "Readmit",
     "Renew",
     "Reply",
     "Revoke",
+    "SetRecall",
     "Status",
     "StatusWanted",
     "Trust",

@@ -85,13 +85,12 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
 
 
 def _case(beliefs: Beliefs, request: PermitRequest, now_ms: int, *, approved: bool) -> Case:
-    known = beliefs.certificates.get(request.target)
     offers = beliefs.offers.get(request.target)
     declared = offers.effects.get(request.operation) if offers else None
     effects = (declared or 0) | request.effects
     return Case(
         operation=request.operation,
-        target=known[0] if known else None,
+        target=beliefs.member(request.target),
         revoked=beliefs.is_removed(request.target),
         declared=declared,
         effects=effects,
@@ -133,11 +132,7 @@ def _allow(
         isolation=beliefs.isolation,
         parent=request.parent,
         approval_id=approval_id,
-        readers=tuple(
-            reader
-            for reader in request.readers
-            if reader in beliefs.certificates and not beliefs.is_removed(reader)
-        ),
+        readers=tuple(reader for reader in request.readers if beliefs.member(reader) is not None),
     )
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1

@@ -57,7 +57,7 @@ def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Ins
     subject = key_id(grant.ed_pub)
     known = beliefs.certificates.get(subject)
     if beliefs.grants.get(grant.grant_id) == subject and known is not None:
-        return _issued(beliefs, known[1], now_ms)
+        return issued(beliefs, known[1], now_ms)
     _check_grant(beliefs, grant, subject, now_ms)
     curve_pub, curve_previous = _curve_keys(grant, None if known is None else known[0])
     certificate = Certificate(
@@ -75,7 +75,7 @@ def issue(beliefs: Beliefs, event: Issue, now_ms: int, fresh: bytes) -> list[Ins
         curve_previous=curve_previous,
     )
     beliefs.grants[grant.grant_id] = subject
-    return [Save("grant", grant.grant_id, subject), *_certify(beliefs, certificate, now_ms, "grant")]
+    return [Save("grant", grant.grant_id, subject), *certify(beliefs, certificate, now_ms, "grant")]
 
 
 def _curve_keys(grant: Grant, known: Certificate | None) -> tuple[bytes, bytes]:
@@ -102,8 +102,7 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
             "this key was removed from the mesh",
             hint="Join again from a new state folder: that makes a new key.",
         )
-    if grant.curve_pub:
-        _check_curve(beliefs, grant.curve_pub, subject)
+    beliefs.check_curve_free(grant.curve_pub, subject)
 
 
 def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Instruction]:
@@ -129,13 +128,13 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
     rotates = renewal.curve_pub not in (b"", certificate.curve_pub)
     early = now_ms < certificate.not_before_ms + CERTIFICATE_LIFETIME_MS // 2
     if renewal.serial < certificate.serial or (early and not rotates):
-        return _issued(beliefs, signed, now_ms)
+        return issued(beliefs, signed, now_ms)
     if rotates:
         if len(renewal.curve_pub) != (32 if certificate.kind == "device" else 0):
             raise InvalidInput("a device has a CURVE key, others have none", field="curve_pub")
         if now_ms < certificate.not_before_ms + ROTATION_PAUSE_MS:
             raise Busy("this device's key was changed a moment ago", hint="Try again in a few seconds.")
-        _check_curve(beliefs, renewal.curve_pub, certificate.subject)
+        beliefs.check_curve_free(renewal.curve_pub, certificate.subject)
     renewed = msgspec.structs.replace(
         certificate,
         curve_pub=renewal.curve_pub or certificate.curve_pub,
@@ -144,16 +143,11 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
         expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
         serial=beliefs.next_serial(now_ms),
     )
-    return _certify(beliefs, renewed, now_ms, "rotation" if rotates else "renewal")
+    return certify(beliefs, renewed, now_ms, "rotation" if rotates else "renewal")
 
 
-def _check_curve(beliefs: Beliefs, curve_pub: bytes, subject: bytes) -> None:
-    for other, _ in beliefs.certificates.values():
-        if other.subject != subject and curve_pub in (other.curve_pub, other.curve_previous):
-            raise CertificateRefused(f"{other.name} has this CURVE key already")
-
-
-def _certify(beliefs: Beliefs, certificate: Certificate, now_ms: int, rule: str) -> list[Instruction]:
+def certify(beliefs: Beliefs, certificate: Certificate, now_ms: int, rule: str) -> list[Instruction]:
+    """Sign `certificate`, take it over and answer with it; `rule` says by what right, for the log."""
     signed = sign_certificate(certificate, beliefs.issuer)
     beliefs.put_certificate(signed)
     return [
@@ -161,11 +155,12 @@ def _certify(beliefs: Beliefs, certificate: Certificate, now_ms: int, rule: str)
         Save("serial", b"", beliefs.serial.to_bytes(8, "big")),
         beliefs.sign_new_roster(now_ms),
         beliefs.log("certificate", "allow", now_ms, certificate.subject, rules=(rule,)),
-        *_issued(beliefs, signed, now_ms, durable=True),
+        *issued(beliefs, signed, now_ms, durable=True),
     ]
 
 
-def _issued(beliefs: Beliefs, signed: Signed, now_ms: int, *, durable: bool = False) -> list[Instruction]:
+def issued(beliefs: Beliefs, signed: Signed, now_ms: int, *, durable: bool = False) -> list[Instruction]:
+    """The answer with a certificate and the roster that has it."""
     instructions, trust = beliefs.trust(now_ms)
     return [*instructions, Answer(Issued(signed, trust.roster), durable)]
 
@@ -238,15 +233,15 @@ def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> 
         Replayed: older than the one known.
     """
     subject = event.advert.author
-    known = beliefs.certificates.get(subject)
-    if known is None:
+    certificate = beliefs.member(subject)
+    if certificate is None:
         raise UnknownMember(f"{short_id(subject)} is no member of this mesh")
     before = beliefs.offers.get(subject)
     advert = beliefs.put_advert(event.advert)
     if before is not None and (advert.boot, advert.version) < before.age:
         beliefs.offers[subject] = before
-        raise Replayed(f"a newer advert of {known[0].name} is known")
-    certificate, effects = known[0], beliefs.offers[subject].effects
+        raise Replayed(f"a newer advert of {certificate.name} is known")
+    effects = beliefs.offers[subject].effects
     refused = tuple(
         offer.manifest.capability
         for offer in advert.offers
@@ -297,6 +292,7 @@ __all__ = [
     "advertise",
     "install_policy",
     "issue",
+    "issued",
     "renew",
     "revoke",
     "show_status",
