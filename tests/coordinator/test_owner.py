@@ -70,7 +70,7 @@ def test_no_secret_of_root_or_owner_is_on_disk_unsealed(made: tuple[Home, Create
     home, _ = made
     secrets = [
         unlock_owner(home, PASSPHRASE)._key.seed,
-        open_recovery_kit(home.recovery_kit.read_text(), PASSPHRASE).seed,
+        open_recovery_kit(home.recovery_kit.read_text(), PASSPHRASE)[0].seed,
     ]
     for path in home.root.rglob("*"):
         if path.is_file():
@@ -91,7 +91,7 @@ def test_every_file_is_private_and_medullas_keys_are_only_in_its_folder(
 
 def test_the_kit_opens_the_root_that_certified_everything(made: tuple[Home, CreatedMesh]) -> None:
     home, mesh = made
-    root = open_recovery_kit(home.recovery_kit.read_text().upper().replace("  ", "    "), PASSPHRASE)
+    root, _ = open_recovery_kit(home.recovery_kit.read_text().upper().replace("  ", "    "), PASSPHRASE)
     assert key_id(root.public) == mesh.mesh
     anchors = open_bundle(Trust.load(home.identity).bundle, mesh.mesh)
     assert [owner.subject for owner in anchors.of_kind("person")] == [mesh.owner]

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.capabilities.registry import available
-from kindmesh.coordinator.brain.medulla.messages import Install, Issue, Issued, Trust, TrustWanted
+from kindmesh.coordinator.brain.medulla.messages import Install, Issue, Issued, SetRecall, Trust, TrustWanted
 from kindmesh.coordinator.brain.medulla.service import Service, write_keys
 from kindmesh.coordinator.sealed import (
     SealedKey,
@@ -58,11 +58,14 @@ from kindmesh.protocol.policy import (
     sign_removal,
 )
 from kindmesh.protocol.shown import repr_without
+from kindmesh.protocol.readmit import Recall, sign_recall
 from kindmesh.protocol.signed import Signed
 
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
 """Certificates by the root, which is on paper, are not renewed as a routine."""
 GRANT_TTL_MS: Final = 600_000
+RETURNING: Final = "returning"
+"""A file in the coordinator's folder: this one was made from the kit, and takes members of before back."""
 _MARK: Final = ".init-in-progress"
 _PIECES: Final = ("medulla", "coordinator", "owner", RECOVERY_KIT, "identity")
 """In the order they are moved into place."""
@@ -130,6 +133,11 @@ class Owner:
         """The removal of the member with that 20-byte id."""
         return sign_removal(Removal(self.mesh, subject, self._clock.now_ms()), self._key)
 
+    def sign_recall(self, anchors_version: int, for_ms: int) -> Signed:
+        """Members of before may be certified anew for `for_ms` from now, under that version of the anchors."""
+        now_ms = self._clock.now_ms()
+        return sign_recall(Recall(self.mesh, anchors_version, now_ms, now_ms + for_ms), self._key)
+
     def sign_policy(self, policy: Policy) -> Signed:
         """A policy.
 
@@ -173,17 +181,21 @@ def unlock_owner(
     return Owner(sealed.mesh, key, clock=clock or SystemClock(), entropy=entropy or SystemEntropy())
 
 
-def open_recovery_kit(text: str, passphrase: str) -> SigningKey:
-    """The mesh root, from the printed sheet's text and the passphrase.
+def open_recovery_kit(text: str, passphrase: str) -> tuple[SigningKey, SealedKey]:
+    """The mesh root, from the printed sheet's text (or its QR code's) and the passphrase; and what was on the sheet.
 
     Raises:
-        InvalidInput: a line is missing or mistyped (named).
+        InvalidInput: a line is missing or mistyped (named), or this is no kit.
         WrongPassphrase: not this one.
+        StoreDamaged, Busy: as `open_key`.
     """
     sealed = from_paper(text)
     if sealed.purpose != "root":
         raise InvalidInput("this is not a recovery kit", field="recovery kit")
-    return open_key(sealed, passphrase)
+    root = open_key(sealed, passphrase)
+    if key_id(root.public) != sealed.mesh:
+        raise InvalidInput("this kit does not belong to the mesh that it names", field="recovery kit")
+    return root, sealed
 
 
 def create_mesh(
@@ -205,21 +217,53 @@ def create_mesh(
         InvalidInput: passphrase too short, or a name that cannot be.
         DiskFull, StoreError: nothing was made.
     """
-    check_passphrase(passphrase)
-    for value in (name, owner_name):
+    entropy = entropy or SystemEntropy()
+    if capabilities is None:
+        capabilities = grants_for(found.manifest for found in available())
+    wish = Wish(home, passphrase, name.strip(), owner_name.strip(), capabilities)
+    return make_coordinator(wish, SigningKey(entropy.token(32)), clock=clock, entropy=entropy)
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a coordinator is made of. `after` is the newest version of anchors (and of the policy) that is known to have
+    been signed before; `recall_ms` is how long members of before are let in again without a question (0: not)."""
+
+    home: Home
+    passphrase: str
+    name: str
+    owner_name: str
+    capabilities: tuple[CapabilityGrant, ...]
+    after: int = 0
+    recall_ms: int = 0
+    returning: bool = False
+
+    def __repr__(self) -> str:
+        return repr_without(self, "passphrase")
+
+
+def make_coordinator(
+    wish: Wish, root: SigningKey, *, clock: Clock | None = None, entropy: Entropy | None = None
+) -> CreatedMesh:
+    """Make a coordinator for the mesh of `root` in the state folder: all of it, or nothing.
+
+    Raises:
+        AlreadyInitialised: there is a mesh here.
+        InvalidInput: passphrase too short, or a name that cannot be.
+        DiskFull, StoreError: nothing was made.
+    """
+    check_passphrase(wish.passphrase)
+    for value in (wish.name, wish.owner_name):
         if not 0 < len(value.strip()) <= NAME_MAX - len(" (coordinator)") or not value.isprintable():
             raise InvalidInput("a name has 1 to 50 printable characters", field="name")
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    home = wish.home
     private_folder(home.root)
     _clear_unfinished(home.root)
     if any((home.root / piece).exists() for piece in _PIECES if piece != "identity") or _joined(home):
         raise AlreadyInitialised(f"{home.root} belongs to a mesh already")
     staging = home.root / f".init-{entropy.token(6).hex()}"
     try:
-        if capabilities is None:
-            capabilities = grants_for(found.manifest for found in available())
-        wish = _Wish(home, passphrase, name.strip(), owner_name.strip(), capabilities)
-        made = _build(Home(staging), wish, clock, entropy)
+        made = _build(Home(staging), wish, root, clock, entropy)
         _publish(staging, home.root)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -231,22 +275,9 @@ def _joined(home: Home) -> bool:
     return (home.identity / TRUST_FILE).exists()
 
 
-class _Wish(msgspec.Struct, frozen=True):
-    """What `create_mesh` was asked for."""
-
-    home: Home
-    passphrase: str
-    name: str
-    owner_name: str
-    capabilities: tuple[CapabilityGrant, ...]
-
-    def __repr__(self) -> str:
-        return repr_without(self, "passphrase")
-
-
-def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> CreatedMesh:
+def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: Entropy) -> CreatedMesh:
     now_ms = clock.now_ms()
-    root, owner_key = SigningKey(entropy.token(32)), SigningKey(entropy.token(32))
+    owner_key = SigningKey(entropy.token(32))
     issuer, permit = SigningKey(entropy.token(32)), SigningKey(entropy.token(32))
     mesh = key_id(root.public)
     anchors = (
@@ -254,14 +285,15 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
         _anchor(mesh, issuer, "issuer", "issuer", now_ms),
         _anchor(mesh, permit, "medulla", "medulla", now_ms),
     )
-    bundle = sign_anchors(AnchorList(mesh, next_version(0, now_ms), now_ms, anchors), root)
+    version = next_version(wish.after, now_ms)
+    bundle = sign_anchors(AnchorList(mesh, version, now_ms, anchors), root)
     private_folder(staging.root)
     for folder in (staging.owner, staging.medulla, staging.medulla / "run", staging.coordinator):
         private_folder(folder)
     write_private(
         staging.owner / "owner.key", encode(seal_key(owner_key, "owner", mesh, wish.passphrase, entropy))
     )
-    sealed_root = seal_key(root, "root", mesh, wish.passphrase, entropy)
+    sealed_root = seal_key(root, "root", mesh, wish.passphrase, entropy, after=version)
     write_private(staging.recovery_kit, _kit(sealed_root, wish.owner_name, now_ms).encode())
     write_keys(staging.medulla, bundle, issuer, permit)
 
@@ -271,7 +303,13 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
     owner = Owner(mesh, owner_key, clock=clock, entropy=entropy)
     service = Service(staging.medulla, "none", clock=clock, entropy=entropy)
     try:
-        service.ask(Install(owner.sign_policy(first_policy(mesh, now_ms))))
+        policy = first_policy(mesh, now_ms)
+        if wish.returning:
+            # Above all that was signed before; what an owner of before forbade binds until the owner signs anew.
+            policy = msgspec.structs.replace(policy, version=next_version(wish.after, now_ms))
+        service.ask(Install(owner.sign_policy(policy)))
+        if wish.recall_ms:
+            service.ask(SetRecall(owner.sign_recall(version, wish.recall_ms)))
         for_coordinator = owner.sign_grant(
             name=f"{wish.name} (coordinator)",
             ed_pub=coordinator.signing.public,
@@ -289,6 +327,8 @@ def _build(staging: Home, wish: _Wish, clock: Clock, entropy: Entropy) -> Create
         trust: Trust = service.ask(TrustWanted())
     finally:
         service.close()
+    if wish.returning:
+        write_private(staging.coordinator / RETURNING, b"")
     for folder, issued in (
         (coordinator_identity(staging), coordinator_issued),
         (staging.identity, node_issued),
@@ -373,9 +413,9 @@ def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
             f"made   {day}",
             "",
             "Print this sheet, put it away safely, then delete the file. Together with your passphrase it",
-            "can name a new owner key or a new coordinator for your mesh. Without the passphrase it is of",
-            "no use to anybody, and without this sheet a lost coordinator means pairing every device anew.",
-            "Each line ends with two check characters.",
+            "makes a new coordinator for your mesh (kindmesh recover), and all devices come back to it.",
+            "Without the passphrase it is of no use to anybody. The QR code beside it holds the same.",
+            "Try it: kindmesh recover --check. Each line ends with two check characters.",
             "",
             *paper_lines(sealed),
             "",
@@ -384,11 +424,14 @@ def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
 
 
 __all__ = [
+    "RETURNING",
     "CreatedMesh",
     "Owner",
+    "Wish",
     "coordinator_identity",
     "create_mesh",
     "is_coordinator_home",
+    "make_coordinator",
     "open_recovery_kit",
     "unlock_owner",
 ]

@@ -33,7 +33,8 @@ _COSTS: Final = ((262_144, 65_536, 3), (98_304, 32_768, 6), (0, 16_384, 12))
 
 
 class SealedKey(msgspec.Struct, array_like=True, frozen=True):
-    """`mem_kib` and `ops` are Argon2id's cost; `salt` 16, `nonce` 24, `sealed` 48 bytes."""
+    """`mem_kib` and `ops` are Argon2id's cost; `salt` 16, `nonce` 24, `sealed` 48 bytes; `after`, of a root, is the
+    version of the list of anchors that it had signed when it was sealed."""
 
     version: int
     purpose: Purpose
@@ -44,6 +45,7 @@ class SealedKey(msgspec.Struct, array_like=True, frozen=True):
     salt: bytes
     nonce: bytes
     sealed: bytes
+    after: int = 0
 
 
 def check_passphrase(passphrase: str) -> None:
@@ -60,7 +62,9 @@ def check_passphrase(passphrase: str) -> None:
         )
 
 
-def seal_key(key: SigningKey, purpose: Purpose, mesh: bytes, passphrase: str, entropy: Entropy) -> SealedKey:
+def seal_key(
+    key: SigningKey, purpose: Purpose, mesh: bytes, passphrase: str, entropy: Entropy, *, after: int = 0
+) -> SealedKey:
     """Seal `key` under `passphrase`, at the cost that this device's free memory allows.
 
     Raises:
@@ -70,7 +74,9 @@ def seal_key(key: SigningKey, purpose: Purpose, mesh: bytes, passphrase: str, en
     check_passphrase(passphrase)
     free = _free_kib()
     mem_kib, ops = next((mem, ops) for least, mem, ops in _COSTS if free >= least)
-    empty = SealedKey(1, purpose, mesh, key.public, mem_kib, ops, entropy.token(16), entropy.token(24), b"")
+    empty = SealedKey(
+        1, purpose, mesh, key.public, mem_kib, ops, entropy.token(16), entropy.token(24), b"", after
+    )
     stretched = _stretch(passphrase, empty)
     return msgspec.structs.replace(empty, sealed=seal(stretched, empty.nonce, key.seed, _associated(empty)))
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.pairing_machine import Closed, Failed, Instruction, Knocked, Paired, PairingMachine, Send
+from kindmesh.mesh.readmit_host import Decide, ReadmitHost
 from kindmesh.mesh.transport import Listener, Transport
 from kindmesh.protocol.codec import encode
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.enrol import EnrolGranted, EnrolMessage, Invitation, decode_message
 from kindmesh.protocol.errors import AlreadyInitialised, KindmeshError, NotRunning, TransportError
 from kindmesh.protocol.limits import PAIR_SECRET, PAIR_WINDOW_MAX_MS
+from kindmesh.protocol.readmit import READMIT, ReadmitMessage
 
 log = logging.getLogger("kindmesh.mesh.enrol")
 
@@ -41,6 +43,7 @@ class EnrolHost:
         self._watch: Watcher | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._speaking = False
+        self._returning: ReadmitHost | None = None
 
     @property
     def address(self) -> str:
@@ -76,6 +79,8 @@ class EnrolHost:
     async def close(self) -> None:
         """Close the window and the socket."""
         self.shut()
+        if self._returning is not None:
+            await self._returning.close()
         if self._listener is not None:
             await self._listener.close()
 
@@ -131,8 +136,16 @@ class EnrolHost:
             raise NotRunning("no pairing window is open", hint="Open one with kindmesh pair.")
         return self._machine
 
+    def take_back(self, decide: Decide) -> None:
+        """From now on, also hear devices that were members before, without a window; `decide` about each."""
+        self._returning = ReadmitHost(self._entropy, self._tell, decide)
+
     def _admit(self, hop_key: bytes) -> bool:
-        return self._speaking or (self._machine is not None and self._machine.admits(hop_key))
+        return (
+            self._speaking
+            or self._returning is not None
+            or (self._machine is not None and self._machine.admits(hop_key))
+        )
 
     def _expire(self) -> None:
         if self._machine is not None:
@@ -140,7 +153,10 @@ class EnrolHost:
 
     def _receive(self, hop_key: bytes, frames: list[bytes]) -> None:
         machine = self._machine
-        if machine is None:
+        if len(frames) == 2 and frames[0] == READMIT and self._returning is not None:
+            self._returning.receive(hop_key, frames[1])
+            return
+        if machine is None or not machine.admits(hop_key):
             return
         try:
             message = decode_message(frames[0])
@@ -159,13 +175,19 @@ class EnrolHost:
             if self._watch is not None:
                 self._watch(instruction)
 
+    def _tell(self, hop_key: bytes, message: ReadmitMessage) -> None:
+        self._put(hop_key, [READMIT, encode(message)])
+
     def _send(self, hop_key: bytes, message: EnrolMessage) -> None:
+        self._put(hop_key, [encode(message)])
+
+    def _put(self, hop_key: bytes, frames: Sequence[bytes]) -> None:
         if self._listener is None:
             return
         # The last word is still said to whom the machine has just shut out.
         self._speaking = True
         try:
-            self._listener.send(hop_key, [encode(message)])
+            self._listener.send(hop_key, frames)
         except TransportError as error:
             log.info("the device at the door is gone", extra={"code": error.code})
         finally:

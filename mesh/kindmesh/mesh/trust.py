@@ -18,6 +18,7 @@ from kindmesh.mesh.files import read_private, write_private
 from kindmesh.protocol.anchors import MeshBundle, open_bundle
 from kindmesh.protocol.certificate import Certificate, Membership, open_certificate
 from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.enrol import EnrolGranted
 from kindmesh.protocol.errors import (
     AuthenticationError,
     CertificateRefused,
@@ -29,6 +30,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.messages import TrustKnown, TrustUpdate
 from kindmesh.protocol.policy import Policy, open_policy
+from kindmesh.protocol.readmit import BUNDLES_MAX, Credentials
 from kindmesh.protocol.signed import Signed
 
 TRUST_FILE = "membership"
@@ -210,10 +212,72 @@ class Trust:
         try:
             self._merge(update)
         finally:
-            # Also when a later part was bad: what was taken over, such as a revocation, has to survive a restart.
-            if self._content is not before or self._unsaved:
-                self._save()
+            self._save_changed(before)
         return self._content is not before
+
+    def readmit(self, papers: EnrolGranted) -> None:
+        """Take over what a new coordinator gave this member of before, after `check_readmitted`; one write.
+
+        Raises:
+            BadSignature, CertificateRefused, Malformed, DiskFull, StoreError: as `merge`.
+        """
+        before = self._content
+        update = TrustUpdate(
+            papers.rosters, papers.revocations, papers.policy, papers.certificate, papers.bundle
+        )
+        try:
+            self._merge(update)
+            self._follow(papers.coordinator)
+            self._content = msgspec.structs.replace(self._content, addresses=papers.addresses)
+        finally:
+            self._save_changed(before)
+
+    def follow(self, signed: Signed) -> None:
+        """From now on, dial the coordinator with this certificate.
+
+        Raises:
+            CertificateRefused: no coordinator of this mesh. DiskFull, StoreError.
+        """
+        before = self._content
+        self._follow(signed)
+        self._save_changed(before)
+
+    def _follow(self, signed: Signed) -> None:
+        certificate = self.membership.add(signed)
+        if "coordinator" not in certificate.roles:
+            raise CertificateRefused("the certificate is not a coordinator's")
+        self.coordinator = certificate
+        self._content = msgspec.structs.replace(self._content, coordinator=signed)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What this member can show of before, to a coordinator that was made anew."""
+        content = self._content
+        return Credentials(
+            bundles=(content.bundle, *content.former)[:BUNDLES_MAX],
+            certificate=content.certificate,
+            rosters=content.rosters,
+            revocations=content.revocations,
+            policy=content.policy,
+        )
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this member itself was removed from the mesh, as far as it knows."""
+        return self.membership.is_revoked(self.certificate)
+
+    def _save_changed(self, before: TrustFile) -> None:
+        """Also when a later part was bad: what was taken over, such as a revocation, has to survive a restart."""
+        content = self._content
+        if content is before and not self._unsaved:
+            return
+        present = self.membership.anchors.subjects
+        signed = (content.certificate, content.coordinator, content.policy, *content.revocations)
+        authors = {one.author for one in signed} - present
+        former = tuple(old for old in content.former if authors & open_bundle(old, self.mesh).subjects)
+        if former != content.former:
+            self._content = msgspec.structs.replace(content, former=former)
+        self._save()
 
     def _merge(self, update: TrustUpdate) -> None:
         membership = self.membership
@@ -235,17 +299,10 @@ class Trust:
         membership, before = self.membership, self._content
         if not membership.adopt(open_bundle(bundle, self.mesh)):
             return
-        signed = (before.certificate, before.coordinator, before.policy, *membership.revocations)
-        authors = {one.author for one in signed}
-        former = tuple(
-            old
-            for old in (before.bundle, *before.former)
-            if authors & (open_bundle(old, self.mesh).subjects - membership.anchors.subjects)
-        )
         self._content = msgspec.structs.replace(
             before,
             bundle=bundle,
-            former=former,
+            former=(before.bundle, *before.former),
             rosters=membership.rosters,
             revocations=membership.revocations,
         )

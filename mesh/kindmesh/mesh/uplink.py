@@ -118,6 +118,17 @@ class Uplink(Endpoint):
         if self._channel is None and not self._closed:
             self._begin_dial()
 
+    @property
+    def places(self) -> list[str]:
+        """`host:port` addresses where the coordinator was, or may be."""
+        return [*self._known, *self._hints]
+
+    def follow(self, addresses: Sequence[str]) -> None:
+        """Dial the coordinator that `trust` names now, first at these addresses (`host:port`)."""
+        self._known = list(dict.fromkeys([*addresses, *self._known]))[:KNOWN_MAX]
+        self._hints, self._turn = [], 0
+        self._begin_dial()
+
     def on_trust(self, handler: Callable[[], None]) -> None:
         """Tell `handler` when newer trust was merged."""
         self._trust_handlers.append(handler)

@@ -20,6 +20,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.mesh.home import Home
+from kindmesh.protocol.anchors import MeshBundle
 from kindmesh.protocol.audit import AuditNews
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import (
@@ -122,6 +123,21 @@ class MedullaClient(StreamProtocol):
     async def issue(self, grant: Signed) -> m.Issued:
         """Have a key certified against the owner's signed grant."""
         return await self.call("issue", m.Issue(grant), m.Issued)
+
+    async def learn(
+        self,
+        *,
+        bundles: tuple[MeshBundle, ...] = (),
+        rosters: tuple[Signed, ...] = (),
+        revocations: tuple[Signed, ...] = (),
+        policy: Signed | None = None,
+    ) -> m.Learned:
+        """Pass on what others decided."""
+        return await self.call("learn", m.Learn(bundles, rosters, revocations, policy), m.Learned)
+
+    async def readmit(self, wish: Signed, certificate: Signed) -> m.Issued:
+        """Have a member of before certified anew."""
+        return await self.call("readmit", m.Readmit(wish, certificate), m.Issued)
 
     async def renew(self, renewal: Signed) -> m.Issued:
         """Have a certificate renewed."""
