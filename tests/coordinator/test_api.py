@@ -47,6 +47,7 @@ class Counter:
             trust=none,
             trust_service=none,
             pairing=none,
+            returning=none,
             medulla=none,
             artifacts=self.artifacts,
             exchange=none,

@@ -53,6 +53,9 @@ class FakeNetwork:
     def addresses(self, device: bytes) -> Sequence[str]:
         return self.found
 
+    def coordinators(self) -> Sequence[str]:
+        return self.found
+
     async def close(self) -> None:
         self.state = "closed"
 

@@ -16,7 +16,7 @@ import msgspec
 from tests.protocol import audit_samples, samples
 from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
-from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, permit, policy
+from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, permit, policy, readmit
 from kindmesh.protocol import audit as audit_log
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.crypto import (
@@ -227,6 +227,8 @@ def certificates() -> list[dict[str, Any]]:
         ("anchors", "root", anchors.ANCHORS_DOMAIN, samples.ANCHORS),
         ("roster", "issuer", certificate.ROSTER_DOMAIN, samples.ROSTER),
         ("revocations", "issuer", certificate.REVOCATION_DOMAIN, samples.REVOCATIONS),
+        ("recall", "owner", readmit.RECALL_DOMAIN, samples.RECALL),
+        ("readmission", "phone", readmit.READMISSION_DOMAIN, samples.READMISSION),
         ("renewal", "phone", certificate.RENEWAL_DOMAIN, samples.RENEWAL),
     )
     cases += [signed_case(name, key, domain, value, bridge=True) for name, key, domain, value in lists]
@@ -423,7 +425,7 @@ def pairing() -> list[dict[str, Any]]:
             "fields": plain(message),
             "bytes": plain(encode(message)),
         }
-        for message in samples.ENROL_MESSAGES
+        for message in (*samples.ENROL_MESSAGES, *samples.READMIT_MESSAGES, samples.PAPERS)
     ]
 
 

@@ -77,6 +77,7 @@ from kindmesh.protocol.messages import (
 )
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.papers import MeshPapers
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import (
     Approval,
@@ -91,6 +92,15 @@ from kindmesh.protocol.policy import (
     sign_removal,
 )
 from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.readmit import (
+    Credentials,
+    Readmission,
+    ReadmitHello,
+    ReadmitProof,
+    Recall,
+    sign_readmission,
+    sign_recall,
+)
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
 
@@ -418,4 +428,20 @@ ENROL_MESSAGES: Final[tuple[msgspec.Struct, ...]] = (
     EnrolRefused(error_to_wire(EnrolmentRefused())),
     ENROL_DONE,
     EnrolClosed(),
+)
+
+# Coming back after the coordinator was lost.
+RECALL: Final = Recall(MESH, NOW, NOW, NOW + 1_000)
+SIGNED_RECALL: Final = sign_recall(RECALL, SIGNING["owner"])
+READMISSION: Final = Readmission(MESH, IDS["phone"], 5, NOW, seed("readmit-nonce"), NOW)
+SIGNED_READMISSION: Final = sign_readmission(READMISSION, SIGNING["phone"])
+CREDENTIALS: Final = Credentials(
+    (BUNDLE,), SIGNED["phone"], (SIGNED_ROSTER,), (SIGNED_REVOCATIONS,), SIGNED_POLICY
+)
+READMIT_MESSAGES: Final[tuple[msgspec.Struct, ...]] = (
+    ReadmitHello(1, IDS["phone"], CURVE["phone"].public),
+    ReadmitProof(SIGNED_READMISSION, CREDENTIALS),
+)
+PAPERS: Final = MeshPapers(
+    1, BUNDLE, (SIGNED["desk"],), (SIGNED_REVOCATIONS,), ("192.0.2.7:7437",), ("192.0.2.7:7438",)
 )

@@ -24,6 +24,7 @@ from kindmesh.protocol.messages import hello
 from kindmesh.protocol.messages.hello import open_advert
 from kindmesh.protocol.permit import open_permit
 from kindmesh.protocol.policy import open_approval, open_grant, open_policy, open_removal
+from kindmesh.protocol.readmit import open_readmission, open_recall
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct, signed_from_bytes, signed_to_bytes
 
 PUBLIC = {name: key.public for name, key in SIGNING.items()}
@@ -48,6 +49,11 @@ OPENERS: dict[str, tuple[Signed, Callable[[Signed], Any]]] = {
     "roster": (samples.SIGNED_ROSTER, _merge("merge_roster")),
     "revocations": (samples.SIGNED_REVOCATIONS, _merge("merge_revocations")),
     "member": (SIGNED["phone"], _merge("add")),
+    "recall": (samples.SIGNED_RECALL, lambda signed: open_recall(signed, PUBLIC["owner"])),
+    "readmission": (
+        samples.SIGNED_READMISSION,
+        lambda signed: open_readmission(signed, PUBLIC["phone"]),
+    ),
     "renewal": (samples.SIGNED_RENEWAL, lambda signed: open_renewal(signed, PUBLIC["phone"])),
     "permit": (samples.SIGNED_PERMIT, lambda signed: open_permit(signed, PUBLIC["medulla"])),
     "grant": (samples.SIGNED_GRANT, lambda signed: open_grant(signed, PUBLIC["owner"])),

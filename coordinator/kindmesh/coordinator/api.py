@@ -28,6 +28,7 @@ from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
 from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit_report import ROWS_MAX
@@ -62,6 +63,8 @@ LOCAL_ONLY: Final = frozenset(
         "pair.open",
         "pair.waiting",
         "raise.answer",
+        "readmit.answer",
+        "readmit.waiting",
         "watch",
     }
 )
@@ -77,6 +80,7 @@ class Api:
         hub: Hub,
         trust: Trust,
         trust_service: TrustService,
+        returning: Returning,
         pairing: Pairing,
         medulla: MedullaClient,
         artifacts: ArtifactStore,
@@ -88,6 +92,8 @@ class Api:
         self._hub = hub
         self._trust = trust
         self._trust_service = trust_service
+        self._returning = returning
+        self.papers_problem = ""
         self._pairing = pairing
         self._medulla = medulla
         self._artifacts = artifacts
@@ -117,6 +123,8 @@ class Api:
             "pair.open": self._pair_open,
             "pair.answer": self._pair_answer,
             "pair.waiting": self._pair_waiting,
+            "readmit.waiting": self._readmit_waiting,
+            "readmit.answer": self._readmit_answer,
             "revoke": self._revoke,
             "policy.set": self._policy_set,
             "stop": self._stop,
@@ -162,7 +170,12 @@ class Api:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
 
         return await coordinator_findings(
-            self._heart, self._trust, self._medulla, self._hub, self._auditing.findings()
+            self._heart,
+            self._trust,
+            self._medulla,
+            self._hub,
+            self._auditing.findings(),
+            papers_problem=self.papers_problem,
         )
 
     async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:
@@ -303,6 +316,13 @@ class Api:
 
     async def _pair_waiting(self, params: Params, emit: Emit, who: Principal) -> Any:
         return self._pairing.waiting()
+
+    async def _readmit_waiting(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return self._returning.waiting()
+
+    async def _readmit_answer(self, params: Params, emit: Emit, who: Principal) -> Any:
+        device = parse_id(params.text("device"))
+        return await self._returning.answer(device, params.data("grant", b"") or None)
 
     async def _revoke(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._trust_service.take(await self._medulla.revoke(signed_from_bytes(params.data("removal"))))

@@ -25,6 +25,7 @@ from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.trust_service import TrustService
@@ -41,6 +42,7 @@ from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.papers import PORT_AFTER_MESH, PapersServer
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
@@ -53,6 +55,7 @@ from kindmesh.protocol.crypto import hkdf_sha256
 from kindmesh.protocol.errors import KindmeshError, TransportError
 from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
+from kindmesh.protocol.papers import PAPERS_VERSION, MeshPapers
 from kindmesh.protocol.principal import OWNER
 
 if TYPE_CHECKING:
@@ -147,6 +150,12 @@ class Coordinator:
         self.exchange = Exchange(
             self.hub, self.artifacts, self.trust, self.clock, lambda job, artifact: False
         )
+        self.returning = Returning(
+            self.trust, self.trust_service, self.medulla, lambda: self._reachable(self.hub.address)
+        )
+        if home.returning.exists():
+            self.host.take_back(self.returning.decide)
+        self.papers: PapersServer | None = None
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.api = Api(
             heart=self.heart,
@@ -154,6 +163,7 @@ class Coordinator:
             trust=self.trust,
             trust_service=self.trust_service,
             pairing=self.pairing,
+            returning=self.returning,
             medulla=self.medulla,
             artifacts=self.artifacts,
             exchange=self.exchange,
@@ -201,8 +211,37 @@ class Coordinator:
         server = ControlServer(self.home.socket("coordinator"), dict.fromkeys(self.api.methods, self._handle))
         await server.start()
         stack.push_async_callback(server.close)
+        if self.config.mesh.papers:
+            await self._give_papers(stack)
         if self.config.mesh.mdns:
             await self._announce(stack)
+
+    async def _give_papers(self, stack: AsyncExitStack) -> None:
+        from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only over TCP
+
+        bound = parse_address(self.hub.address)
+        address = f"tcp://{join_address(bound.host, bound.port + PORT_AFTER_MESH)}"
+        papers = PapersServer(address, self.trust.mesh, self._papers)
+        try:
+            await papers.start()
+        except KindmeshError as error:
+            # Everything else works without; `doctor` says what is missing.
+            log.warning("the public papers are not given", extra={"code": error.code})
+            self.api.papers_problem = error.message
+            return
+        self.papers = papers
+        stack.push_async_callback(papers.close)
+
+    def _papers(self) -> MeshPapers:
+        trust = self.trust
+        return MeshPapers(
+            PAPERS_VERSION,
+            trust.bundle,
+            (trust.signed_certificate,),
+            trust.revocations,
+            tuple(self._reachable(self.hub.address)),
+            tuple(self._reachable(self.host.address)),
+        )
 
     def _handle(self, params: Any, call: Call) -> Any:
         return find(self.api.methods, call.method, local=True)(Params(params), call.event, OWNER)

@@ -35,7 +35,13 @@ def _finding(check: str, level: str, message: str, hint: str = "") -> dict[str, 
 
 
 async def coordinator_findings(
-    heart: Heart, trust: Trust, medulla: MedullaClient, hub: Hub, audit: Sequence[tuple[str, str, str]] = ()
+    heart: Heart,
+    trust: Trust,
+    medulla: MedullaClient,
+    hub: Hub,
+    audit: Sequence[tuple[str, str, str]] = (),
+    *,
+    papers_problem: str = "",
 ) -> list[dict[str, Any]]:
     """A list of `{check, level, message, hint}`, level one of ok, warn, fail."""
     found = [_finding("coordinator", "ok", f"Listens at {hub.address}.")]
@@ -56,6 +62,16 @@ async def coordinator_findings(
             _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
         )
     found += [_finding("audit", level, message, hint) for level, message, hint in audit]
+    if papers_problem:
+        hint = "Devices find a coordinator whose keys changed by its papers. Free that port, or choose another one."
+        found.append(_finding("papers", "warn", papers_problem, hint))
+    if trust.is_retired:
+        hint = "Switch this one off; its devices belong to the new one."
+        found.append(
+            _finding(
+                "replaced", "fail", "This coordinator was replaced by one made from the recovery kit.", hint
+            )
+        )
     for device in sorted(hub.cloned):
         name = heart.devices.name(device)
         hint = f"Remove it (kindmesh revoke {name}) and pair the right device again."

@@ -64,8 +64,6 @@ from kindmesh.protocol.signed import Signed
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
 """Certificates by the root, which is on paper, are not renewed as a routine."""
 GRANT_TTL_MS: Final = 600_000
-RETURNING: Final = "returning"
-"""A file in the coordinator's folder: this one was made from the kit, and takes members of before back."""
 _MARK: Final = ".init-in-progress"
 _PIECES: Final = ("medulla", "coordinator", "owner", RECOVERY_KIT, "identity")
 """In the order they are moved into place."""
@@ -328,7 +326,7 @@ def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: E
     finally:
         service.close()
     if wish.returning:
-        write_private(staging.coordinator / RETURNING, b"")
+        write_private(staging.returning, b"")
     for folder, issued in (
         (coordinator_identity(staging), coordinator_issued),
         (staging.identity, node_issued),
@@ -424,7 +422,6 @@ def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
 
 
 __all__ = [
-    "RETURNING",
     "CreatedMesh",
     "Owner",
     "Wish",

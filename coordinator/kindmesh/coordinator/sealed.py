@@ -26,6 +26,7 @@ from kindmesh.protocol.errors import BadSeal, Busy, InvalidInput, Malformed, Sto
 Purpose = Literal["owner", "root"]
 
 PASSPHRASE_MIN: Final = 8
+CODE_PREFIX: Final = "KMR1:"
 _LINE: Final = 32
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _COSTS: Final = ((262_144, 65_536, 3), (98_304, 32_768, 6), (0, 16_384, 12))
@@ -145,12 +146,31 @@ def to_paper(sealed: SealedKey) -> list[str]:
     return lines
 
 
+def to_code(sealed: SealedKey) -> str:
+    """The same as one text for a QR code: `KMR1:`, base32 without padding (the compact alphanumeric mode), and two
+    check characters."""
+    body = base64.b32encode(encode(sealed)).decode().rstrip("=")
+    return CODE_PREFIX + body + _check(0, body.lower()).upper()
+
+
+def _from_code(text: str) -> SealedKey:
+    body = "".join(text.split()).upper().removeprefix(CODE_PREFIX)
+    if _check(0, body[:-2].lower()) != body[-2:].lower():
+        raise InvalidInput("the code is damaged or cut off", field="recovery kit", hint="Scan it again.")
+    try:
+        return sealed_from_bytes(base64.b32decode(body[:-2] + "=" * (-len(body[:-2]) % 8)))
+    except (binascii.Error, ValueError, Malformed) as error:
+        raise InvalidInput("this code is no recovery kit", field="recovery kit") from error
+
+
 def from_paper(text: str) -> SealedKey:
-    """Undo `to_paper`; other lines around (the sheet's text) are ignored.
+    """Undo `to_paper` or `to_code`; other lines around (the sheet's text) are ignored.
 
     Raises:
         InvalidInput: no such lines, a missing one, or one with a typing error (named).
     """
+    if text.strip().upper().startswith(CODE_PREFIX):
+        return _from_code(text)
     parts: dict[int, str] = {}
     for line in text.lower().splitlines():
         found = re.fullmatch(r"\s*(\d\d)[ :.]\s*([a-z2-7 \-]+)", line)
@@ -200,5 +220,6 @@ __all__ = [
     "open_key",
     "seal_key",
     "sealed_from_bytes",
+    "to_code",
     "to_paper",
 ]

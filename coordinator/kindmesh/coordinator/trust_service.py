@@ -11,6 +11,8 @@ import asyncio
 import logging
 from typing import Final
 
+import msgspec
+
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.messages import Trust as SignedTrust
 from kindmesh.mesh.hub import Hub
@@ -23,6 +25,8 @@ log = logging.getLogger("kindmesh.coordinator.trust")
 
 REFRESH_S: Final = 3600.0
 RETRY_S: Final = 5.0
+LEARNING_MAX: Final = 16
+"""News from devices that Medulla is told of at once; what is left out comes again with the next heartbeat."""
 
 
 class TrustService:
@@ -32,6 +36,29 @@ class TrustService:
         self._hub = hub
         self._trust = trust
         self._medulla = medulla
+        self._learning: set[asyncio.Task[None]] = set()
+        hub.on_session(SessionType.TRUST_UPDATE, self._on_update)
+
+    def _on_update(self, peer: bytes, ref: int, update: TrustUpdate) -> None:
+        """A device knows something newer, which others decided: Medulla hears of it, too."""
+        try:
+            self.apply(msgspec.structs.replace(update, certificate=None))
+        except StoreError as error:
+            log.error("newer trust is not on the disk", extra={"code": error.code})
+        if len(self._learning) < LEARNING_MAX:
+            task = asyncio.get_running_loop().create_task(self._learn(update), name="learn")
+            self._learning.add(task)
+            task.add_done_callback(self._learning.discard)
+
+    async def _learn(self, update: TrustUpdate) -> None:
+        bundles = (update.bundle,) if update.bundle is not None else ()
+        try:
+            learned = await self._medulla.learn(
+                bundles=bundles, rosters=update.rosters, revocations=update.revocations, policy=update.policy
+            )
+            self.take(learned.trust)
+        except KindmeshError as error:
+            log.warning("Medulla did not take over what a device knew", extra={"code": error.code})
 
     async def refresh(self) -> None:
         """Ask Medulla for what is signed now, and pass it on.

@@ -152,6 +152,11 @@ class Discovery:
         )
         return list(dict.fromkeys(address for peer in hints for address in peer.addresses))
 
+    def coordinators(self) -> list[str]:
+        """Where coordinators of the mesh announce themselves, whichever they are."""
+        found = [peer.addresses for peer in self._found.values() if peer.role == "coordinator"]
+        return list(dict.fromkeys(address for addresses in found for address in addresses))
+
     async def close(self) -> None:
         """Say goodbye and stop. Twice is fine."""
         zeroconf, self._zeroconf = self._zeroconf, None

@@ -92,6 +92,11 @@ class Home:
         return self.coordinator / "journal.db"
 
     @property
+    def returning(self) -> Path:
+        """A mark: this coordinator was made from the recovery kit, and takes members of before back."""
+        return self.coordinator / "returning"
+
+    @property
     def medulla(self) -> Path:
         """Medulla's keys and state; nobody else's business."""
         return self.root / "medulla"

@@ -32,8 +32,10 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.papers import ask_papers
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.secrecy import guard_process
+from kindmesh.mesh.readmit_guest import come_back
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
@@ -46,6 +48,7 @@ from kindmesh.node.executor import Executor
 from kindmesh.node.facts import Facts
 from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import HeldArtifacts, Uploads
+from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.renewing import Renewing
@@ -152,6 +155,22 @@ class Node:
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
         self.lookout = Lookout(self.uplink, self._finder)
+        self.homecoming = Homecoming(
+            self.uplink,
+            self.trust,
+            ask=ask_papers,
+            come_back=partial(
+                come_back,
+                trust=self.trust,
+                identity=self.identity,
+                clock=self.clock,
+                transport=transport,
+                scheme=scheme,
+            ),
+            places=lambda: [*self.uplink.places, *config.mesh.seeds, *self.lookout.coordinators],
+        )
+        # The simulator has no sockets for papers.
+        self._seeks_papers = scheme == "tcp://"
         self.renewing = Renewing(
             uplink=self.uplink,
             identity=self.identity,
@@ -179,6 +198,7 @@ class Node:
             stack.push_async_callback(self.executor.close)
             stack.push_async_callback(self.uplink.close)
             stack.push_async_callback(self.lookout.close)
+            stack.push_async_callback(self.homecoming.close)
             self.executor.resume()
             await self.uplink.start()
             if self._control:
@@ -216,6 +236,7 @@ class Node:
             uploads=self.uploads,
             forwarding=self.forwarding,
             witnessing=self.witnessing,
+            homecoming=self.homecoming,
         )
         server = ControlServer(self.home.socket("node"), local.handlers())
         await server.start()
@@ -234,6 +255,8 @@ class Node:
         self.journal.save_latch()
         if self.config.mesh.mdns:
             self.lookout.beat()
+        if self._seeks_papers:
+            self.homecoming.beat()
         if self._beats % FORGET_EVERY == 0:
             try:
                 before_ms = self.clock.now_ms() - self.config.node.keep_days * DAY_MS

@@ -35,13 +35,15 @@ class DeviceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MeshSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[mesh]`: `listen` and `port` (0: any free one) of the coordinator's mesh socket; `advertise` lists the
     `host:port` addresses that other devices should use (empty: found out); `seeds` are `host:port` addresses where
-    the coordinator may be; `mdns` announces and looks around on the local network."""
+    the coordinator may be; `mdns` announces and looks around on the local network; `papers` gives the mesh's public
+    papers (who decides, who was removed) at the mesh port + 2, so that devices find a coordinator with new keys."""
 
     listen: str = "0.0.0.0"  # noqa: S104 - only members of the mesh get past the transport's keys
     port: int = 7437
     advertise: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     mdns: bool = True
+    papers: bool = True
 
 
 class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.papers import papers_address
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.uplink import Uplink
@@ -59,7 +58,6 @@ class Homecoming:
         self,
         uplink: Uplink,
         trust: Trust,
-        clock: Clock,
         *,
         ask: AskPapers,
         come_back: ComeBack,
@@ -67,7 +65,6 @@ class Homecoming:
     ) -> None:
         self._uplink = uplink
         self._trust = trust
-        self._clock = clock
         self._ask = ask
         self._come_back = come_back
         self._places = places

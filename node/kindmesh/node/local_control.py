@@ -26,6 +26,7 @@ from kindmesh.mesh.uplink import Uplink
 from kindmesh.node.executor import Executor
 from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import Uploads, artifact_id
+from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
@@ -61,6 +62,7 @@ class LocalControl:
         uploads: Uploads,
         forwarding: Forwarding,
         witnessing: Witnessing,
+        homecoming: Homecoming,
     ) -> None:
         self._identity = identity
         self._trust = trust
@@ -74,6 +76,7 @@ class LocalControl:
         self._uploads = uploads
         self._forwarding = forwarding
         self._witnessing = witnessing
+        self._homecoming = homecoming
 
     def handlers(self) -> dict[str, Handler]:
         """Method -> handler."""
@@ -216,6 +219,13 @@ class LocalControl:
     def _look_at_trust(self) -> list[dict[str, str]]:
         now_ms = self._clock.now_ms()
         found = []
+        if self._homecoming.removed:
+            hint = "If that was a mistake: pair it again from a new state folder (KINDMESH_HOME)."
+            found.append(_finding("membership", "fail", "this device was removed from the mesh", hint))
+        elif self._homecoming.problem is not None:
+            problem = self._homecoming.problem
+            message = f"the coordinator was replaced, and has not let this device in again: {problem.message}"
+            found.append(_finding("membership", "fail", message, problem.hint))
         try:
             check_validity(self._trust.certificate, now_ms)
         except KindmeshError as error:

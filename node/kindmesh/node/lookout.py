@@ -30,6 +30,9 @@ class Finder(Protocol):
     def addresses(self, device: bytes) -> Sequence[str]:
         """`host:port` addresses under which that device announces itself."""
 
+    def coordinators(self) -> Sequence[str]:
+        """`host:port` addresses under which coordinators of the mesh announce themselves."""
+
     async def close(self) -> None:
         """Stop looking."""
 
@@ -43,6 +46,11 @@ class Lookout:
         self._alone = 0
         self._finder: Finder | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def coordinators(self) -> Sequence[str]:
+        """Where coordinators of this mesh announce themselves, whichever they are; while it looks around."""
+        return self._finder.coordinators() if self._finder is not None else ()
 
     def beat(self) -> None:
         """Begin to look, pass on what was found, or stop, as the session is."""

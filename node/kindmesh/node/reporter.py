@@ -203,6 +203,11 @@ class Reporter:
             self._clock.learn(body.clock_ms)
             if self._witnessing is not None:
                 self._witnessing.incoming(body)
+            for update in self._trust.lacking(body.known):
+                try:
+                    self._endpoint.tell(peer, SessionType.TRUST_UPDATE, update)
+                except TransportError as error:
+                    log.info("newer trust was not passed on", extra={"code": error.code})
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if up and peer == self._trust.coordinator.subject:

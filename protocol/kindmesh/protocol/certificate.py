@@ -338,7 +338,7 @@ class Membership:
 
     def newest_ever(self, subject: bytes) -> Certificate | None:
         """The newest certificate of that id by any issuer that ever counted; whether it counts now is not said."""
-        known = [certified[subject] for certified in self._certified.values() if subject in certified]
+        known = [certified[subject][0] for certified in self._certified.values() if subject in certified]
         return max(known, key=_newness, default=None)
 
     @property

@@ -60,6 +60,53 @@ def init(
 
 
 @app.command()
+def recover(
+    kit: Annotated[
+        str, typer.Argument(help="The kit's file (sheet or QR text); - reads standard input.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
+    owner: Annotated[str, typer.Option(help="What to call the owner.")] = "owner",
+    days: Annotated[
+        int, typer.Option(help="How long devices of before are let in again without a question.")
+    ] = 30,
+    *,
+    stolen: Annotated[
+        bool, typer.Option("--stolen", help="You are asked about each device that comes back.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether kit and passphrase are good.")
+    ] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Answer devices of before that wait for your yes.")
+    ] = False,
+    new_passphrase: Annotated[
+        bool, typer.Option("--new-passphrase", help="Choose another passphrase for the new keys.")
+    ] = False,
+    new_kit: Annotated[Path | None, typer.Option(help="Where to put the new recovery kit.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a lost coordinator anew from the recovery kit; all devices come back to it.
+
+    Example: kindmesh recover kit.txt --name attic
+    """
+    from kindmesh.coordinator.cli import recover_commands as commands
+
+    if waiting:
+        _run(as_json, commands.run_waiting)
+    if not kit:
+        _run(as_json, commands.no_kit)
+    if check:
+        _run(as_json, lambda out: commands.run_check(out, kit))
+    allowed = 0 if stolen else days
+    _run(
+        as_json,
+        lambda out: commands.run_recover(
+            out, kit, name, owner, days=allowed, new_passphrase=new_passphrase, new_kit=new_kit
+        ),
+    )
+
+
+@app.command()
 def up(
     listen: Annotated[str, typer.Option(help="host:port to listen at; default from config.toml.")] = "",
     as_json: Json = False,

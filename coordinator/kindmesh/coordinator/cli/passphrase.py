@@ -57,4 +57,22 @@ def new_passphrase() -> str:
     return first
 
 
-__all__ = ["ask_passphrase", "new_passphrase"]
+def changed_passphrase() -> str:
+    """A passphrase to take the place of the old one: from `KINDMESH_NEW_PASSPHRASE`, or typed twice.
+
+    Raises:
+        WrongPassphrase: the two are not the same. InvalidInput: as `ask_passphrase`.
+    """
+    if "KINDMESH_NEW_PASSPHRASE" in os.environ:
+        return os.environ["KINDMESH_NEW_PASSPHRASE"]
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            "a new passphrase is needed", field="passphrase", hint="Set KINDMESH_NEW_PASSPHRASE."
+        )
+    first = getpass.getpass("Choose a new passphrase: ", stream=sys.stderr)
+    if first != getpass.getpass("Once more: ", stream=sys.stderr):
+        raise WrongPassphrase("the two passphrases are not the same")
+    return first
+
+
+__all__ = ["ask_passphrase", "changed_passphrase", "new_passphrase"]

@@ -33,4 +33,11 @@ def save(text: str, path: Path) -> None:
         raise disk_error(error, path) from error
 
 
-__all__ = ["save", "terminal_lines"]
+def picture(text: str, kind: str) -> bytes:
+    """The code as the bytes of a picture of that kind (png, svg)."""
+    drawn = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(drawn, kind=kind, scale=6, border=4)
+    return drawn.getvalue()
+
+
+__all__ = ["picture", "save", "terminal_lines"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kindmesh.coordinator.cli.kit import check_place, put_kit
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
 from kindmesh.mesh.home import Home
@@ -43,24 +43,19 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     check_name(name)
     check_name(owner_name)
     if kit is not None:
-        _check_kit(kit)
+        check_place(kit)
     passphrase = new_passphrase()
     out.progress("making keys ...")
     made = create_mesh(home, passphrase, name or default_name(), owner_name=owner_name)
-    kit_path = made.recovery_kit
-    if kit is not None:
-        try:
-            kit_path = Path(shutil.move(os.fspath(made.recovery_kit), kit))
-        except OSError as error:
-            out.note(f"The recovery kit could not be put in {kit}: {error.strerror}. It stays where it is.")
+    shown = put_kit(out, made.recovery_kit, kit)
     out.result(
         {"ok": True, "mesh": format_id(made.mesh), "device": format_id(made.node), "home": os.fspath(home.root),
-         "recovery_kit": os.fspath(kit_path)},
+         "recovery_kit": os.fspath(shown.text), "recovery_qr": os.fspath(shown.picture)},
         f"Your mesh is {format_id(made.mesh)}.",
         f"It lives in {home.root}.",
         "",
-        f"The recovery kit is in {kit_path}.",
-        "Print it, put it away, then delete the file: it holds the mesh's root, which is nowhere else.",
+        f"The recovery kit is in {shown.text}, as a picture in {shown.picture}.",
+        "Print it, put it away, then delete the files: it holds the mesh's root, which is nowhere else.",
         "",
         "Next: kindmesh up    (and in another terminal: kindmesh pair)",
     )  # fmt: skip
@@ -83,19 +78,6 @@ def check_name(name: str) -> None:
     """
     if name and not (name.strip() and name.isprintable() and len(name) <= NAME_MAX):
         raise InvalidInput(f"a name has 1 to {NAME_MAX} printable characters", field="name")
-
-
-def _check_kit(kit: Path) -> None:
-    """The mesh is made once: what can go wrong with the kit's place goes wrong before."""
-    try:
-        if kit.exists():
-            hint = "It may be the kit of another mesh; move it, or choose another name."
-            raise InvalidInput(f"{kit} exists already", field="kit", hint=hint)
-        kit.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"{kit.parent} cannot be made: {error.strerror}", field="kit") from error
-    if not os.access(kit.parent, os.W_OK | os.X_OK):
-        raise InvalidInput(f"{kit.parent} cannot be written to", field="kit")
 
 
 def run_up(out: Output, listen: str) -> int:

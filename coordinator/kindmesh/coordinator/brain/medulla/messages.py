@@ -30,8 +30,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from kindmesh.protocol.audit import AuditNews, SealedEntry
 from kindmesh.protocol.anchors import MeshBundle, Papers
+from kindmesh.protocol.audit import AuditNews, SealedEntry
 from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, OptionalTimeId, TimeId, Word
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError

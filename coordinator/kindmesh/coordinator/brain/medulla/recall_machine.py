@@ -77,7 +77,12 @@ def _adopt(beliefs: Beliefs, event: Learn) -> list[Instruction]:
 
 
 def _remember_policy(beliefs: Beliefs, signed: Signed) -> list[Instruction]:
-    """The rules of an owner of before bind, beside the present ones, until the present owner signs new ones."""
+    """A newer policy of a present owner counts; one of before binds beside it, until the owner signs anew."""
+    if beliefs.anchors.find(signed.author, "person") is not None:
+        if open_policy(signed, beliefs.anchors.owner_pub(signed.author)).version <= beliefs.policy.version:
+            return []
+        beliefs.put_policy(signed)
+        return [Save("policy", b"", signed_to_bytes(signed))]
     if beliefs.put_former_policy(signed):
         return [Save("former-policy", b"", signed_to_bytes(signed))]
     return []
