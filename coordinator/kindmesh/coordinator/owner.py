@@ -57,8 +57,8 @@ from kindmesh.protocol.policy import (
     sign_policy,
     sign_removal,
 )
-from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.readmit import Recall, sign_recall
+from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
 
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000

@@ -34,8 +34,8 @@ from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import ask_papers
 from kindmesh.mesh.post import Post
-from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.readmit_guest import come_back
+from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.medulla import messages, permit_machine, raise_machine, recall_machine, trust_machine
+from kindmesh.coordinator.brain.medulla import (
+    messages,
+    permit_machine,
+    raise_machine,
+    recall_machine,
+    trust_machine,
+)
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
 from kindmesh.protocol.errors import CertificateRefused, InvalidTransition

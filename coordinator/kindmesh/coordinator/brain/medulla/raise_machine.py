@@ -27,7 +27,9 @@ def show_raises(beliefs: Beliefs, event: RaisesWanted, now_ms: int, fresh: bytes
 def _raises(beliefs: Beliefs) -> list[Raise]:
     found = []
     for subject in sorted(beliefs.offers):
-        certificate, _ = beliefs.certificates[subject]
+        certificate = beliefs.member(subject)
+        if certificate is None:
+            continue
         declined = beliefs.declined.get(subject, {})
         offered: dict[str, int] = {}
         for operation, effects in beliefs.offers[subject].effects.items():
@@ -49,7 +51,7 @@ def decline(beliefs: Beliefs, event: Decline, now_ms: int, fresh: bytes) -> list
         UnknownMember: no such member.
         InvalidInput: too many different capabilities were declined for it.
     """
-    if event.subject not in beliefs.certificates:
+    if beliefs.member(event.subject) is None:
         raise UnknownMember(f"{short_id(event.subject)} is no member of this mesh")
     declined = dict(beliefs.declined.get(event.subject, {}))
     for refused in event.capabilities:
