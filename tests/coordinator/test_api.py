@@ -22,6 +22,7 @@ from kindmesh.protocol.envelope import Envelope, Header
 from kindmesh.protocol.errors import (
     AccessRefused,
     ArtifactMissing,
+    CertificateExpired,
     InvalidInput,
     KindmeshError,
     UnknownJob,
@@ -204,23 +205,28 @@ class Asking:
         self.node = desk.rig.nodes["phone"]
         self.replies: list[Reply] = []
         desk.rig.endpoint.up[self.node.device_id] = cast(FakeNode, self)
-        self.remote = Remote(cast(Hub, desk.rig.endpoint), methods)
+        self.lapsed = False
+        self.remote = Remote(cast(Hub, desk.rig.endpoint), methods, self.check_current, "speech.say".__eq__)
+
+    def check_current(self, device: bytes) -> None:
+        if self.lapsed:
+            raise CertificateExpired
 
     def receive(self, type_: MessageType, body: Any) -> None:
         """What the coordinator sends to the member."""
         self.replies.append(body)
 
-    async def ask(self, method: str) -> Reply:
-        self.send(method)
+    async def ask(self, method: str, **params: Any) -> Reply:
+        self.send(method, params)
         await self.desk.rig.settle()
         return self.replies[-1]
 
-    def send(self, method: str) -> None:
+    def send(self, method: str, params: dict[str, Any] | None = None) -> None:
         src, dst = self.node.device_id, self.desk.rig.endpoint.device_id
         numbers = (1, b"t" * 8, 1, 0, 60_000)
         header = Header(1, int(MessageType.REQUEST), b"r" * 16, src, dst, *numbers, b"", b"", b"h" * 32)
         handler = self.desk.rig.endpoint._handlers[int(MessageType.REQUEST)]
-        handler(Envelope(header, b"", b"h" * 32), Request(method, encode_value({})))
+        handler(Envelope(header, b"", b"h" * 32), Request(method, encode_value(params or {})))
 
 
 def error_of(reply: Reply) -> str:
@@ -264,3 +270,26 @@ async def test_one_device_cannot_occupy_the_coordinator(desk: Counter) -> None:
     desk.rig.endpoint.link(asking.node, False)
     await desk.rig.settle()
     assert not asking.remote._tasks
+
+
+@counter
+async def test_a_member_whose_certificate_has_ended_may_stop_and_raise_alerts_and_nothing_else(
+    desk: Counter,
+) -> None:
+    async def done(params: Params, emit: Any, who: Principal) -> Any:
+        return "done"
+
+    asking = Asking(desk, dict.fromkeys(("submit", "stop", "jobs"), done))
+    alert = {"operation": "speech.say", "priority": "emergency"}
+    for lapsed in (False, True):
+        asking.lapsed = lapsed
+        assert (await asking.ask("stop")).status == "ok"
+        assert (await asking.ask("submit", **alert)).status == "ok"
+    for method, params in (
+        ("jobs", {}),
+        ("submit", {**alert, "priority": "interactive"}),
+        ("submit", {**alert, "operation": "robot.move"}),
+        ("submit", {"operation": "speech.say"}),
+    ):
+        assert error_of(await asking.ask(method, **params)) == "CERTIFICATE_EXPIRED"
+    await asking.remote.close()

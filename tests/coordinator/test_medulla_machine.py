@@ -753,3 +753,10 @@ def test_a_no_for_nobody_or_to_too_much_is_refused() -> None:
     with pytest.raises(InvalidInput):
         world.ask(m.Decline(subject, many))
     assert world.beliefs.declined == {}
+
+
+def test_an_alert_reaches_a_device_whose_certificate_has_ended_and_nothing_else_does() -> None:
+    world = World()
+    world.now_ms += CERTIFICATE_LIFETIME_MS + 1
+    assert world.ask(world.request(priority="emergency")).answer == "allow"
+    assert world.ask(world.request("notes.append", priority="emergency")).rules == ("current",)

@@ -175,3 +175,10 @@ def test_choice_and_ranking_agree(candidates: list[Candidate], avoid: bytes) -> 
     assert choice.device == (able[0].device if able else b"")
     assert len(ranked) == len(candidates)
     assert all(abs(sum(part.weight * part.value for part in v.parts) - v.score) < 1e-9 for v in able)
+
+
+def test_an_alert_goes_to_a_device_whose_certificate_has_ended() -> None:
+    lapsed = [device(certified=False, harmless=True)]
+    assert choose(lapsed, Need("speech.say", emergency=True)).device == A
+    assert choose(lapsed, Need("speech.say")).device == b""
+    assert choose([device(certified=False)], Need("robot.move", emergency=True)).device == b""

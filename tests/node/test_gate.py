@@ -14,6 +14,7 @@ from kindmesh.protocol.certificate import CapabilityGrant, open_certificate
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
+    CertificateExpired,
     PermitExpired,
     PermitMismatch,
     PermitMissing,
@@ -21,8 +22,9 @@ from kindmesh.protocol.errors import (
     PermitStale,
     Stopped,
 )
+from kindmesh.protocol.limits import CLOCK_SKEW_MS
 from kindmesh.protocol.manifest import Effect, Operation
-from kindmesh.protocol.messages.jobs import Job
+from kindmesh.protocol.messages.jobs import Job, is_alert
 from kindmesh.protocol.permit import Permit, open_permit, sign_permit
 
 NOW = 1_800_000_000_000
@@ -196,3 +198,41 @@ def test_a_job_that_comes_again_with_a_permit_for_something_else_gets_no_answer(
 ) -> None:
     with pytest.raises(PermitMismatch):
         check_repeat(job(), permit(**changes), standing())
+
+
+LATER = CERTIFICATE.expires_ms + 2 * CLOCK_SKEW_MS
+EARLIER = CERTIFICATE.not_before_ms - 2 * CLOCK_SKEW_MS
+SAY = Operation("speech.say", "", (), (), int(Effect.NOTIFY), idempotent=False)
+
+
+@pytest.mark.parametrize(
+    ("at", "sender_current"), [(LATER, True), (LATER, False), (NOW, False), (EARLIER, True)]
+)
+def test_with_an_ended_certificate_only_alerts_are_left(at: int, sender_current: bool) -> None:
+    def try_it(operation: Operation, priority: Any) -> None:
+        effects = int(operation.effects)
+        allowed = permit(operation=operation.name, effects=effects, issued_ms=at, expires_ms=at + 60_000)
+        order = job(allowed, operation=operation.name, priority=priority)
+        check_job(order, allowed, operation, standing(sender_current=sender_current), at)
+
+    for operation, priority in ((APPEND, "emergency"), (APPEND, "interactive"), (SAY, "interactive")):
+        with pytest.raises(CertificateExpired) as caught:
+            try_it(operation, priority)
+        assert "renews" in caught.value.hint
+    try_it(SAY, "emergency")
+
+
+@pytest.mark.parametrize(
+    ("priority", "effects", "alert"),
+    [
+        ("emergency", Effect.NOTIFY, True),
+        ("emergency", Effect.NOTIFY | Effect.READ, True),
+        ("emergency", Effect.NOTIFY | Effect.SENSE, False),
+        ("emergency", 0, False),
+        ("interactive", Effect.NOTIFY, False),
+    ],
+)
+def test_an_alert_is_an_emergency_that_only_reads_and_notifies(
+    priority: Any, effects: int, alert: bool
+) -> None:
+    assert is_alert(priority, effects) == alert

@@ -10,6 +10,7 @@ from tests.sim.world import World, home_of
 
 from kindmesh.mesh.identity import NEXT_CURVE_FILE
 from kindmesh.protocol.certificate import Certificate, certificate_state
+from kindmesh.protocol.errors import KindmeshError
 
 
 def certificate_of(world: World, name: str) -> Certificate:
@@ -163,3 +164,45 @@ def test_a_device_that_was_off_for_a_year_with_everybody_else_heals(simulator: S
 
     run = simulator.run(8, scenario)
     assert [job.endings for job in run.world.jobs] == [["succeeded"]] * 3
+
+
+def test_with_ended_certificates_nothing_but_alerts_is_asked_and_it_is_said(simulator: Simulator) -> None:
+    async def scenario(world: World) -> None:
+        await asyncio.sleep(5)
+        world.medulla.kill()
+        world.days_pass(31)
+        await asyncio.sleep(5)
+        life = world.life("desk")
+        assert life is not None
+        desk = life.coordinator
+        marks = {node["name"]: (node["certificate"], node["note"]) for node in desk.heart.devices.nodes()}
+        for name in world.names:
+            assert marks[name] == ("ended", f"the certificate of {name} has ended: it renews by itself")
+        phone = desk.heart.devices.resolve("phone")
+        refused = desk.hub.refused["CERTIFICATE_EXPIRED"]
+        asked: list[str] = []
+
+        async def ask() -> None:
+            try:
+                await desk.hub.call(phone, "device.info", b"\x80", 1_000)
+            except KindmeshError as error:
+                asked.append(error.code)
+
+        await life.process.run(ask())
+        assert asked == ["CERTIFICATE_EXPIRED"]
+        node = world.life("phone")
+        assert node is not None
+        with node.process.inside():
+            node.node.reporter.advertise()
+        await asyncio.sleep(1)
+        assert desk.hub.refused["CERTIFICATE_EXPIRED"] > refused
+        world.medulla.start()
+        await life.process.run(desk.trust_service.refresh())
+        await all_sound(world)
+        assert {
+            node["certificate"] for node in desk.heart.devices.nodes() if node["name"] in world.names
+        } == {"current"}
+        world.submit("work.tidy", target="phone")
+
+    run = simulator.run(11, scenario)
+    assert [job.endings for job in run.world.jobs] == [["succeeded"]]

@@ -170,7 +170,13 @@ class Coordinator:
             uploads=self.uploads,
             auditing=self.auditing,
         )
-        self.remote = Remote(self.hub, self.api.methods)
+        devices = self.heart.devices
+        self.remote = Remote(
+            self.hub,
+            self.api.methods,
+            check_current=lambda device: devices.check_current(device, self.clock.now_ms()),
+            is_harmless=devices.is_harmless,
+        )
         self._control = control
         self._timer: asyncio.TimerHandle | None = None
         self._stack = AsyncExitStack()

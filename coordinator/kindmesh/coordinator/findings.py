@@ -81,6 +81,9 @@ async def coordinator_findings(
         if abs(node["skew_ms"]) > CLOCK_SKEW_MS // 2:
             off = f"Its clock is {node['skew_ms'] / 1000:+.0f} s off."
             found.append(_finding(name, "warn", off, "Set its clock, or let it use NTP."))
+        if node["certificate"] != "current":
+            hint = f"It renews by itself when {name} and this coordinator talk; until then it only passes on alerts."
+            found.append(_finding(name, "warn", "Its certificate has ended; it renews.", hint))
         if node["state"] == "alive":
             found.append(_finding(name, "ok", "Alive."))
         elif node["state"] == "unknown":

@@ -2,7 +2,8 @@
 
 The principal is the device that asked. A request runs as one task; when its device is lost or its method ends, that
 task ends. At most `REQUESTS_MAX` run at once for each device, so that one device cannot occupy the coordinator. Every
-request is answered: with an error when the answer is too large for a message, or when a method has a bug.
+request is answered: with an error when the answer is too large for a message, or when a method has a bug. A member
+whose certificate has ended may only stop, and raise alerts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -39,9 +41,19 @@ ROOM: Final = 64
 class Remote:
     """Serves `methods` to members over `hub`."""
 
-    def __init__(self, hub: Hub, methods: dict[str, Method]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        methods: dict[str, Method],
+        check_current: Callable[[bytes], None],
+        is_harmless: Callable[[str], bool],
+    ) -> None:
+        """`check_current` refuses a member outside its certificate's time; `is_harmless` says of an operation that
+        it only reads and notifies."""
         self._hub = hub
         self._methods = methods
+        self._check_current = check_current
+        self._is_harmless = is_harmless
         self._tasks: dict[asyncio.Task[None], bytes] = {}
         self._open: Counter[bytes] = Counter()
         hub.on(MessageType.REQUEST, self._on_request)
@@ -81,10 +93,18 @@ class Remote:
         try:
             method = find(self._methods, request.method, local=False)
             params = Params(decode_value(request.params, limit=BODY_MAX))
+            if not self._is_urgent(request.method, params):
+                self._check_current(src)
             reply = Reply("ok", encode_value(await method(params, emit, device_principal(src))))
         except KindmeshError as error:
             reply = _refusal(error)
         self._answer(src, request_id, reply)
+
+    def _is_urgent(self, method: str, params: Params) -> bool:
+        """Whether also a member whose certificate has ended may ask for it: `stop`, and alerts."""
+        if method != "submit":
+            return method == "stop"
+        return params.text("priority", "") == "emergency" and self._is_harmless(params.text("operation", ""))
 
     def _answer(self, src: bytes, request_id: bytes, reply: Reply) -> None:
         try:

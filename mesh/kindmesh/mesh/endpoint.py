@@ -25,11 +25,13 @@ from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.envelope import Envelope, peek_header
 from kindmesh.protocol.errors import (
     BadSignature,
+    CertificateExpired,
     DeadlineExceeded,
     KindmeshError,
     Malformed,
     PeerUnreachable,
     error_from_wire,
+    error_to_wire,
 )
 from kindmesh.protocol.limits import TTL_DEFAULT_MS
 from kindmesh.protocol.messages import (
@@ -198,6 +200,13 @@ class Endpoint(ABC):
         handler = self._session_handlers.get(outer.type)
         if handler is None:
             raise Malformed(f"session bodies of type {outer.type} are not taken here")
+        if outer.type == SessionType.CALL:
+            try:
+                self._post.check_current(peer)
+            except CertificateExpired as error:
+                self._refuse(error, peer)
+                self.tell(peer, SessionType.CALL_REPLY, CallReply(b"", error_to_wire(error)), outer.ref)
+                return
         handler(peer, outer.ref, decode(_SESSION_BODIES[outer.type], outer.payload))
 
     def _refuse(self, error: KindmeshError, peer: bytes) -> None:

@@ -27,15 +27,25 @@ from kindmesh.protocol.errors import Malformed, Replayed, SourceMismatch
 from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
-from kindmesh.protocol.messages import BODIES, MessageType
+from kindmesh.protocol.messages import BODIES, Job, MessageType
 from kindmesh.protocol.replay import MessageMemory, SequenceWindow
 
 log = logging.getLogger("kindmesh.mesh.post")
 
 _HANDSHAKE = frozenset({MessageType.HELLO, MessageType.WELCOME})
-_EVEN_EXPIRED = frozenset({MessageType.STOP, MessageType.RENEW, MessageType.RENEWED})
-"""What still works with a certificate past its end: nobody should have to renew papers to stop a machine; and to renew
-them. (HELLO and WELCOME, too: they say who is there.)"""
+_EVEN_EXPIRED = frozenset(
+    {
+        MessageType.STOP,
+        MessageType.RENEW,
+        MessageType.RENEWED,
+        MessageType.JOB_RESULT,
+        MessageType.REQUEST,
+        MessageType.REPLY,
+    }
+)
+"""What is read also from a member whose certificate has ended: nobody should have to renew papers to stop a machine,
+and renewing is how it gets new ones. Of jobs, results and requests only those of alerts count (`is_alert`): who takes
+them sees to that. HELLO and WELCOME say who is there."""
 _ANSWERED = frozenset({MessageType.JOB})
 """Where a critical extension that is not known is answered by whoever takes the message, and not by silence."""
 
@@ -106,7 +116,7 @@ class Post:
         # A handshake is fresh by its challenge, and is how a device with a wrong clock learns the right time.
         judged_ms = header.issued_ms if type_ in _HANDSHAKE else now_ms
         certificate = self.trust.membership.get(header.src)
-        if type_ not in _EVEN_EXPIRED and type_ not in _HANDSHAKE:
+        if type_ not in _EVEN_EXPIRED and type_ not in _HANDSHAKE and type_ is not MessageType.JOB:
             check_validity(certificate, now_ms)
         envelope = open_envelope(
             frames, dst=self.identity.device_id, now_ms=judged_ms, public_key=lambda _: certificate.ed_pub
@@ -128,9 +138,22 @@ class Post:
             if type_ in _HANDSHAKE:
                 window.begin()
         body = decode(BODIES[type_], envelope.body)
+        if isinstance(body, Job) and body.priority != "emergency":
+            check_validity(certificate, now_ms)
         if type_ not in _ANSWERED:
             check_extensions(getattr(body, "ext", {}))
         return envelope, body
+
+    def check_current(self, peer: bytes) -> None:
+        """For what only members with valid certificates may ask of each other.
+
+        Raises:
+            CertificateExpired: the peer's, or this member's own, has ended or not begun.
+            Revoked, UnknownMember.
+        """
+        now_ms = self._clock.now_ms()
+        check_validity(self.trust.membership.get(peer), now_ms)
+        check_validity(self.trust.certificate, now_ms)
 
     def _check_boot(self, header: Header) -> None:
         """One boot, one tag. What was relayed may be older than the author's present boot: that is left alone."""

@@ -3,8 +3,9 @@
 Whoever brought the job, it is judged by this device's own knowledge: its manifest's effects, its clock, the argument
 bytes as they came, the highest policy version it has seen, and what the owner granted it at pairing. In this order:
 a permit is there, Medulla signed it, the operation is offered here, the certificate grants it, the permit allows
-exactly this (`protocol.permit.check_permit`), the revocation list is not stale (else only read and notify), and the
-device was not told to stop. Uses are counted by the job machine: a permit names one job and one epoch, and the same
+exactly this (`protocol.permit.check_permit`), the certificates of this device and of the sender are within their time
+(else only alerts and standing notify), the revocation list is not stale (else only read and notify), and the device was
+not told to stop. Uses are counted by the job machine: a permit names one job and one epoch, and the same
 job and epoch never runs twice.
 
 `stop` halts motion, actuation and speech, and never an alert: a job of priority `emergency` that only reads or
@@ -18,20 +19,31 @@ from typing import Final
 import msgspec
 
 from kindmesh.protocol.anchors import Anchors
-from kindmesh.protocol.certificate import Certificate
+from kindmesh.protocol.certificate import Certificate, certificate_state
 from kindmesh.protocol.crypto import sha256
-from kindmesh.protocol.errors import CertificateRefused, PermitMismatch, PermitMissing, PermitRefused, Stopped
+from kindmesh.protocol.errors import (
+    CertificateExpired,
+    CertificateRefused,
+    PermitMismatch,
+    PermitMissing,
+    PermitRefused,
+    Stopped,
+)
 from kindmesh.protocol.manifest import HARMLESS, Effect, Operation, effect_names
-from kindmesh.protocol.messages.jobs import Job, Priority
+from kindmesh.protocol.messages.jobs import Job, Priority, is_alert
 from kindmesh.protocol.permit import Permit, check_permit, open_permit
 
 _MOVING: Final = int(Effect.ACTUATE | Effect.MOVE)
 _SPEECH: Final = "speech."
+RENEWS: Final = (
+    "It renews by itself as soon as it reaches the coordinator; until then it only passes on alerts."
+)
 
 
 class Standing(msgspec.Struct, frozen=True):
     """What this device knows when a job comes; `policy_version` is the highest seen, `stale` says that the
-    revocation list is older than a day, `stopped` that the stop latch is set."""
+    revocation list is older than a day, `stopped` that the stop latch is set, `sender_current` that the certificate of
+    whoever sent the job is within its time."""
 
     mesh: bytes
     device: bytes
@@ -39,6 +51,7 @@ class Standing(msgspec.Struct, frozen=True):
     policy_version: int
     stale: bool
     stopped: bool
+    sender_current: bool = True
 
 
 def open_job_permit(job: Job, anchors: Anchors) -> Permit:
@@ -62,6 +75,7 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
 
     Raises:
         PermitMismatch, PermitExpired, PermitStale, PermitRefused: the permit does not fit.
+        CertificateExpired: this device's certificate or the sender's has ended, and this is no alert.
         Stopped: the device was told to stop, and this would move, switch or speak.
     """
     check_permit(
@@ -93,6 +107,7 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
             hint="The owner is asked about it: kindmesh review at the coordinator.",
             field="effects",
         )
+    _check_certificates(job, permit, operation, standing, now_ms)
     if standing.stale and operation.effects & ~HARMLESS:
         raise PermitRefused(
             "this device has not heard for a day who was removed from the mesh, so it only reads and notifies",
@@ -104,6 +119,23 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
             "this device was told to stop",
             hint="Whoever is at the device lets it go on: kindmesh stop --reset there.",
         )
+
+
+def _check_certificates(
+    job: Job, permit: Permit, operation: Operation, standing: Standing, now_ms: int
+) -> None:
+    """With a certificate that has ended (or has not begun, by this clock) only alerts are left, and what the owner
+    allowed for good: standing permits that read and notify."""
+    state = certificate_state(standing.certificate, now_ms)
+    if state == "current" and standing.sender_current:
+        return
+    standing_permit = permit.kind == "standing" and not operation.effects & ~HARMLESS
+    if is_alert(job.priority, operation.effects) or standing_permit:
+        return
+    if state == "current":
+        raise CertificateExpired("the certificate of whoever sent this job has ended", hint=RENEWS)
+    why = "has ended" if state == "ended" else "is not valid yet by its clock"
+    raise CertificateExpired(f"the certificate of {standing.certificate.name} {why}", hint=RENEWS)
 
 
 def check_repeat(job: Job, permit: Permit, standing: Standing) -> None:
@@ -122,7 +154,7 @@ def check_repeat(job: Job, permit: Permit, standing: Standing) -> None:
 
 def is_halted(operation: str, effects: int, priority: Priority) -> bool:
     """Whether `stop` halts this: what moves or switches, and speech; never an alert."""
-    if priority == "emergency" and not effects & ~HARMLESS:
+    if is_alert(priority, effects):
         return False
     return bool(effects & _MOVING) or (operation.startswith(_SPEECH) and bool(effects & Effect.NOTIFY))
 

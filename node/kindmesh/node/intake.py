@@ -14,6 +14,7 @@ from kindmesh.node.job_events import JobArrived, Mode, Order
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
 from kindmesh.node.supervisor import Supervisor
+from kindmesh.protocol.certificate import certificate_state
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, PermitStale
 from kindmesh.protocol.extensions import check_extensions
@@ -64,7 +65,7 @@ class Intake:
         """The order that a job is, if this device takes it; and what it needs, if it is to begin something.
 
         Raises:
-            PermitRefused and its kin, Stopped: see `gate`.
+            PermitRefused and its kin, CertificateExpired, Stopped: see `gate`.
             UnknownOperation, CapabilityMissing, CapabilityCrashed: not offered here, or not now.
             InvalidInput, Malformed, UnknownCritical: names the field.
             ArtifactMissing, Busy, StoreError.
@@ -77,14 +78,14 @@ class Intake:
         if relation == "stale":
             raise PermitStale("a later attempt of this job was already given to this device")
         if relation != "new":
-            check_repeat(job, permit, self._standing(now_ms))
+            check_repeat(job, permit, self._standing(sender, now_ms))
             order = Order(
                 job.job_id, job.epoch, job.run_id, job.operation, permit.permit_id, sender, job.deadline_ms, "normal",
                 repeatable=False,
             )  # fmt: skip
             return JobArrived(order, known), None
         operation = self._supervisor.find(job.operation)
-        check_job(job, permit, operation, self._standing(now_ms), now_ms)
+        check_job(job, permit, operation, self._standing(sender, now_ms), now_ms)
         self._journal.see_policy(permit.policy_version)
         values = self._read_input(job, operation)
         missing = self._missing(job, operation, values)
@@ -96,8 +97,9 @@ class Intake:
         )  # fmt: skip
         return JobArrived(order, known), Accepted(job, operation, values, missing)
 
-    def _standing(self, now_ms: int) -> Standing:
+    def _standing(self, sender: bytes, now_ms: int) -> Standing:
         membership = self._trust.membership
+        sent_by = membership.latest(sender)
         return Standing(
             mesh=self._trust.mesh,
             device=self._device,
@@ -105,6 +107,7 @@ class Intake:
             policy_version=max(self._journal.policy_version, self._trust.policy.version),
             stale=membership.is_stale(now_ms),
             stopped=self._journal.stopped,
+            sender_current=sent_by is not None and certificate_state(sent_by[0], now_ms) == "current",
         )
 
     def _read_input(self, job: Job, operation: Operation) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from kindmesh.mesh.membership import (
     State,
     Tick,
 )
-from kindmesh.protocol.certificate import Certificate
+from kindmesh.protocol.certificate import Certificate, CertificateState, certificate_state, check_validity
 from kindmesh.protocol.certificate import Membership as Members
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, UnknownOperation
 from kindmesh.protocol.ids import format_id, parse_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
-from kindmesh.protocol.manifest import Operation, effect_names, to_json_schema
+from kindmesh.protocol.manifest import HARMLESS, Operation, effect_names, to_json_schema
 from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer
 
 _SMOOTH: Final = 0.2
@@ -98,6 +98,7 @@ class Devices:
         self._members = members
         self._own = own
         self._there = Membership(now_ms)
+        self._now_ms = now_ms
         self._devices: dict[bytes, Device] = {}
         self._seats: dict[str, list[Seat]] = {}
 
@@ -146,6 +147,7 @@ class Devices:
 
     def tick(self, now_ms: int) -> list[Announce]:
         """Time passed; look who is silent."""
+        self._now_ms = now_ms
         return self._there.handle(Tick(), now_ms)
 
     def occupy(self, device_id: bytes, operation: str, change: int) -> None:
@@ -203,7 +205,8 @@ class Devices:
             else:
                 operation = seat.operation
                 candidate.granted = certificate.allows(operation.name.partition(".")[0], operation.effects)
-                candidate.certified = now_ms <= certificate.expires_ms + CLOCK_SKEW_MS
+                candidate.certified = certificate_state(certificate, now_ms) == "current"
+                candidate.harmless = not operation.effects & ~HARMLESS
             found.append(candidate)
         return found
 
@@ -214,6 +217,19 @@ class Devices:
         }
         for candidate in candidates:
             candidate.silent_ms = silent.get(candidate.device)
+
+    def check_current(self, device_id: bytes, now_ms: int) -> None:
+        """Refuse a member outside the time of its certificate.
+
+        Raises:
+            CertificateExpired, Revoked, UnknownMember.
+        """
+        check_validity(self._members.get(device_id), now_ms)
+
+    def is_harmless(self, operation: str) -> bool:
+        """Whether every device that offers the operation says that it only reads and notifies; False if none does."""
+        seats = self._seats.get(operation, [])
+        return bool(seats) and not any(seat.operation.effects & ~HARMLESS for seat in seats)
 
     def name(self, device_id: bytes) -> str:
         """What people call it; empty for no device."""
@@ -254,6 +270,7 @@ class Devices:
                 continue
             device, member = self._device(certificate.subject), there.get(certificate.subject)
             own = certificate.subject == self._own
+            lapsed = certificate_state(certificate, self._now_ms)
             state = "alive" if own else str(member.state) if member is not None else str(State.UNKNOWN)
             heard = member is not None and member.boot is not None
             offers = device.advert.offers if device.advert is not None else ()
@@ -266,7 +283,8 @@ class Devices:
                 "connected": device.connected or own,
                 "age_ms": 0 if own else member.silent_ms if member is not None and heard else None,
                 "skew_ms": device.skew_ms,
-                "note": _skew_note(certificate.name, device.skew_ms),
+                "note": _note(certificate.name, device.skew_ms, lapsed),
+                "certificate": lapsed,
                 "facts": None if device.facts is None else _facts(device.facts),
                 "jobs": device.total,
                 "offers": [offer.manifest.capability for offer in offers if offer.ready],
@@ -328,8 +346,10 @@ class Devices:
                 self._seats.setdefault(name, []).append(seat)
 
 
-def _skew_note(name: str, skew_ms: int) -> str:
-    """A remark about a device whose clock is wrong, else nothing."""
+def _note(name: str, skew_ms: int, state: CertificateState) -> str:
+    """A remark about a device whose certificate has ended or whose clock is wrong, else nothing."""
+    if state != "current":
+        return f"the certificate of {name} has {'ended' if state == 'ended' else 'not begun'}: it renews by itself"
     return f"the clock of {name} is {skew_ms / 1000:+.0f} s off" if abs(skew_ms) > CLOCK_SKEW_MS // 2 else ""
 
 

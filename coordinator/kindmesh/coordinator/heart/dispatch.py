@@ -64,6 +64,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType, ResultTaken, SessionType
+from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit
 from kindmesh.protocol.policy import ApprovalRequest
 
@@ -199,6 +200,7 @@ class Dispatch:
         request = PermitRequest(
             facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, asked.args, machine.epoch,
             asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
+            priority=facts.priority,
         )  # fmt: skip
         self._reviewer.ask(request, partial(self._judged, entry, machine.epoch))
 
@@ -298,8 +300,15 @@ class Dispatch:
             self.tell(entry, Refused(epoch, "DENIED", reasons))
 
     def result(self, device: bytes, result: JobResult) -> None:
-        """A device's result, from its own signed message."""
+        """A device's result, from its own signed message.
+
+        Raises:
+            CertificateExpired: its certificate has ended, and the job is no alert.
+        """
         entry = self.open.get(result.job_id)
+        if entry is None or not is_alert(entry.facts.priority, entry.facts.effects):
+            # It keeps the result, and tells it again with its renewed certificate.
+            self._devices.check_current(device, self._clock.now_ms())
         if entry is None:
             self._late(device, result)
             return

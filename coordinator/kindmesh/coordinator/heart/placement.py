@@ -41,6 +41,7 @@ _AGAIN: Final = -6.0
 class Candidate(msgspec.Struct):
     """What is known of one device with regard to one operation; None: it cannot tell, or was never measured.
 
+    `certified`: its certificate is within its time; `harmless`: the operation only reads and notifies;
     `hint` says how to install what is missing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
     `load` and `battery` 0..1; `rtt_ms` round trip; `limit` places for the operation, the last of several kept for
     emergencies, `in_flight` taken; `room` places for all it does, as far as known, `total` taken.
@@ -53,6 +54,7 @@ class Candidate(msgspec.Struct):
     hint: str = ""
     granted: bool = True
     certified: bool = True
+    harmless: bool = False
     here: bool = True
     silent_ms: int | None = None
     fit: float = 0.5
@@ -125,7 +127,7 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
     if not candidate.here:
         silent = candidate.silent_ms
         return "gone" if silent is None else f"gone, last heard {_age(silent)} ago", True, False
-    if not candidate.certified:
+    if not candidate.certified and not (need.emergency and candidate.harmless):
         return "its certificate has ended; it renews when it connects", True, False
     if not need.emergency and candidate.total >= candidate.room:
         return f"busy with {candidate.room:.0f} jobs", True, True

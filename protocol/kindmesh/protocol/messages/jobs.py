@@ -24,6 +24,7 @@ from kindmesh.protocol.bounds import (
 )
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.extensions import Ext
+from kindmesh.protocol.manifest import HARMLESS
 from kindmesh.protocol.signed import Signed
 
 Priority = Literal["emergency", "interactive", "background"]
@@ -87,4 +88,10 @@ class Stop(msgspec.Struct, array_like=True, frozen=True):
     reason: Line = ""
 
 
-__all__ = ["ArtifactInfo", "Job", "JobCancel", "JobResult", "Outcome", "Priority", "Stop"]
+def is_alert(priority: Priority, effects: int) -> bool:
+    """Whether a job is an alert: an emergency that only reads and notifies. Neither `stop` nor an ended certificate
+    holds it back."""
+    return priority == "emergency" and effects > 0 and not effects & ~HARMLESS
+
+
+__all__ = ["ArtifactInfo", "Job", "JobCancel", "JobResult", "Outcome", "Priority", "Stop", "is_alert"]

@@ -36,6 +36,7 @@ from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, Opt
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import ROSTER_MAX
+from kindmesh.protocol.messages.jobs import Priority
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import Answer
 from kindmesh.protocol.principal import Principal
@@ -51,7 +52,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
 
     `effects` are what the planner adds to what the device declares; they can only add. `principal` is who asked,
     `purpose` what for, `proof` the person's signature over the request where a person asked it; `readers` are devices
-    that want to fetch the artifacts made by it (members only are written into the permit).
+    that want to fetch the artifacts made by it (members only are written into the permit); `priority` of the job.
     """
 
     run_id: TimeId
@@ -67,6 +68,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     readers: tuple[KeyId, ...] = ()
     purpose: Purpose = "household"
     proof: Signed | None = None
+    priority: Priority = "interactive"
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

@@ -98,6 +98,7 @@ def _case(beliefs: Beliefs, request: PermitRequest, now_ms: int, *, approved: bo
         policy=beliefs.decide(request.operation, effects),
         approved=approved,
         now_ms=now_ms,
+        priority=request.priority,
     )
 
 

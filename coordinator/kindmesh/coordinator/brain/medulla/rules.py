@@ -17,12 +17,13 @@ import msgspec
 from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
 from kindmesh.protocol.manifest import HARMLESS, effect_names
+from kindmesh.protocol.messages.jobs import Priority, is_alert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer
 
 
 class Case(msgspec.Struct, frozen=True):
-    """Facts, none of them the coordinator's word except `operation`.
+    """Facts, none of them the coordinator's word except `operation` and `priority` (which only alerts profit from).
 
     `target`: the certificate Medulla issued, None when there is none; `revoked`: it, or its holder, was removed;
     `declared`: effects by the device's own signed advert, None when it does not offer the operation; `effects`: those
@@ -39,6 +40,7 @@ class Case(msgspec.Struct, frozen=True):
     policy: Answer
     approved: bool
     now_ms: int
+    priority: Priority = "interactive"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -69,8 +71,8 @@ def member(case: Case) -> Finding | None:
 
 
 def current(case: Case) -> Finding | None:
-    """The target's certificate is within its time."""
-    if case.target is None:
+    """The target's certificate is within its time; an alert reaches it even so."""
+    if case.target is None or is_alert(case.priority, case.effects):
         return None
     if case.now_ms > case.target.expires_ms:
         return Finding(
