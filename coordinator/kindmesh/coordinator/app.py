@@ -41,6 +41,7 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.key_files import take_keys
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import PORT_AFTER_MESH, PapersServer
 from kindmesh.mesh.post import Post
@@ -378,7 +379,7 @@ def run(home: Home, *, listen: str, ready_fd: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m kindmesh.coordinator.app --home FOLDER [--listen HOST:PORT] [--ready-fd N]`; the exit code."""
+    """`python -m kindmesh.coordinator.app --home FOLDER [--listen HOST:PORT] [--ready-fd N] ...`; the exit code."""
     import argparse  # noqa: PLC0415 - the simulator has no command line
 
     parser = argparse.ArgumentParser(
@@ -387,9 +388,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
     parser.add_argument("--listen", default="", help="host:port, instead of the settings")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
+    parser.add_argument("--keys-fd", type=int, default=-1, help="read what opens the private keys here")
     options = parser.parse_args(arguments)
     guard_process()
     try:
+        take_keys(Home.locate(options.home).root, options.keys_fd)
         run(Home.locate(options.home), listen=options.listen, ready_fd=options.ready_fd)
     except KindmeshError as error:
         sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))

@@ -1,7 +1,7 @@
 """`kindmesh up` on the coordinator's device: starts Medulla, then the coordinator, then this device's node, and watches
 them.
 
-The launcher holds no keys, reads no messages and imports little. It decides how Medulla is kept apart (`isolation`),
+The launcher signs nothing, reads no messages and imports little. It decides how Medulla is kept apart (`isolation`),
 gives each part its user and its confinement between fork and exec, waits until a part says on its own pipe that it is
 ready, and follows `supervision_machine` about restarts and the end. A part gets `--home FOLDER --ready-fd N` and writes
 one line to N when it serves; its stdout goes to stderr, so that the launcher's own lines stay clean. Every part ends
@@ -18,9 +18,8 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NoReturn
 
 from kindmesh.coordinator import supervision_machine as machine
@@ -34,6 +33,9 @@ from kindmesh.coordinator.isolation import (
 from kindmesh.mesh import confine
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.key_conversion import clear_leftovers
+from kindmesh.mesh.key_files import give_keys
+from kindmesh.mesh.key_lock import OpenedLock
 from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
 
@@ -83,12 +85,15 @@ class Launcher:
         as_json: bool = False,
         supervision: machine.Supervision | None = None,
         anchor: str = "",
+        keys: OpenedLock | None = None,
     ) -> None:
+        """`keys`: what opens the private keys of the folder; each part is handed its own."""
         self._home = home
         self._plan = plan
         self._commands = parts
         self._as_json = as_json
         self._anchor = anchor
+        self._keys = keys
         self._machine = supervision or machine.Supervision(tuple(parts))
         self._running: dict[str, _Part] = {}
         self._selector = selectors.DefaultSelector()
@@ -171,16 +176,19 @@ class Launcher:
 
     def _spawn(self, name: str) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
+        keys_fd = give_keys(self._keys.parts(name)) if self._keys is not None else -1
         launcher = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(name, writing, launcher)
+            self._become(name, writing, keys_fd, launcher)
         os.close(writing)
+        if keys_fd >= 0:
+            os.close(keys_fd)
         self._running[name] = _Part(pid, reading)
         self._selector.register(reading, selectors.EVENT_READ, name)
         self._say("starting", name, pid=pid)
 
-    def _become(self, name: str, ready_fd: int, launcher: int) -> NoReturn:
+    def _become(self, name: str, ready_fd: int, keys_fd: int, launcher: int) -> NoReturn:
         """In the child: become the part, or leave with 126."""
         try:
             signal.set_wakeup_fd(-1)
@@ -196,6 +204,9 @@ class Launcher:
                 os._exit(126)
             os.set_inheritable(ready_fd, True)
             command = [*self._commands[name], "--ready-fd", str(ready_fd)]
+            if keys_fd >= 0:
+                os.set_inheritable(keys_fd, True)
+                command += ["--keys-fd", str(keys_fd)]
             os.execve(command[0], command, environment)  # noqa: S606 - no shell is the point
         except (OSError, KindmeshError) as error:
             os.write(2, f"{name} could not be started: {error}\n".encode(errors="replace"))
@@ -270,9 +281,10 @@ def launch(
     as_json: bool = False,
     options: Mapping[str, Sequence[str]] | None = None,
     anchor: str = "",
+    unlock: Callable[[Home], OpenedLock | None] = lambda _: None,
 ) -> int:
     """Run everything on the coordinator's device until it is told to stop; the exit code. `anchor` is the folder of the
-    audit's receipts, which the coordinator may write to.
+    audit's receipts, which the coordinator may write to; `unlock` opens the lock of the private keys, if there is one.
 
     Raises:
         NotInitialised: no mesh was made here.
@@ -282,20 +294,30 @@ def launch(
     if not (home.medulla / "keys" / "bundle").exists():
         raise NotInitialised()
     guard_process()
-    lock = _lock(home.root / "launcher.lock")
+    lock = hold_launcher(home)
     try:
         give_back(home)
+        keys = unlock(home)
+        clear_leftovers(home)
         plan = choose_isolation(home)
         take_over(home, plan)
         try:
-            return Launcher(home, plan, commands(home, plan, options), as_json=as_json, anchor=anchor).run()
+            return Launcher(
+                home, plan, commands(home, plan, options), as_json=as_json, anchor=anchor, keys=keys
+            ).run()
         finally:
             give_back(home)
     finally:
         os.close(lock)
 
 
-def _lock(path: Path) -> int:
+def hold_launcher(home: Home) -> int:
+    """Be the only launcher of this state folder, until the descriptor is closed.
+
+    Raises:
+        HomeInUse: another one runs here; the error names its process.
+    """
+    path = home.root / "launcher.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -316,4 +338,4 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-__all__ = ["PARTS", "Launcher", "commands", "launch"]
+__all__ = ["PARTS", "Launcher", "commands", "hold_launcher", "launch"]

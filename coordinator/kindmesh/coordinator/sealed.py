@@ -1,8 +1,7 @@
 """A key sealed under a passphrase, as a file and as a sheet of paper.
 
-Argon2id (RFC 9106; 64 MiB and three passes, less memory and more passes on a board that has little) stretches the
-passphrase, XChaCha20-Poly1305 seals the 32-byte seed; purpose, mesh, public key and cost are bound as associated data.
-The passphrase is compared in Unicode's composed form (NFKC), so that it can be typed on any keyboard.
+Argon2id stretches the passphrase (`mesh.stretch`), XChaCha20-Poly1305 seals the 32-byte seed; purpose, mesh, public key
+and cost are bound as associated data.
 On paper: base32 (RFC 4648) in lines of eight groups of four with a line number and two check characters each, so that
 a typing error is found in its line; case, spaces and dashes do not matter.
 """
@@ -13,24 +12,22 @@ import base64
 import binascii
 import re
 import textwrap
-import unicodedata
 from typing import Final, Literal
 
 import msgspec
 
 from kindmesh.mesh.clock import Entropy
+from kindmesh.mesh.stretch import PASSPHRASE_MIN, SALT, affordable_cost, check_cost, check_passphrase, stretch
 from kindmesh.protocol.codec import decode, encode
-from kindmesh.protocol.crypto import SigningKey, argon2id, seal, sha256, unseal
-from kindmesh.protocol.errors import BadSeal, Busy, InvalidInput, Malformed, StoreDamaged, WrongPassphrase
+from kindmesh.protocol.crypto import SigningKey, seal, sha256, unseal
+from kindmesh.protocol.errors import BadSeal, InvalidInput, Malformed, StoreDamaged, WrongPassphrase
+from kindmesh.protocol.shown import repr_without
 
 Purpose = Literal["owner", "root"]
 
-PASSPHRASE_MIN: Final = 8
 CODE_PREFIX: Final = "KMR1:"
 _LINE: Final = 32
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
-_COSTS: Final = ((262_144, 65_536, 3), (98_304, 32_768, 6), (0, 16_384, 12))
-"""(memory that is free at least, memory to use, passes), KiB: about the same work each."""
 
 
 class SealedKey(msgspec.Struct, array_like=True, frozen=True):
@@ -48,19 +45,8 @@ class SealedKey(msgspec.Struct, array_like=True, frozen=True):
     sealed: bytes
     after: int = 0
 
-
-def check_passphrase(passphrase: str) -> None:
-    """Refuse one that is too short.
-
-    Raises:
-        InvalidInput: fewer than 8 characters.
-    """
-    if len(_normal(passphrase)) < PASSPHRASE_MIN:
-        raise InvalidInput(
-            f"a passphrase has at least {PASSPHRASE_MIN} characters",
-            field="passphrase",
-            hint="Four or five unrelated words are easy to remember and hard to guess.",
-        )
+    def __repr__(self) -> str:
+        return repr_without(self, "sealed")
 
 
 def seal_key(
@@ -73,10 +59,9 @@ def seal_key(
         Busy: not enough memory.
     """
     check_passphrase(passphrase)
-    free = _free_kib()
-    mem_kib, ops = next((mem, ops) for least, mem, ops in _COSTS if free >= least)
+    mem_kib, ops = affordable_cost()
     empty = SealedKey(
-        1, purpose, mesh, key.public, mem_kib, ops, entropy.token(16), entropy.token(24), b"", after
+        1, purpose, mesh, key.public, mem_kib, ops, entropy.token(SALT), entropy.token(24), b"", after
     )
     stretched = _stretch(passphrase, empty)
     return msgspec.structs.replace(empty, sealed=seal(stretched, empty.nonce, key.seed, _associated(empty)))
@@ -90,12 +75,8 @@ def open_key(sealed: SealedKey, passphrase: str) -> SigningKey:
         StoreDamaged: the bytes cannot be right.
         Busy: not enough memory.
     """
-    possible = 8_192 <= sealed.mem_kib <= 1_048_576 and 1 <= sealed.ops <= 64
-    if (
-        sealed.version != 1
-        or not possible
-        or (len(sealed.salt), len(sealed.nonce), len(sealed.public)) != (16, 24, 32)
-    ):
+    check_cost(sealed.mem_kib, sealed.ops, sealed.salt)
+    if sealed.version != 1 or (len(sealed.nonce), len(sealed.public)) != (24, 32):
         raise StoreDamaged("the sealed key is damaged, or from another version of Kindmesh")
     try:
         seed = unseal(_stretch(passphrase, sealed), sealed.nonce, sealed.sealed, _associated(sealed))
@@ -109,31 +90,12 @@ def open_key(sealed: SealedKey, passphrase: str) -> SigningKey:
     return key
 
 
-def _normal(passphrase: str) -> str:
-    return unicodedata.normalize("NFKC", passphrase)
-
-
 def _associated(sealed: SealedKey) -> bytes:
     return b"kindmesh-sealed-key-v1\0" + encode(msgspec.structs.replace(sealed, sealed=b""))
 
 
 def _stretch(passphrase: str, sealed: SealedKey) -> bytes:
-    try:
-        return argon2id(_normal(passphrase).encode(), sealed.salt, ops=sealed.ops, mem_kib=sealed.mem_kib)
-    except (RuntimeError, MemoryError) as error:
-        raise Busy(
-            f"not enough memory is free to open the key ({sealed.mem_kib // 1024} MiB are needed)",
-            hint="Close other programs and try again.",
-        ) from error
-
-
-def _free_kib() -> int:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            found = re.search(r"MemAvailable:\s+(\d+) kB", file.read())
-    except OSError:
-        found = None
-    return int(found.group(1)) if found else 262_144
+    return stretch(passphrase, sealed.salt, mem_kib=sealed.mem_kib, ops=sealed.ops)
 
 
 def to_paper(sealed: SealedKey) -> list[str]:

@@ -66,8 +66,10 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace `path` by `data` at once and durably.
+def write_private(
+    path: Path, data: bytes, *, mode: int = 0o600, keeper: tuple[int, int] | None = None
+) -> None:
+    """Replace `path` by `data` at once and durably; the new file belongs to us, or to `keeper` (user, group).
 
     Raises:
         DiskFull, StoreError: it could not be written; the old file is untouched.
@@ -77,6 +79,8 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             os.fchmod(fd, mode)
+            if keeper is not None:
+                os.fchown(fd, *keeper)
             write_all(fd, data)
             os.fsync(fd)
         finally:

@@ -1,8 +1,9 @@
 """This device's keys: one Ed25519 seed, one CURVE key, and how often the identity has started.
 
-The files lie in one folder, readable by their user only: `device.key` (32-byte seed), `curve.key` (32 bytes), `boot`
-(a decimal counter, raised and on disk before the first message of a boot leaves). The seed names the device for ever:
-it is made once and never replaced silently; a damaged key file is an error, not a reason to make a new one.
+The files lie in one folder, readable by their user only: `device.key` (32-byte seed), `curve.key` (32 bytes), both
+wrapped if the owner wants that (`key_files`), and `boot` (a decimal counter, raised and on disk before the first
+message of a boot leaves). The seed names the device for ever: it is made once and never replaced silently; a damaged
+key file is an error, not a reason to make a new one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 from pathlib import Path
 
 from kindmesh.mesh.clock import Entropy
-from kindmesh.mesh.files import disk_error, private_folder, read_private, sync_folder, write_private
+from kindmesh.mesh.files import disk_error, private_folder, sync_folder, write_private
+from kindmesh.mesh.key_files import read_key, write_key
 from kindmesh.protocol.crypto import CurveKey, SigningKey
 from kindmesh.protocol.errors import NotInitialised, StoreDamaged
 from kindmesh.protocol.ids import key_id
@@ -47,8 +49,8 @@ class Identity:
         private_folder(folder)
         if not (folder / SEED_FILE).exists():
             if not (folder / CURVE_FILE).exists():
-                write_private(folder / CURVE_FILE, entropy.token(32))
-            write_private(folder / SEED_FILE, entropy.token(32))
+                write_key(folder / CURVE_FILE, entropy.token(32))
+            write_key(folder / SEED_FILE, entropy.token(32))
         return cls.load(folder, entropy, start=False)
 
     @classmethod
@@ -59,10 +61,11 @@ class Identity:
             NotInitialised: there is none.
             StoreDamaged: a key file or the counter is not what was written.
             InsecurePermissions: a key can be read by others.
+            KeysLocked: the keys are wrapped, and not opened in this process.
         """
         if not (folder / SEED_FILE).exists():
             raise NotInitialised()
-        seed, curve = read_private(folder / SEED_FILE), read_private(folder / CURVE_FILE)
+        seed, curve = read_key(folder / SEED_FILE), read_key(folder / CURVE_FILE)
         if len(seed) != 32 or len(curve) != 32:
             raise StoreDamaged(f"the keys in {folder} are damaged", hint="Restore a backup of this folder.")
         boot = _read_boot(folder / BOOT_FILE)
@@ -76,13 +79,13 @@ def make_next_curve(folder: Path, entropy: Entropy) -> CurveKey:
     """The CURVE key that comes after the one in use: made once, and on the disk before anybody hears of it.
 
     Raises:
-        DiskFull, StoreError: it is not.
+        DiskFull, StoreError, KeysLocked: it is not.
     """
     known = next_curve(folder)
     if known is not None:
         return known
     secret = entropy.token(32)
-    write_private(folder / NEXT_CURVE_FILE, secret)
+    write_key(folder / NEXT_CURVE_FILE, secret)
     return CurveKey(secret)
 
 
@@ -95,7 +98,7 @@ def next_curve(folder: Path) -> CurveKey | None:
     path = folder / NEXT_CURVE_FILE
     if not path.exists():
         return None
-    secret = read_private(path)
+    secret = read_key(path)
     if len(secret) != 32:
         raise StoreDamaged(f"{path} is damaged", hint="Remove it: a new key is made.")
     return CurveKey(secret)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from kindmesh.mesh.clock import Entropy, SystemEntropy
-from kindmesh.mesh.files import private_folder, read_private, write_private
+from kindmesh.mesh.files import private_folder
+from kindmesh.mesh.key_files import read_key, write_key
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.crypto import KEY, NONCE, seal, unseal
 from kindmesh.protocol.errors import BadSeal, Forgotten, KindmeshError, StoreDamaged
@@ -99,12 +100,13 @@ def folder_key(path: Path, *, entropy: Entropy | None = None) -> bytes:
     Raises:
         InsecurePermissions: others can read it.
         StoreDamaged: it is not 32 bytes.
+        KeysLocked: it is wrapped, and not opened in this process.
         DiskFull, StoreError: it cannot be read or made.
     """
     if not path.exists():
         private_folder(path.parent)
-        write_private(path, (entropy or SystemEntropy()).token(KEY))
-    key = read_private(path, limit=4096)
+        write_key(path, (entropy or SystemEntropy()).token(KEY))
+    key = read_key(path)
     if len(key) != KEY:
         raise StoreDamaged(f"{path} is not a key.")
     return key

@@ -31,6 +31,7 @@ from kindmesh.mesh.durability import Where
 from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.key_files import take_keys
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import ask_papers
 from kindmesh.mesh.post import Post
@@ -334,7 +335,7 @@ def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m kindmesh.node.app --home FOLDER [--json] [--ready-fd N]`; the exit code."""
+    """`python -m kindmesh.node.app --home FOLDER [--json] [--ready-fd N] [--keys-fd N]`; the exit code."""
     import argparse  # noqa: PLC0415 - other ways to start a node have no command line
 
     parser = argparse.ArgumentParser(
@@ -343,9 +344,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
     parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
+    parser.add_argument("--keys-fd", type=int, default=-1, help="read what opens the private keys here")
     options = parser.parse_args(arguments)
     guard_process()
     try:
+        take_keys(Home.locate(options.home).root, options.keys_fd)
         run(Home.locate(options.home), as_json=options.json, ready_fd=options.ready_fd)
     except KindmeshError as error:
         wire = error_to_wire(error)

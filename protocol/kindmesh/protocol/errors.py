@@ -32,7 +32,8 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- StoreError
         |   |-- StoreTooNew, StoreDamaged, StoreConflict, DiskFull, Forgotten
         |-- ConfigError                      names file, line and hint
-        |-- HomeInUse, NotInitialised, AlreadyInitialised, NotRunning, WrongPassphrase, InsecurePermissions
+        |-- HomeInUse, NotInitialised, AlreadyInitialised, NotRunning
+        |-- WrongPassphrase, KeysLocked, KeyringUnavailable, InsecurePermissions
         |-- JobError
         |   |-- NoDeviceAble, DeadlineExceeded, Cancelled, Busy, Uncertain, Interrupted, Stopped, UnknownJob
         |-- CapabilityError
@@ -372,6 +373,20 @@ class WrongPassphrase(LocalError):
     code = "WRONG_PASSPHRASE"
 
 
+class KeysLocked(LocalError):
+    """This folder's private keys are wrapped, and nothing has opened them yet."""
+
+    code = "KEYS_LOCKED"
+    default_hint = "kindmesh up asks for the passphrase; unattended: KINDMESH_PASSPHRASE_FILE."
+
+
+class KeyringUnavailable(LocalError):
+    """There is no keyring here that keeps a key safely."""
+
+    code = "KEYRING_UNAVAILABLE"
+    default_hint = "Use a passphrase instead: kindmesh keys protect."
+
+
 class InsecurePermissions(LocalError):
     """A secret file can be read by others."""
 
@@ -628,6 +643,8 @@ __all__ = [
     "InvalidInput",
     "InvalidTransition",
     "JobError",
+    "KeyringUnavailable",
+    "KeysLocked",
     "KindmeshError",
     "LocalError",
     "Malformed",

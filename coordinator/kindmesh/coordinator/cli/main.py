@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_PLAIN = frozenset({"bench", "demo", "doctor", "init", "nodes", "up"})
+_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
@@ -269,6 +269,47 @@ def doctor(as_json: Json = False) -> None:
     from kindmesh.coordinator.cli.doctor import run_doctor
 
     _run(as_json, run_doctor)
+
+
+keys = typer.Typer(
+    help="How this device's private keys lie on its disk: plain files, or wrapped.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(keys, name="keys")
+
+
+@keys.command("status")
+def keys_status(as_json: Json = False) -> None:
+    """Show how each private key is kept."""
+    from kindmesh.coordinator.cli.keys_commands import run_keys_status
+
+    _run(as_json, run_keys_status)
+
+
+@keys.command("protect")
+def keys_protect(
+    keyring: Annotated[
+        bool, typer.Option("--keyring", help="Let the desktop's keyring keep the key, not a passphrase.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Wrap the private keys; once they are, change the passphrase. Stop kindmesh up first.
+
+    Example: kindmesh keys protect
+    """
+    from kindmesh.coordinator.cli.keys_commands import run_keys_protect
+
+    _run(as_json, lambda out: run_keys_protect(out, keyring))
+
+
+@keys.command("unprotect")
+def keys_unprotect(as_json: Json = False) -> None:
+    """Make the private keys plain files again, so that this device starts unattended."""
+    from kindmesh.coordinator.cli.keys_commands import run_keys_unprotect
+
+    _run(as_json, run_keys_unprotect)
 
 
 bench = typer.Typer(

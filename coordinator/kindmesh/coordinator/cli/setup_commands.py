@@ -35,6 +35,7 @@ def default_name() -> str:
 def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     """Make a mesh in this state folder."""
     from kindmesh.coordinator.cli.passphrase import new_passphrase
+    from kindmesh.coordinator.cli.unlocking import open_folder
     from kindmesh.coordinator.owner import create_mesh
 
     home = Home.locate()
@@ -44,6 +45,8 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     check_name(owner_name)
     if kit is not None:
         check_place(kit)
+    if home.exists():
+        open_folder(home)
     passphrase = new_passphrase()
     out.progress("making keys ...")
     made = create_mesh(home, passphrase, name or default_name(), owner_name=owner_name)
@@ -84,6 +87,7 @@ def run_up(out: Output, listen: str) -> int:
     """Run what this device is: coordinator with Medulla and node, or a node."""
     home = Home.locate()
     if is_coordinator(home):
+        from kindmesh.coordinator.cli.unlocking import unlock_folder
         from kindmesh.coordinator.launcher import launch
         from kindmesh.node.config import load_config
 
@@ -102,6 +106,7 @@ def run_up(out: Output, listen: str) -> int:
             as_json=out.as_json,
             options={"coordinator": ["--listen", address]},
             anchor=config.audit.anchor,
+            unlock=unlock_folder,
         )
     if not (home.identity / TRUST_FILE).exists():
         raise NotInitialised()
@@ -110,8 +115,20 @@ def run_up(out: Output, listen: str) -> int:
 
 def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     """In place of this process: what the command line needed for its looks would stay in a node's memory for ever."""
+    from kindmesh.coordinator.cli.unlocking import unlock_folder
+    from kindmesh.mesh.key_conversion import clear_leftovers
+    from kindmesh.mesh.key_files import give_keys
+    from kindmesh.mesh.secrecy import guard_process
+
     sys.stdout.flush()
     words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
+    guard_process()
+    opened = unlock_folder(home)
+    clear_leftovers(home)
+    if opened is not None:
+        keys_fd = give_keys(opened.parts("node"))
+        os.set_inheritable(keys_fd, True)
+        words += ["--keys-fd", str(keys_fd)]
     environment = {name: value for name, value in os.environ.items() if name != OWNERS_VARIABLE}
     os.execve(sys.executable, [sys.executable, *words], environment)  # noqa: S606 - no shell is the point
 
@@ -119,6 +136,7 @@ def _become_node(home: Home, *, as_json: bool) -> NoReturn:
 def run_join(out: Output, text: str, name: str) -> int:
     """Join the mesh that an invitation is for."""
     from kindmesh.capabilities.registry import available
+    from kindmesh.coordinator.cli.unlocking import open_folder
     from kindmesh.mesh.clock import SystemEntropy
     from kindmesh.mesh.enrol_guest import Guest
     from kindmesh.mesh.identity import Identity
@@ -136,6 +154,7 @@ def run_join(out: Output, text: str, name: str) -> int:
             hint = "One state folder is one member of one mesh; use another folder with KINDMESH_HOME."
             raise AlreadyInitialised(f"{home.root} belongs to another mesh", hint=hint)
     home.create()
+    open_folder(home)
     offers = []
     for found in available():
         effects = 0

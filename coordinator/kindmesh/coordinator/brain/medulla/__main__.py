@@ -23,6 +23,7 @@ from kindmesh.coordinator.brain.medulla.service import Service
 from kindmesh.mesh import confine
 from kindmesh.mesh.files import private_folder
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.key_files import take_keys
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.permit import Isolation
 
@@ -57,6 +58,7 @@ def _serve(home: Home, options: argparse.Namespace) -> int:
         non_dumpable=True,
     )
     done = confine.apply(sandbox)
+    take_keys(home.root, options.keys_fd)
     isolation = _isolation(options.isolation, done, options.peer_uid)
     service = Service(home.medulla, isolation, confinement=done.as_dict())
     try:
@@ -118,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peer-uid", type=int, default=-1, help="user id of the coordinator (isolation uid)")
     parser.add_argument("--socket", default="", help="where to listen, when not in the state folder")
     parser.add_argument("--ready-fd", type=int, default=-1, help="gets one line when listening")
+    parser.add_argument("--keys-fd", type=int, default=-1, help="what opens the private keys is read here")
     parser.add_argument("--die-with-parent", action="store_true", help="end when the launcher ends")
     return parser
 

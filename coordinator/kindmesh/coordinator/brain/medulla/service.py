@@ -32,6 +32,7 @@ from kindmesh.coordinator.brain.medulla.messages import (
 from kindmesh.mesh.audit import AUDIT_TABLES, PAGE, AuditLog
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import private_folder, read_private, write_private
+from kindmesh.mesh.key_files import read_key, write_key
 from kindmesh.mesh.store import Migration, Schema, Store
 from kindmesh.protocol.anchors import MeshBundle, open_bundle
 from kindmesh.protocol.audit import open_entry
@@ -89,8 +90,8 @@ _decode_id = msgspec.msgpack.Decoder(tuple[int, Any, Any]).decode
 def write_keys(folder: Path, bundle: MeshBundle, issuer: SigningKey, permit: SigningKey) -> None:
     """Write what Medulla starts from, into `home/medulla`, once, at `init`."""
     keys = private_folder(folder / "keys")
-    write_private(keys / "issuer.key", issuer.seed)
-    write_private(keys / "permit.key", permit.seed)
+    write_key(keys / "issuer.key", issuer.seed)
+    write_key(keys / "permit.key", permit.seed)
     write_private(keys / "bundle", encode(bundle))
 
 
@@ -116,8 +117,8 @@ class Service:
             raise NotInitialised("this state folder has no Medulla", hint="Run kindmesh init here first.")
         bundle = decode(MeshBundle, read_private(folder / "keys" / "bundle"))
         self._anchors = open_bundle(bundle, bundle.mesh)
-        self._issuer = SigningKey(read_private(folder / "keys" / "issuer.key", limit=32))
-        self._permit = SigningKey(read_private(folder / "keys" / "permit.key", limit=32))
+        self._issuer = SigningKey(read_key(folder / "keys" / "issuer.key", limit=32))
+        self._permit = SigningKey(read_key(folder / "keys" / "permit.key", limit=32))
         self._isolation = isolation
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
