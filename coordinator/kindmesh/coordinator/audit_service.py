@@ -152,7 +152,7 @@ class AuditService:
 
     def _anchor(self) -> None:
         now_ms = self._clock.now_ms()
-        if 0 <= now_ms - self._anchored_ms < ANCHOR_EVERY_MS:
+        if self.audit.head is None or 0 <= now_ms - self._anchored_ms < ANCHOR_EVERY_MS:
             return
         self._anchored_ms = now_ms
         try:
@@ -160,7 +160,7 @@ class AuditService:
             if anchor is None:
                 return
             heads = [one.head for one in self.witness.all() if not one.problem]
-            for head in [*([self.audit.head] if self.audit.head else []), *heads]:
+            for head in (self.audit.head, *heads):
                 if self._anchored.get(head.author) != head.signature:
                     anchor.anchor(head, now_ms)
                     self._anchored[head.author] = head.signature

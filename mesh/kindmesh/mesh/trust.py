@@ -124,6 +124,11 @@ class Trust:
         return self._content.bundle
 
     @property
+    def bundles(self) -> tuple[MeshBundle, ...]:
+        """The list of who decides, and the older ones that are still needed."""
+        return (self._content.bundle, *self._content.former)
+
+    @property
     def signed_certificate(self) -> Signed:
         """This member's own certificate, as it is shown to others."""
         return self._content.certificate
