@@ -12,6 +12,7 @@ from tests.coordinator.heart_kit import FakeNode, Rig
 
 from kindmesh.coordinator.api import Api, find
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.remote import REQUESTS_MAX, Remote
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.hub import Hub
@@ -54,6 +55,7 @@ class Counter:
             exchange=none,
             uploads=Uploads(self.artifacts, rig.entropy, rig.clock.monotonic),
             auditing=none,
+            people=PeopleDesk(none, none, none, rig.clock, news=lambda event: None, leave=rig.heart.leave),
         )
         self.phone, self.kitchen = (
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")

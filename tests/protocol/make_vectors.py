@@ -16,7 +16,7 @@ import msgspec
 from tests.protocol import audit_samples, samples
 from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
-from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, permit, policy, readmit
+from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, people, permit, policy, readmit
 from kindmesh.protocol import audit as audit_log
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.crypto import (
@@ -36,6 +36,7 @@ from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import check_fields, to_json_schema
 from kindmesh.protocol.messages import MessageType, SessionBody
 from kindmesh.protocol.messages.hello import ADVERT_DOMAIN
+from kindmesh.protocol.names import skeleton
 from kindmesh.protocol.permit import Permit, check_permit, open_permit, sign_permit
 from kindmesh.protocol.session import SESSION_INFO
 from kindmesh.protocol.signed import Signed, sign_struct
@@ -280,6 +281,31 @@ def owner() -> list[dict[str, Any]]:
         request,
         *decisions,
     ]
+
+
+def persons() -> list[dict[str, Any]]:
+    """What makes a person, what a person signs, and names that could be taken for each other."""
+    cases: tuple[tuple[str, str, bytes, msgspec.Struct], ...] = (
+        ("terms with an invitation", "owner", people.TERMS_DOMAIN, samples.TERMS),
+        ("acceptance", "anna", people.ACCEPT_DOMAIN, samples.ACCEPTANCE),
+        ("request", "anna", people.ASK_DOMAIN, samples.PERSON_REQUEST),
+        ("delegation", "anna", people.DELEGATION_DOMAIN, samples.DELEGATION),
+    )
+    accepted = {
+        "name": "accepted",
+        "bridge": False,
+        "invite_seed": plain(seed("invitation")),
+        "domain": plain(people.ACCEPT_INVITE_DOMAIN),
+        "text": people.invitation_to_text(samples.SIGNED_TERMS, seed("invitation")),
+        "fields": plain(samples.ACCEPTED),
+        "bytes": plain(encode(samples.ACCEPTED)),
+    }
+    shapes = [
+        {"name": f"name {name}", "bridge": False, "looks_like": skeleton(name)}
+        for name in ("Anna", "\u0391nn\u0430", "B0b", "Zo\u00eb", "van der Berg")
+    ]
+    signed = [signed_case(name, author, domain, value, bridge=False) for name, author, domain, value in cases]
+    return [*signed, accepted, *shapes]
 
 
 def permits() -> list[dict[str, Any]]:
@@ -534,6 +560,7 @@ FILES: Final = {
     "values": values,
     "certificates": certificates,
     "owner": owner,
+    "persons": persons,
     "permits": permits,
     "envelopes": envelopes,
     "session": session,

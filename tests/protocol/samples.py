@@ -78,6 +78,17 @@ from kindmesh.protocol.messages import (
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import MeshPapers
+from kindmesh.protocol.people import (
+    Acceptance,
+    Delegation,
+    PersonInvitation,
+    PersonRequest,
+    PersonTerms,
+    sign_acceptance,
+    sign_delegation,
+    sign_request,
+    sign_terms,
+)
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import (
     Approval,
@@ -101,12 +112,13 @@ from kindmesh.protocol.readmit import (
     sign_readmission,
     sign_recall,
 )
+from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
 
 NOW: Final = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
-KEYS: Final = ("root", "owner", "issuer", "medulla", "desk", "phone", "stranger")
+KEYS: Final = ("root", "owner", "issuer", "medulla", "desk", "phone", "stranger", "anna")
 
 
 def seed(name: str) -> bytes:
@@ -228,6 +240,33 @@ GRANT: Final = Grant(
     expires_ms=NOW + 600_000,
 )
 REMOVAL: Final = Removal(MESH, IDS["stranger"], NOW)
+TERMS: Final = PersonTerms(
+    mesh=MESH,
+    person=IDS["stranger"],
+    name="Anna",
+    role="caregiver",
+    issued_ms=NOW,
+    until_ms=NOW + 90 * 86_400_000,
+    operations=("speech.*", "notes.list"),
+    effects=9,
+    invite_id=time_id(60),
+    invite_pub=SigningKey(seed("invitation")).public,
+    invite_expires_ms=NOW + 2 * 86_400_000,
+)
+SIGNED_TERMS: Final = sign_terms(TERMS, SIGNING["owner"])
+PERSON_KEY: Final = SIGNING["anna"]
+ACCEPTANCE: Final = Acceptance(MESH, TERMS.invite_id, PERSON_KEY.public, IDS["phone"], NOW + 1_000)
+ACCEPTED: Final = sign_acceptance(ACCEPTANCE, PERSON_KEY, SigningKey(seed("invitation")))
+PERSON_INVITATION: Final = PersonInvitation(1, SIGNED_TERMS, seed("invitation"))
+PERSON_REQUEST: Final = PersonRequest(
+    MESH, time_id(61), IDS["phone"], "submit", encode_value({"operation": "speech.say"}), NOW + 2_000
+)
+SIGNED_PERSON_REQUEST: Final = sign_request(PERSON_REQUEST, PERSON_KEY)
+DELEGATION: Final = Delegation(
+    MESH, time_id(62), "goal", "water-the-plants", IDS["stranger"],
+    Rights(("notes.*",), 5, ("notes",), ("household",)), NOW, NOW + 7 * 86_400_000,
+)  # fmt: skip
+SIGNED_DELEGATION: Final = sign_delegation(DELEGATION, PERSON_KEY)
 ARGS: Final = encode_value({"text": "Good morning"})
 REQUEST: Final = ApprovalRequest(
     mesh=MESH,

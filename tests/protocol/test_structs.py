@@ -48,6 +48,12 @@ SAMPLES: list[msgspec.Struct] = [
     audit_samples.NEWS,
     audit_samples.SEEN,
     audit_samples.ROWS[1],
+    samples.TERMS,
+    samples.ACCEPTANCE,
+    samples.ACCEPTED,
+    samples.PERSON_INVITATION,
+    samples.PERSON_REQUEST,
+    samples.DELEGATION,
     envelope.peek_header(samples.HELLO_FRAMES),
 ]
 names = pytest.mark.parametrize("type_", STRUCTS, ids=lambda struct: struct.__name__)

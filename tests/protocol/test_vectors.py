@@ -141,7 +141,7 @@ def test_values(case: dict[str, Any]) -> None:
 
 
 def signed_cases() -> Iterator[Any]:
-    for file in ("certificates", "owner", "permits", "manifests", "audit"):
+    for file in ("certificates", "owner", "persons", "permits", "manifests", "audit"):
         for case in STORED[file]:
             if "signature" in case:
                 yield pytest.param(case, id=f"{file}: {case['name']}")
@@ -158,7 +158,7 @@ def test_signed_things(case: dict[str, Any]) -> None:
     assert unpack(raw(case["bytes"])) == [payload, author, signature]
 
 
-@pytest.mark.parametrize("file", ["certificates", "owner", "pairing", "manifests"])
+@pytest.mark.parametrize("file", ["certificates", "owner", "persons", "pairing", "manifests"])
 def test_structs_that_nobody_signs_have_the_fields_they_show(file: str) -> None:
     plain = [case for case in STORED[file] if "bytes" in case and "signature" not in case]
     assert plain

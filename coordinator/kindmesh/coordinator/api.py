@@ -5,6 +5,9 @@
     approvals approve decisions raise.answer          the owner's yes
     pair.open pair.waiting pair.answer revoke policy.set stop      trust
     audit.rows audit.heads audit.accept               the audit logs
+    approvals approve                                 the owner's yes
+    pair.open pair.waiting pair.answer revoke policy policy.set stop      trust
+    people people.invite .withdraw .terms .accept .renew delegate undelegate      people (see `people`)
     artifact.put_begin .put_append .put_finish .read  files
 
 Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
@@ -28,6 +31,7 @@ from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
 from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
@@ -36,12 +40,14 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.holding import Uploads, artifact_id
+from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import AccessRefused, InvalidInput, TransportError, UnknownJob
 from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.manifest import parse_effects
 from kindmesh.protocol.messages import MessageType, Stop
 from kindmesh.protocol.messages.jobs import ArtifactInfo
+from kindmesh.protocol.policy import Removal
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, describe_principal, principal_text
 from kindmesh.protocol.roles import PURPOSES
 from kindmesh.protocol.signed import signed_from_bytes
@@ -65,6 +71,9 @@ LOCAL_ONLY: Final = frozenset(
         "raise.answer",
         "readmit.answer",
         "readmit.waiting",
+        "people.invite",
+        "people.terms",
+        "people.withdraw",
         "watch",
     }
 )
@@ -87,6 +96,7 @@ class Api:
         exchange: Exchange,
         uploads: Uploads,
         auditing: AuditService,
+        people: PeopleDesk,
     ) -> None:
         self._heart = heart
         self._hub = hub
@@ -103,6 +113,7 @@ class Api:
         self.decisions = Decisions()
         self.decisions.add(self._raises.waiting)
         self._auditing = auditing
+        self._people = people
         self._begun = time.monotonic()
         self.methods: dict[str, Method] = {
             "status": self._status,
@@ -127,6 +138,16 @@ class Api:
             "readmit.answer": self._readmit_answer,
             "revoke": self._revoke,
             "policy.set": self._policy_set,
+            "policy": self._policy,
+            "people": self._people_list,
+            "people.invite": self._people_invite,
+            "people.withdraw": self._people_withdraw,
+            "people.terms": self._people_terms,
+            "people.accept": self._people_accept,
+            "people.renew": self._people_renew,
+            "delegate": self._delegate,
+            "undelegate": self._undelegate,
+            "clock": self._clock,
             "stop": self._stop,
             "audit.rows": self._audit_rows,
             "audit.heads": self._audit_heads,
@@ -161,10 +182,11 @@ class Api:
         }
 
     async def _nodes(self, params: Params, emit: Emit, who: Principal) -> Any:
+        self._people.check_look(who)
         return list(self._heart.devices.nodes())
 
     async def _capabilities(self, params: Params, emit: Emit, who: Principal) -> Any:
-        return list(self._heart.devices.capabilities())
+        return self._people.visible(who, list(self._heart.devices.capabilities()))
 
     async def _doctor(self, params: Params, emit: Emit, who: Principal) -> Any:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
@@ -203,6 +225,7 @@ class Api:
             full=params.flag("full"),
             sources=self._sources(params, who),
             principal=who,
+            proof=params.proof,
             purpose=params.choice("purpose", PURPOSES, "household"),
         )
 
@@ -248,15 +271,20 @@ class Api:
         return self._heart.job(job_id)
 
     def _call(self, params: Params, emit: Emit, who: Principal) -> Awaitable[Any]:
-        target = params.text("target", "")
+        target, operation = params.text("target", ""), params.text("operation")
+        if who.kind != "owner":
+            purpose = params.choice("purpose", PURPOSES, "household")
+            for seat in self._heart.devices.seats(operation):
+                self._people.check_call(who, seat.operation, purpose)
         return self._heart.call(
-            params.text("operation"),
+            operation,
             params.mapping("args"),
             target=self._heart.devices.resolve(target) if target else b"",
             within_ms=params.number("timeout_ms", 10_000, least=1, most=300_000),
         )
 
     async def _explain(self, params: Params, emit: Emit, who: Principal) -> Any:
+        self._people.check_look(who)
         target = params.text("target", "")
         resolved = self._heart.devices.resolve(target) if target else b""
         return self._heart.explain(params.text("operation"), params.mapping("args"), resolved)
@@ -286,7 +314,12 @@ class Api:
         return self._heart.cancel(job_id, "the owner" if who.kind == "owner" else describe_principal(who))
 
     async def _approvals(self, params: Params, emit: Emit, who: Principal) -> Any:
-        return [waiting for waiting in self._heart.approvals() if _is_own(waiting, who)]
+        found = []
+        for waiting in self._heart.approvals():
+            answerable = self._people.may_answer(who, waiting)
+            if answerable or _is_own(waiting, who):
+                found.append({**waiting, "answerable": answerable})
+        return found
 
     async def _decided(self, params: Params, emit: Emit, who: Principal) -> Any:
         found = [approval_decision(waiting) for waiting in await self._approvals(params, emit, who)]
@@ -325,12 +358,52 @@ class Api:
         return await self._returning.answer(device, params.data("grant", b"") or None)
 
     async def _revoke(self, params: Params, emit: Emit, who: Principal) -> Any:
-        self._trust_service.take(await self._medulla.revoke(signed_from_bytes(params.data("removal"))))
+        removal = signed_from_bytes(params.data("removal"))
+        await self._people.ready()
+        self._trust_service.take(await self._medulla.revoke(removal))
+        self._people.removed(decode(Removal, removal.payload).subject)
         return {"ok": True}
 
     async def _policy_set(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._trust_service.take(await self._medulla.install_policy(signed_from_bytes(params.data("policy"))))
         return {"ok": True, "version": self._trust.policy.version}
+
+    async def _policy(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return {"version": self._trust.policy.version, "policy": encode(self._trust.policy)}
+
+    # ------------------------------------------------------------------------------------------------- people
+
+    async def _people_list(self, params: Params, emit: Emit, who: Principal) -> Any:
+        found = await self._people.people()
+        if who.kind == "owner":
+            return found
+        own = [one for one in found["people"] if one["person"] == who.person]
+        mine = [one for one in found["delegations"] if one["person"] == who.person]
+        return {"ok": True, "people": own, "invitations": [], "delegations": mine}
+
+    async def _people_invite(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.invite(params)
+
+    async def _people_withdraw(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.withdraw(params)
+
+    async def _people_terms(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.set_terms(params)
+
+    async def _people_accept(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.accept(params, who)
+
+    async def _people_renew(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.renew(params)
+
+    async def _delegate(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.delegate(params)
+
+    async def _undelegate(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._people.undelegate(params, who)
+
+    async def _clock(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return {"now_ms": self._people.now_ms(), "mesh": format_id(self._trust.mesh), "skew_ms": 0}
 
     async def _stop(self, params: Params, emit: Emit, who: Principal) -> Any:
         reason = params.text("reason", "")[:200]

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kindmesh.coordinator.api import Api, find
+from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.heart.heart import Heart
@@ -25,6 +25,7 @@ from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
@@ -158,6 +159,14 @@ class Coordinator:
             self.host.take_back(self.returning.decide)
         self.papers: PapersServer | None = None
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
+        self.people = PeopleDesk(
+            self.trust,
+            self.trust_service,
+            self.medulla,
+            self.clock,
+            news=self.heart.announce,
+            leave=self.heart.leave,
+        )
         self.api = Api(
             heart=self.heart,
             hub=self.hub,
@@ -170,6 +179,7 @@ class Coordinator:
             exchange=self.exchange,
             uploads=self.uploads,
             auditing=self.auditing,
+            people=self.people,
         )
         devices = self.heart.devices
         self.remote = Remote(
@@ -177,6 +187,7 @@ class Coordinator:
             self.api.methods,
             check_current=lambda device: devices.check_current(device, self.clock.now_ms()),
             is_harmless=devices.is_harmless,
+            people=self.people,
         )
         self._control = control
         self._timer: asyncio.TimerHandle | None = None
@@ -251,7 +262,15 @@ class Coordinator:
         )
 
     def _handle(self, params: Any, call: Call) -> Any:
-        return find(self.api.methods, call.method, local=True)(Params(params), call.event, OWNER)
+        found, given = find(self.api.methods, call.method, local=True), Params(params)
+        if "proof" not in given.values and "acting" not in given.values:
+            return found(given, call.event, OWNER)
+        return self._as_person(found, given, call)
+
+    async def _as_person(self, found: Method, given: Params, call: Call) -> Any:
+        await self.people.ready()
+        params, who = self.people.identify(call.method, given, b"")
+        return await found(params, call.event, who)
 
     async def _announce(self, stack: AsyncExitStack) -> None:
         from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only with mDNS

@@ -44,6 +44,15 @@ from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised, StoreDamaged
 from kindmesh.protocol.ids import format_id, key_id, new_id
 from kindmesh.protocol.limits import NAME_MAX
+from kindmesh.protocol.names import check_name
+from kindmesh.protocol.people import (
+    Delegation,
+    PersonTerms,
+    check_delegation,
+    check_terms,
+    sign_delegation,
+    sign_terms,
+)
 from kindmesh.protocol.policy import (
     Approval,
     ApprovalRequest,
@@ -58,6 +67,7 @@ from kindmesh.protocol.policy import (
     sign_removal,
 )
 from kindmesh.protocol.readmit import Recall, sign_recall
+from kindmesh.protocol.roles import ALL_EFFECTS
 from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
 
@@ -135,6 +145,51 @@ class Owner:
         """Members of before may be certified anew for `for_ms` from now, under that version of the anchors."""
         now_ms = self._clock.now_ms()
         return sign_recall(Recall(self.mesh, anchors_version, now_ms, now_ms + for_ms), self._key)
+
+    def sign_terms(
+        self,
+        *,
+        name: str,
+        role: str,
+        person: bytes = b"",
+        operations: tuple[str, ...] = ("*",),
+        effects: int = ALL_EFFECTS,
+        lasts_ms: int = 0,
+        until_ms: int = 0,
+        invite_ms: int = 0,
+    ) -> tuple[Signed, PersonTerms, bytes]:
+        """What a person may be from now on, for `lasts_ms` or until `until_ms` (both 0: without an end). `person`
+        empty: a new one. With `invite_ms` it is an invitation for that long: the last value is its private seed.
+
+        Raises:
+            InvalidInput: a name, role or time that cannot be.
+        """
+        now_ms = self._clock.now_ms()
+        seed = self._entropy.token(32) if invite_ms else b""
+        terms = PersonTerms(
+            mesh=self.mesh,
+            person=person or self._entropy.token(20),
+            name=check_name(name),
+            role=role,
+            issued_ms=now_ms,
+            until_ms=now_ms + lasts_ms if lasts_ms else until_ms,
+            operations=operations,
+            effects=effects,
+            invite_id=new_id(now_ms, self._entropy.token(10)) if invite_ms else b"",
+            invite_pub=SigningKey(seed).public if invite_ms else b"",
+            invite_expires_ms=now_ms + invite_ms if invite_ms else 0,
+        )
+        check_terms(terms)
+        return sign_terms(terms, self._key), terms, seed
+
+    def sign_delegation(self, delegation: Delegation) -> Signed:
+        """What a limb may do for somebody, or anything for the owner.
+
+        Raises:
+            InvalidInput: it cannot be.
+        """
+        check_delegation(delegation)
+        return sign_delegation(delegation, self._key)
 
     def sign_policy(self, policy: Policy) -> Signed:
         """A policy.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.signed import Signed
 
 T = TypeVar("T", bound=str)
 
 
 class Params:
-    """Plain data as it came in; `values` is always a dict."""
+    """Plain data as it came in; `values` is always a dict; `proof` the person's signature that was checked over it."""
 
-    __slots__ = ("values",)
+    __slots__ = ("proof", "values")
 
     def __init__(self, values: Any) -> None:
         if values is None:
@@ -20,6 +21,7 @@ class Params:
         if not isinstance(values, dict):
             raise InvalidInput("the parameters are not a set of named values", field="params")
         self.values: dict[str, Any] = values
+        self.proof: Signed | None = None
 
     def _get(self, name: str, kind: type, default: Any, words: str) -> Any:
         value = self.values.get(name, default)

@@ -1,6 +1,7 @@
 """Requests that members send for their users: each a signed REQUEST, answered by signed REPLYs.
 
-The principal is the device that asked. A request runs as one task; when its device is lost or its method ends, that
+The principal is the person who signed it, else the device that asked. A
+request runs as one task; when its device is lost or its method ends, that
 task ends. At most `REQUESTS_MAX` run at once for each device, so that one device cannot occupy the coordinator. Every
 request is answered: with an error when the answer is too large for a message, or when a method has a bug. A member
 whose certificate has ended may only stop, and raise alerts.
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from kindmesh.coordinator.api import Method, find
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.mesh.hub import Hub
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.envelope import Envelope
@@ -47,10 +49,12 @@ class Remote:
         methods: dict[str, Method],
         check_current: Callable[[bytes], None],
         is_harmless: Callable[[str], bool],
+        people: PeopleDesk | None = None,
     ) -> None:
         """`check_current` refuses a member outside its certificate's time; `is_harmless` says of an operation that
-        it only reads and notifies."""
+        it only reads and notifies; without `people` every request is the device's own."""
         self._hub = hub
+        self._people = people
         self._methods = methods
         self._check_current = check_current
         self._is_harmless = is_harmless
@@ -92,10 +96,13 @@ class Remote:
 
         try:
             method = find(self._methods, request.method, local=False)
-            params = Params(decode_value(request.params, limit=BODY_MAX))
+            params, who = Params(decode_value(request.params, limit=BODY_MAX)), device_principal(src)
+            if self._people is not None:
+                await self._people.ready()
+                params, who = self._people.identify(request.method, params, src)
             if not self._is_urgent(request.method, params):
                 self._check_current(src)
-            reply = Reply("ok", encode_value(await method(params, emit, device_principal(src))))
+            reply = Reply("ok", encode_value(await method(params, emit, who)))
         except KindmeshError as error:
             reply = _refusal(error)
         self._answer(src, request_id, reply)

@@ -23,7 +23,7 @@ from kindmesh.protocol.crypto import SigningKey, seal, sha256, unseal
 from kindmesh.protocol.errors import BadSeal, InvalidInput, Malformed, StoreDamaged, WrongPassphrase
 from kindmesh.protocol.shown import repr_without
 
-Purpose = Literal["owner", "root"]
+Purpose = Literal["owner", "root", "person"]
 
 CODE_PREFIX: Final = "KMR1:"
 _LINE: Final = 32

@@ -52,6 +52,7 @@ from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.lookout import Finder, Lookout
+from kindmesh.node.people_renewal import PeopleRenewal
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
@@ -180,6 +181,13 @@ class Node:
             clock=self.clock,
             entropy=entropy,
         )
+        self.people = PeopleRenewal(
+            home.root,
+            self.trust,
+            self.clock,
+            self.forwarding.ask,
+            lambda: self.uplink.connected(self.uplink.coordinator),
+        )
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
         self.uplink.on_trust(self.trust_notes.look)
@@ -196,6 +204,7 @@ class Node:
             stack.callback(self.uploads.close)
             await stack.enter_async_context(self.supervisor)
             stack.push_async_callback(self.calls.close)
+            stack.push_async_callback(self.people.close)
             stack.push_async_callback(self.executor.close)
             stack.push_async_callback(self.uplink.close)
             stack.push_async_callback(self.lookout.close)
@@ -249,6 +258,7 @@ class Node:
         self.reporter.beat()
         self.executor.tick()
         self.renewing.tick()
+        self.people.tick()
         self.supervisor.tick()
         self.uploads.tick()
         self.trust_notes.look()

@@ -1,6 +1,6 @@
 """What programs of the user on this device can ask its node, on `run/node.sock`.
 
-    status  doctor  watch                        how this node is; its journal as it goes on
+    status  clock  doctor  watch                 how this node is; its journal as it goes on
     stop  stop.reset                             the stop latch: here first, then the whole mesh
     artifact.put_begin  .put_append  .put_finish  artifact.read     files into and out of this device
     everything in `FORWARDED`                    is the coordinator's business and passed on
@@ -38,7 +38,8 @@ from kindmesh.protocol.limits import ARTIFACT_CHUNK, CLOCK_SKEW_MS
 
 FORWARDED: Final = (
     "nodes", "capabilities", "submit", "call", "explain", "jobs", "job", "cancel", "approvals", "approve", "decisions",
-    "pair.open", "pair.answer", "revoke", "policy.set",
+    "pair.open", "pair.answer", "revoke", "policy", "policy.set", "people", "people.accept", "people.renew", "delegate",
+    "undelegate",
 )  # fmt: skip
 STOP_PATIENCE_S: Final = 3.0
 LOW_DISK_MIB: Final = 500
@@ -82,6 +83,7 @@ class LocalControl:
         """Method -> handler."""
         own: dict[str, Handler] = {
             "status": self._status,
+            "clock": self._now,
             "doctor": self._doctor,
             "watch": self._watch,
             "stop": self._stop,
@@ -194,6 +196,14 @@ class LocalControl:
             "artifact_bytes": self._artifacts.used_bytes,
             "refused": dict(self._uplink.refused),
         }  # fmt: skip
+
+    async def _now(self, params: Any, call: Call) -> Any:
+        """The mesh's time as this device knows it, for what people sign here."""
+        return {
+            "now_ms": self._clock.now_ms(),
+            "mesh": format_id(self._trust.mesh),
+            "device": format_id(self._identity.device_id),
+        }
 
     async def _doctor(self, params: Any, call: Call) -> Any:
         audit = [_finding("audit", *found) for found in self._witnessing.findings()]

@@ -64,7 +64,8 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
 
     `subject` is `key_id(ed_pub)`; `curve_pub` (32 bytes) is the CURVE key of a device, empty for a person;
     `capabilities` are those that a device may offer, each with the effects that may be permitted there;
-    `curve_previous` is the CURVE key before the last renewal that changed it, accepted too until the next renewal.
+    `curve_previous` is the CURVE key before the last renewal that changed it, accepted too until the next renewal;
+    `person` is the 20-byte id that all keys of one person share, empty for everything else.
     """
 
     mesh: KeyId
@@ -79,6 +80,7 @@ class Certificate(msgspec.Struct, array_like=True, frozen=True):
     expires_ms: TimeMs
     serial: Count
     curve_previous: OptionalKey = b""
+    person: OptionalKey = b""
 
     def granted(self, capability: str) -> int:
         """The effects (bit set) that the owner granted to this capability here; 0 when it was not granted."""

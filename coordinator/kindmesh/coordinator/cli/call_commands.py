@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kindmesh.coordinator.cli.arguments import parse_arguments
-from kindmesh.coordinator.cli.local import check_target, connect, download, is_coordinator, upload
+from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
+from kindmesh.coordinator.cli.local import check_target, download, is_coordinator, upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, exit_code
 from kindmesh.coordinator.cli.review_approval import answer_request
 from kindmesh.mesh.control_client import ControlClient
@@ -47,6 +48,9 @@ def run_call(
     explain: bool,
     full: bool,
     approve: bool,
+    person: str = "",
+    purpose: str = "household",
+    acting: str = "",
 ) -> int:
     """Run one operation and show what came of it."""
     if timeout_s is not None and not 0 < timeout_s <= TIMEOUT_MAX_S:
@@ -54,7 +58,7 @@ def run_call(
     if save is not None:
         check_target(save)
     home = Home.locate()
-    with connect(home) as client:
+    with connect_as(home, person) as client:
         fields = fields_of(client.call("capabilities"), operation)
 
         def take(path: Path) -> dict[str, Any]:
@@ -63,6 +67,10 @@ def run_call(
         request: dict[str, Any] = {"operation": operation, "args": parse_arguments(words, fields, take)}
         if target:
             request["target"] = target
+        if purpose != "household":
+            request["purpose"] = purpose
+        if acting:
+            request["acting"] = acting
         if explain:
             return _explain(out, client, request)
         if session:
@@ -95,7 +103,8 @@ def _submit(
             return job
         state = event.get("state", "")
         if state == "waiting_approval":
-            if not (approve and is_coordinator(home)):
+            owner = is_coordinator(home) and not isinstance(client, AsPerson)
+            if not (approve and owner):
                 hint = "The owner answers with kindmesh review on the coordinator; the job waits meanwhile."
                 raise NeedsApproval(f"{request['operation']} needs the owner's yes", hint=hint)
             answer_request(out, home, event["request"])

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
+from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.mesh.secrecy import hide_arguments
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 
@@ -32,6 +33,12 @@ _PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+As = Annotated[
+    str,
+    typer.Option(
+        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
+    ),
+]
 
 
 def _run(as_json: bool, command: Callable[[Output], int]) -> None:
@@ -178,6 +185,11 @@ def call(
     ask: Annotated[
         bool, typer.Option("--ask/--no-ask", help="Ask here when the owner's yes is needed.")
     ] = True,
+    person: As = "",
+    purpose: Annotated[
+        str, typer.Option(help="What it is for: household, care, alerts, security, maintenance, learning.")
+    ] = "household",
+    acting: Annotated[str, typer.Option(help="What acts for you: goal:NAME, limb:NAME, home:NAME.")] = "",
     as_json: Json = False,
 ) -> None:
     """Run one operation, wherever it is served best.
@@ -190,7 +202,7 @@ def call(
         as_json,
         lambda out: run_call(
             out, operation, arguments or [], save=save, target=on, timeout_s=timeout, session=session,
-            explain=explain, full=full, approve=ask,
+            explain=explain, full=full, approve=ask, person=person, purpose=purpose, acting=acting,
         ),
     )  # fmt: skip
 
@@ -198,15 +210,22 @@ def call(
 @app.command()
 def jobs(
     job: Annotated[str, typer.Argument(help="A job's id: shows its whole story.")] = "",
+    *,
     limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
     state: Annotated[str, typer.Option(help="Only those in this state.")] = "",
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the job.")] = False,
+    person: As = "",
     as_json: Json = False,
 ) -> None:
     """List recent jobs, or show one: who did what, where and why, under which permit, how long."""
     from kindmesh.coordinator.cli.mesh_commands import run_cancel, run_jobs
 
-    _run(as_json, lambda out: run_cancel(out, job) if cancel else run_jobs(out, job, limit, state))
+    _run(
+        as_json,
+        lambda out: (
+            run_cancel(out, job, person) if cancel else run_jobs(out, job, limit, state, person=person)
+        ),
+    )
 
 
 @app.command()
@@ -214,6 +233,8 @@ def review(
     which: Annotated[
         str, typer.Argument(metavar="[ID]", help="The job or decision to answer; default: all that wait.")
     ] = "",
+    *,
+    person: As = "",
     everything: Annotated[bool, typer.Option("--all", help="Also what you said no to before.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -223,7 +244,7 @@ def review(
     """
     from kindmesh.coordinator.cli.review import run_review
 
-    _run(as_json, lambda out: run_review(out, which, everything=everything))
+    _run(as_json, lambda out: run_review(out, which, everything=everything, person=person))
 
 
 @app.command()
@@ -240,10 +261,10 @@ def stop(
 
 @app.command()
 def revoke(
-    device: Annotated[str, typer.Argument(help="The device's name or id.")],
+    device: Annotated[str, typer.Argument(help="The device's or person's name or id.")],
     as_json: Json = False,
 ) -> None:
-    """Remove a device from the mesh."""
+    """Remove a device or a person from the mesh."""
     from kindmesh.coordinator.cli.mesh_commands import run_revoke
 
     _run(as_json, lambda out: run_revoke(out, device))
@@ -393,6 +414,8 @@ def audit_accept(
     _run(as_json, lambda out: run_accept(out, device))
 
 
+app.add_typer(people, name="people")
+app.add_typer(policy, name="policy")
 bench = typer.Typer(
     help="Measure Kindmesh on this machine, next to a baseline in the same run.",
     no_args_is_help=True,

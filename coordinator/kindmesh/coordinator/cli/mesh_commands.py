@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kindmesh.coordinator.cli.as_person import connect_as
 from kindmesh.coordinator.cli.local import connect, connect_node, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, age, sentence, table
 from kindmesh.mesh.home import Home
@@ -17,7 +18,7 @@ def _percent(value: float | None) -> str:
 
 def run_nodes(out: Output) -> int:
     """All devices with their state, load, battery and temperature."""
-    with connect(Home.locate(), timeout_ms=10_000) as client:
+    with connect_as(Home.locate(), timeout_ms=10_000) as client:
         nodes: list[dict[str, Any]] = client.call("nodes")
     if out.as_json:
         for node in nodes:
@@ -76,9 +77,9 @@ def run_capabilities(out: Output) -> int:
     return EXIT_DONE
 
 
-def run_jobs(out: Output, job: str, limit: int, state: str) -> int:
+def run_jobs(out: Output, job: str, limit: int, state: str, *, person: str = "") -> int:
     """Recent jobs, or the whole story of one."""
-    with connect(Home.locate(), timeout_ms=10_000) as client:
+    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
         if job:
             found: dict[str, Any] = client.call("job", {"id": job})
             out.result(found, *job_lines(found))
@@ -106,9 +107,9 @@ def run_jobs(out: Output, job: str, limit: int, state: str) -> int:
     return EXIT_DONE
 
 
-def run_cancel(out: Output, job: str) -> int:
+def run_cancel(out: Output, job: str, person: str = "") -> int:
     """Cancel a job."""
-    with connect(Home.locate(), timeout_ms=10_000) as client:
+    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
         found: dict[str, Any] = client.call("cancel", {"id": job})
     out.result({"ok": True, **found}, f"Asked {job} to end; it is {found['state']} now.")
     return EXIT_DONE
@@ -166,8 +167,9 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
 
 
 def run_revoke(out: Output, device: str) -> int:
-    """Remove a member from the mesh."""
+    """Remove a device or a person from the mesh."""
     from kindmesh.coordinator.cli.passphrase import ask_passphrase
+    from kindmesh.coordinator.cli.people_commands import person_named, run_remove
     from kindmesh.coordinator.owner import unlock_owner
     from kindmesh.protocol.ids import parse_id
     from kindmesh.protocol.signed import signed_to_bytes
@@ -178,8 +180,10 @@ def run_revoke(out: Output, device: str) -> int:
     with connect(home, timeout_ms=10_000) as client:
         nodes: list[dict[str, Any]] = client.call("nodes")
         found = [node for node in nodes if device in (node["id"], node["name"])]
+        if not found and person_named(client, device) is not None:
+            return run_remove(out, device, "")
         if len(found) != 1:
-            wrong = "more than one device has" if found else "no device has"
+            wrong = "more than one device has" if found else "nobody and no device has"
             raise InvalidInput(
                 f"{wrong} the name {device!r}", field="device", hint="Use the id from kindmesh nodes."
             )

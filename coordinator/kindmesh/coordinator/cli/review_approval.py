@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from kindmesh.coordinator.cli.local import connect
 from kindmesh.coordinator.cli.output import Output
+from kindmesh.coordinator.person import Person
 from kindmesh.mesh.home import Home
 
 FENCE: Final = "-" * 72
@@ -20,8 +21,8 @@ def ask(out: Output, question: str, lines: list[str]) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def answer_request(out: Output, home: Home, request: bytes) -> bool:
-    """Show exactly what will be signed, ask, sign, hand in; True when it was allowed."""
+def answer_request(out: Output, home: Home, request: bytes, person: Person | None = None) -> bool:
+    """Show exactly what will be signed, ask, sign (the owner, or `person`), hand in; True when it was allowed."""
     from kindmesh.coordinator.cli.passphrase import ask_passphrase
     from kindmesh.coordinator.owner import unlock_owner
     from kindmesh.protocol.codec import decode
@@ -29,8 +30,8 @@ def answer_request(out: Output, home: Home, request: bytes) -> bool:
     from kindmesh.protocol.signed import signed_to_bytes
 
     allow = ask(out, "May this be done, once?", describe_request(decode(ApprovalRequest, request)))
-    owner = unlock_owner(home, ask_passphrase())
-    approval = owner.sign_approval(request, allow=allow)
+    signer = person or unlock_owner(home, ask_passphrase())
+    approval = signer.sign_approval(request, allow=allow)
     with connect(home) as client:
         client.call("approve", {"approval": signed_to_bytes(approval)})
     return allow

@@ -49,7 +49,7 @@ from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
 from kindmesh.protocol.manifest import check_fields
 from kindmesh.protocol.policy import Approval, ApprovalRequest
-from kindmesh.protocol.principal import principal_text
+from kindmesh.protocol.principal import Principal, belongs_to, principal_text
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.heart")
@@ -295,6 +295,16 @@ class Heart:
         if any(entry.facts.run_id == run_id for entry in self._dispatch.open.values()):
             raise InvalidInput("a job of this run has not ended", field="run", hint="Cancel it first.")
         return self._journal.forget(run_id)
+
+    def announce(self, event: Document) -> None:
+        """News that concern no single job, for everybody who watches."""
+        self._dispatch.telling.everybody(event)
+
+    def leave(self, who: Principal) -> None:
+        """Somebody was removed: their open jobs, and those of what acted for them, end."""
+        for entry in list(self._dispatch.open.values()):
+            if belongs_to(who, entry.facts.principal):
+                self._dispatch.tell(entry, CancelAsked("the owner, who removed who asked"))
 
     # -------------------------------------------------------------------------------------------------- approvals
 

@@ -13,6 +13,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
+from kindmesh.coordinator.brain.medulla.people import PeopleBeliefs
 from kindmesh.protocol.anchors import Anchors, MeshBundle, open_bundle
 from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
@@ -36,7 +37,7 @@ from kindmesh.protocol.errors import (
     WrongDestination,
 )
 from kindmesh.protocol.ids import key_id, short_id
-from kindmesh.protocol.limits import ROSTER_STALE_MS
+from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, ROSTER_STALE_MS
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer, Policy, decide, open_policy
@@ -46,7 +47,7 @@ from kindmesh.protocol.signed import Signed, open_signed, signed_from_bytes, sig
 _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
 
 
-_FIRST = {"bundle": 0, "advert": 2}
+_FIRST = {"bundle": 0, "advert": 2, "delegation": 2}
 """The order in which kinds of rows are restored; 1 for all others."""
 
 
@@ -59,10 +60,13 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Offers(msgspec.Struct, frozen=True):
-    """A device's newest advert: its (boot, version), and the declared effects of each operation."""
+    """A device's newest advert: its (boot, version), and what it declared of each operation: effects, classes of
+    data where there are any, and the defaults (canonical MessagePack) of values that may be left out."""
 
     age: tuple[int, int]
     effects: dict[str, int]
+    classes: dict[str, tuple[str, ...]] = {}
+    defaults: dict[str, dict[str, bytes]] = {}
 
 
 class Beliefs:
@@ -100,6 +104,7 @@ class Beliefs:
         self.signed_revocations: Signed | None = None
         self.permits = 0
         self.highest_ms = 0
+        self.people = PeopleBeliefs()
         self._decided: dict[tuple[str, int], Answer] = {}
 
     def restore(
@@ -140,6 +145,7 @@ class Beliefs:
             "roster": signed(self._put_roster),
             "revocations": signed(self._put_revocations),
             "declined": self._put_declined,
+            **self.people.restorers(lambda author: self.history.ever_pub(author, "person")),
             "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
         }
 
@@ -160,6 +166,8 @@ class Beliefs:
         """Take over a certificate of the issuer's."""
         certificate = open_certificate(signed, self.issuer.public, self.anchors.mesh)
         self.certificates[certificate.subject] = (certificate, signed)
+        if certificate.kind == "person":
+            self.people.put_key(certificate)
         self.serial = max(self.serial, certificate.serial)
         return certificate
 
@@ -178,7 +186,15 @@ class Beliefs:
         effects = {
             operation.name: operation.effects for manifest in manifests for operation in manifest.operations
         }
-        self.offers[signed.author] = Offers((advert.boot, advert.version), effects)
+        operations = [operation for manifest in manifests for operation in manifest.operations]
+        classes = {
+            operation.name: operation.data_classes for operation in operations if operation.data_classes
+        }
+        defaults = {
+            operation.name: {field.name: field.default for field in operation.input if field.default}
+            for operation in operations
+        }
+        self.offers[signed.author] = Offers((advert.boot, advert.version), effects, classes, defaults)
         return advert
 
     def put_policy(self, signed: Signed) -> None:
@@ -257,6 +273,19 @@ class Beliefs:
             taken = curve_pub and curve_pub in (other.curve_pub, other.curve_previous)
             if taken and other.subject != subject:
                 raise CertificateRefused(f"{other.name} has this CURVE key already")
+
+    def leaving(self, subject: bytes) -> tuple[bytes, ...]:
+        """Who leaves when that member or person is removed: a person with all keys; nobody, if it left before."""
+        if self.is_removed(subject):
+            return ()
+        keys = [certificate.subject for certificate in self.people.keys_of(subject)]
+        return (subject, *(key for key in keys if not self.is_removed(key)))
+
+    def lasts_until(self, certificate: Certificate, now_ms: int) -> int:
+        """When a certificate that is renewed now ends; a person's never after the owner's terms."""
+        usual = now_ms + CERTIFICATE_LIFETIME_MS
+        found = self.people.terms.get(certificate.person)
+        return usual if found is None else found[0].lasts(usual)
 
     def is_removed(self, subject: bytes) -> bool:
         """Whether that id was removed from the mesh."""

@@ -23,6 +23,11 @@ Kind: TypeAlias = Literal[
     "recall",
     "former-policy",
     "declined",
+    "person",
+    "invite",
+    "person_key",
+    "delegation",
+    "person_request",
 ]
 
 

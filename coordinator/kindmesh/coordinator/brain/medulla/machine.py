@@ -16,6 +16,8 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla import (
     messages,
+    people_machine,
+    people_messages,
     permit_machine,
     raise_machine,
     recall_machine,
@@ -40,6 +42,13 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "readmit": messages.Readmit,
     "trust": messages.TrustWanted,
     "status": messages.StatusWanted,
+    "invite": people_messages.Invite,
+    "uninvite": people_messages.Uninvite,
+    "accept": people_messages.Accept,
+    "terms": people_messages.SetTerms,
+    "delegate": people_messages.Delegate,
+    "undelegate": people_messages.Undelegate,
+    "people": people_messages.PeopleWanted,
 }
 """Method name -> type of its parameters."""
 
@@ -58,6 +67,13 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     messages.Readmit: recall_machine.readmit,
     messages.TrustWanted: trust_machine.show_trust,
     messages.StatusWanted: trust_machine.show_status,
+    people_messages.Invite: people_machine.invite,
+    people_messages.Uninvite: people_machine.uninvite,
+    people_messages.Accept: people_machine.accept,
+    people_messages.SetTerms: people_machine.set_terms,
+    people_messages.Delegate: people_machine.delegate,
+    people_messages.Undelegate: people_machine.undelegate,
+    people_messages.PeopleWanted: people_machine.show_people,
 }
 
 
@@ -103,6 +119,8 @@ def validate(beliefs: Beliefs) -> None:
         wrong.append("somebody who is no member offers something")
     if not set(beliefs.grants.values()) <= {*beliefs.certificates, *beliefs.revocations.subjects}:
         wrong.append("a grant was used for a key that was never certified")
+    if not set(beliefs.people.keys) <= set(beliefs.certificates):
+        wrong.append("a person's key counts that is not certified")
     if wrong:
         raise InvalidTransition("; ".join(wrong))
 

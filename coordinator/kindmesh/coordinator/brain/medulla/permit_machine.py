@@ -3,10 +3,12 @@
     request --judge--> allow: permit
                        deny:  refusal, with its reasons
                        ask:   question, kept until answered or an hour old
-                                |-- owner signs yes, these very bytes, in time --> judge again --> permit or refusal
-                                `-- owner signs no ----------------------------------------------> refusal
+                                |-- signed yes, these very bytes, in time --> judge again --> permit or refusal
+                                `-- signed no ----------------------------------------------> refusal
 
-A question serves once. What the planner says about effects can only add to what the device declared, signed.
+Who may answer: the owner, and a person whose role approves all of the effects and who may do the thing at all. Who
+asked is judged again with the answer, by role and delegation as they are then. A question serves once. What the
+planner says about effects can only add to what the device declared, signed.
 """
 
 from __future__ import annotations
@@ -15,17 +17,26 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.asking import Standing, approver_problem, named, remember, standing
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
 from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
 from kindmesh.protocol.codec import decode, decode_value, encode
 from kindmesh.protocol.crypto import sha256
-from kindmesh.protocol.errors import Busy, InvalidInput, PermitExpired, PermitMismatch, PermitUsed
+from kindmesh.protocol.errors import (
+    AccessRefused,
+    Busy,
+    InvalidInput,
+    PermitExpired,
+    PermitMismatch,
+    PermitUsed,
+)
 from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PERMIT_TTL_MS
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
+from kindmesh.protocol.principal import OWNER
 
 APPROVAL_TTL_MS: Final = 3_600_000
 """How long a question waits for its answer."""
@@ -42,25 +53,43 @@ def request_permit(beliefs: Beliefs, request: PermitRequest, now_ms: int, fresh:
     """
     if len(request.parent) not in (0, TIME_ID):
         raise InvalidInput("parent is no permit's id", field="parent")
-    case = _case(beliefs, request, now_ms, approved=False)
+    if request.principal != OWNER:
+        request = msgspec.structs.replace(request, principal=named(beliefs, request.principal))
+    asker = standing(beliefs, request, now_ms)
+    case = _case(beliefs, request, asker, now_ms, approved=False)
     judgement = judge(case)
+    if judgement.answer == "deny":
+        return _refuse(beliefs, request, judgement, now_ms)
+    if asker.proof is None:
+        return _answered(beliefs, request, (case, judgement), now_ms, fresh)
+    beliefs.people.check_room(now_ms)
+    answered = _answered(beliefs, request, (case, judgement), now_ms, fresh)
+    return [*remember(beliefs, asker.proof, request.job_id, now_ms), *answered]
+
+
+def _answered(
+    beliefs: Beliefs, request: PermitRequest, judged: tuple[Case, Judgement], now_ms: int, fresh: bytes
+) -> list[Instruction]:
+    case, judgement = judged
     if judgement.answer == "allow":
         return _allow(beliefs, request, case, now_ms, permit_id=fresh)
-    if judgement.answer == "ask":
-        return _ask(beliefs, request, case, judgement, now_ms, request_id=fresh)
-    return _refuse(beliefs, request, judgement, now_ms)
+    return _ask(beliefs, request, case, judgement, now_ms, request_id=fresh)
 
 
 def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list[Instruction]:
     """Method `approve`.
 
     Raises:
-        BadSignature, CertificateRefused, Malformed: not signed by an owner.
+        BadSignature, CertificateRefused, Malformed: not signed by an owner or a person.
+        AccessRefused: a person who may not answer this; the question stays.
         PermitUsed: answered before, or never asked.
         PermitMismatch: other bytes than Medulla's question.
         PermitExpired: too late.
     """
-    approval = open_approval(event.approval, beliefs.anchors.owner_pub(event.approval.author))
+    author = event.approval.author
+    certificate = beliefs.people.keys.get(author)
+    public = certificate.ed_pub if certificate is not None else beliefs.anchors.owner_pub(author)
+    approval = open_approval(event.approval, public)
     request_id = decode(ApprovalRequest, approval.request, limit=2 * ARGUMENTS_MAX).request_id
     question = beliefs.questions.get(request_id)
     if question is None:
@@ -70,21 +99,30 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     if now_ms > question.expires_ms:
         raise PermitExpired("the question is too old to be answered", hint="Start the job again.")
     request = msgspec.structs.replace(question.request, epoch=max(question.request.epoch, event.epoch))
+    case = _case(beliefs, request, standing(beliefs, request, now_ms), now_ms, approved=True)
+    if certificate is not None:
+        problem = approver_problem(beliefs, certificate, case, now_ms)
+        if problem:
+            raise AccessRefused(problem, hint="The owner can answer it: kindmesh review.")
     del beliefs.questions[request_id]
+    rule = "owner" if certificate is None else "person"
     answered: list[Instruction] = [
         Forget("pending", request_id),
-        beliefs.log("approval", approval.answer, now_ms, request_id, request=request, rules=("owner",)),
+        beliefs.log("approval", approval.answer, now_ms, request_id, request=request, rules=(rule,)),
     ]
     if approval.answer == "deny":
-        return [*answered, Answer(Verdict("deny", ("the owner said no",), ("owner",)), durable=True)]
-    case = _case(beliefs, request, now_ms, approved=True)
+        said = "the owner said no" if certificate is None else f"{certificate.name} said no"
+        return [*answered, Answer(Verdict("deny", (said,), (rule,)), durable=True)]
     judgement = judge(case)
     if judgement.answer == "allow":
-        return answered + _allow(beliefs, request, case, now_ms, permit_id=fresh, approval_id=request_id)
+        permitted = _allow(
+            beliefs, request, case, now_ms, permit_id=fresh, approval_id=request_id, approved_by=author
+        )
+        return answered + permitted
     return answered + _refuse(beliefs, request, judgement, now_ms)
 
 
-def _case(beliefs: Beliefs, request: PermitRequest, now_ms: int, *, approved: bool) -> Case:
+def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int, *, approved: bool) -> Case:
     offers = beliefs.offers.get(request.target)
     declared = offers.effects.get(request.operation) if offers else None
     effects = (declared or 0) | request.effects
@@ -99,6 +137,11 @@ def _case(beliefs: Beliefs, request: PermitRequest, now_ms: int, *, approved: bo
         approved=approved,
         now_ms=now_ms,
         priority=request.priority,
+        rights=asker.rights,
+        problem=asker.problem,
+        data_classes=offers.classes.get(request.operation, ()) if offers else (),
+        purpose=request.purpose,
+        asker=request.principal.name,
     )
 
 
@@ -110,6 +153,7 @@ def _allow(
     *,
     permit_id: bytes,
     approval_id: bytes = b"",
+    approved_by: bytes = b"",
 ) -> list[Instruction]:
     args_hash = sha256(request.args)
     permit = Permit(
@@ -133,6 +177,7 @@ def _allow(
         isolation=beliefs.isolation,
         parent=request.parent,
         approval_id=approval_id,
+        approved_by=approved_by,
         readers=tuple(reader for reader in request.readers if beliefs.member(reader) is not None),
     )
     signed = sign_permit(permit, beliefs.permit_key)
@@ -176,10 +221,11 @@ def _ask(
         args=request.args,
         effects=case.effects,
         principal=request.principal,
-        purpose=request.purpose,
         reasons=reasons,
         issued_ms=now_ms,
         expires_ms=now_ms + APPROVAL_TTL_MS,
+        purpose=request.purpose,
+        data_classes=case.data_classes,
     )
     question = Question(encode(shown), shown.expires_ms, request)
     beliefs.questions[request_id] = question

@@ -20,6 +20,7 @@ from kindmesh.protocol.manifest import HARMLESS, effect_names
 from kindmesh.protocol.messages.jobs import Priority, is_alert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer
+from kindmesh.protocol.roles import Rights, missing
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -28,7 +29,9 @@ class Case(msgspec.Struct, frozen=True):
     `target`: the certificate Medulla issued, None when there is none; `revoked`: it, or its holder, was removed;
     `declared`: effects by the device's own signed advert, None when it does not offer the operation; `effects`: those
     with what the planner added; `policy`: the owner's policy on operation and effects; `approved`: the owner signed yes
-    to exactly this; `now_ms`: UTC.
+    to exactly this; `now_ms`: UTC; `rights`: what who asks may do at most, None: unbounded; `problem`: why it may do
+    nothing; `data_classes`: as the device declares them; `purpose`: what it is asked for; `asker`: the
+    name of who asks, for the reasons.
     """
 
     operation: str
@@ -41,6 +44,11 @@ class Case(msgspec.Struct, frozen=True):
     approved: bool
     now_ms: int
     priority: Priority = "interactive"
+    rights: Rights | None = None
+    problem: str = ""
+    data_classes: tuple[str, ...] = ()
+    purpose: str = "household"
+    asker: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -117,6 +125,18 @@ def isolated(case: Case) -> Finding | None:
     return None
 
 
+def asker(case: Case) -> Finding | None:
+    """Who asks may do this: a person by role and terms, what acts for a person by its delegation too."""
+    if case.problem:
+        return Finding("asker", "deny", case.problem)
+    if case.rights is None:
+        return None
+    lacking = missing(case.rights, case.operation, case.effects, case.data_classes, case.purpose)
+    if lacking:
+        return Finding("asker", "deny", f"{case.asker or 'who asks'} was not given: {'; '.join(lacking)}")
+    return None
+
+
 def policy(case: Case) -> Finding | None:
     """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
     or `member` denies) it does not judge.
@@ -131,7 +151,7 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
-RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, policy)
+RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, asker, policy)
 """All rules; the order is that of the reasons."""
 
 

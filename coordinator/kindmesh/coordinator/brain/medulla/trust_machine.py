@@ -126,7 +126,9 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
     if renewal.subject != certificate.subject or renewal.serial > certificate.serial:
         raise Replayed("this renewal is for another certificate")
     rotates = renewal.curve_pub not in (b"", certificate.curve_pub)
-    early = now_ms < certificate.not_before_ms + CERTIFICATE_LIFETIME_MS // 2
+    until_ms = beliefs.lasts_until(certificate, now_ms)
+    middle_ms = (certificate.not_before_ms + certificate.expires_ms) // 2
+    early = now_ms < middle_ms or until_ms <= certificate.expires_ms
     if renewal.serial < certificate.serial or (early and not rotates):
         return issued(beliefs, signed, now_ms)
     if rotates:
@@ -140,7 +142,7 @@ def renew(beliefs: Beliefs, event: Renew, now_ms: int, fresh: bytes) -> list[Ins
         curve_pub=renewal.curve_pub or certificate.curve_pub,
         curve_previous=certificate.curve_pub if rotates else b"",
         not_before_ms=now_ms,
-        expires_ms=now_ms + CERTIFICATE_LIFETIME_MS,
+        expires_ms=until_ms,
         serial=beliefs.next_serial(now_ms),
     )
     return certify(beliefs, renewed, now_ms, "rotation" if rotates else "renewal")
@@ -166,7 +168,7 @@ def issued(beliefs: Beliefs, signed: Signed, now_ms: int, *, durable: bool = Fal
 
 
 def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[Instruction]:
-    """Method `revoke`; removing somebody again changes nothing.
+    """Method `revoke`; removing somebody again changes nothing. A person leaves with all keys and delegations.
 
     Raises:
         BadSignature, CertificateRefused, Malformed, WrongDestination: not signed by an owner of this mesh.
@@ -177,20 +179,23 @@ def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[I
     if removal.subject in beliefs.anchors.subjects:
         raise InvalidInput("only the mesh root can remove this key", field="subject")
     instructions: list[Instruction] = []
-    if not beliefs.is_removed(removal.subject):
+    leaving = beliefs.leaving(removal.subject)
+    if leaving:
         grown = msgspec.structs.replace(
             beliefs.revocations,
             version=beliefs.revocations.version + 1,
             issued_ms=now_ms,
-            subjects=(*beliefs.revocations.subjects, removal.subject),
+            subjects=(*beliefs.revocations.subjects, *leaving),
         )
         instructions.append(beliefs.sign_new_revocations(grown))
-        if beliefs.certificates.pop(removal.subject, None):
-            instructions += [Forget("certificate", removal.subject), beliefs.sign_new_roster(now_ms)]
+        certified = [subject for subject in leaving if beliefs.certificates.pop(subject, None)]
+        instructions += [Forget("certificate", subject) for subject in certified]
+        instructions += [beliefs.sign_new_roster(now_ms)] if certified else []
         if beliefs.offers.pop(removal.subject, None):
             instructions.append(Forget("advert", removal.subject))
         if beliefs.declined.pop(removal.subject, None):
             instructions.append(Forget("declined", removal.subject))
+        instructions += beliefs.people.drop(removal.subject, leaving)
         instructions.append(beliefs.log("revocation", "allow", now_ms, removal.subject, rules=("owner",)))
     dated, trust = beliefs.trust(now_ms)
     return [*instructions, *dated, Answer(trust, durable=True)]

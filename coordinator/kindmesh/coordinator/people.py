@@ -1,0 +1,376 @@
+"""People at the coordinator: who asks, what they may look at, and passing on what the owner and they have signed.
+
+`identify` turns a request into a principal. With a person's signature (`proof`) it is that person, or what acts for
+them, and the parameters are those that were signed; without, it is the device. The coordinator checks the signature
+itself, because lists and session calls never reach Medulla; what needs a permit Medulla checks again, on its own. A
+proof serves once here, too. Nothing in this module can widen anything: invitations, terms and delegations carry their
+own signatures, and Medulla judges them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.medulla import people_messages as m
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.brain.medulla.messages import Issued, Renew
+from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.trust_service import TrustService
+from kindmesh.mesh.clock import Clock
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.certificate import check_validity
+from kindmesh.protocol.codec import decode, decode_value
+from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed
+from kindmesh.protocol.ids import format_id, format_time_id, parse_id, parse_time_id
+from kindmesh.protocol.limits import CLOCK_SKEW_MS, ROSTER_MAX
+from kindmesh.protocol.manifest import Effect, Operation, effect_names, parse_effects
+from kindmesh.protocol.people import (
+    Accepted,
+    PersonRequest,
+    PersonTerms,
+    check_request_time,
+    open_request,
+    read_acceptance,
+)
+from kindmesh.protocol.principal import OWNER, Principal, device_principal, parse_acting, person_principal
+from kindmesh.protocol.roles import NOTHING, Rights, missing, narrow
+from kindmesh.protocol.signed import signed_from_bytes, signed_to_bytes
+
+SEEN_MAX: Final = 8_192
+"""Requests of the last minutes that are remembered, so that none serves twice."""
+LOOK: Final = "device.list"
+"""Looking at the household's devices is judged like this operation."""
+
+
+class PeopleDesk:
+    """See the module. `news` tells whoever watches; `leave` ends what a person who was removed had under way."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        trust_service: TrustService,
+        medulla: MedullaClient,
+        clock: Clock,
+        *,
+        news: Callable[[dict[str, Any]], None],
+        leave: Callable[[Principal], None],
+    ) -> None:
+        self._trust = trust
+        self._trust_service = trust_service
+        self._medulla = medulla
+        self._clock = clock
+        self._news = news
+        self._leave = leave
+        self._seen: OrderedDict[bytes, int] = OrderedDict()
+        self._known: m.People | None = None
+        self._at: dict[bytes, set[bytes]] = {}
+
+    # ------------------------------------------------------------------------------------------------- who asks
+
+    async def ready(self) -> None:
+        """Know who there is; asks Medulla the first time only.
+
+        Raises:
+            NotRunning, PeerUnreachable: Medulla is not there.
+        """
+        if self._known is None:
+            self._learn(await self._medulla.call("people", m.PeopleWanted(), m.People))
+
+    def identify(self, method: str, params: Params, device: bytes) -> tuple[Params, Principal]:
+        """Who asks, and for what. `device` (20 bytes) brought the request; empty: this machine's own socket.
+
+        Raises:
+            AuthenticationError and its kin: the person's signature does not fit, is old, or was used.
+            InvalidInput: what acts is not named as it should be. AccessRefused: a device cannot act for somebody.
+        """
+        proof = params.data("proof", b"")
+        if not proof:
+            return params, self._unproven(params, device)
+        signed = signed_from_bytes(proof)
+        certificate = self._trust.membership.get(signed.author)
+        if certificate.kind != "person" or not certificate.person:
+            raise CertificateRefused("this key is no person's")
+        now_ms = self._clock.now_ms()
+        check_validity(certificate, now_ms)
+        # On this machine's own socket the person's signature itself says which device it is.
+        where = device or decode(PersonRequest, signed.payload, limit=ROSTER_MAX).device
+        asked = open_request(signed, certificate.ed_pub, mesh=self._trust.mesh, method=method, device=where)
+        check_request_time(asked, now_ms)
+        self._once(asked, now_ms)
+        sources = {"sources": params.values["sources"]} if "sources" in params.values else {}
+        told = Params({**Params(decode_value(asked.params, limit=ROSTER_MAX)).values, **sources})
+        told.proof = signed
+        person = person_principal(certificate.person, certificate.name, where)
+        acting = told.text("acting", "")
+        if not acting:
+            return told, person
+        kind, id_ = parse_acting(acting)
+        return told, Principal(kind, id_, person.name, person.id, where)
+
+    def _unproven(self, params: Params, device: bytes) -> Principal:
+        acting = params.text("acting", "")
+        if not acting:
+            return device_principal(device) if device else OWNER
+        if device:
+            raise AccessRefused(
+                "only a person can have something act for them here",
+                field="acting",
+                hint="Say who: --as NAME.",
+            )
+        kind, id_ = parse_acting(acting)
+        whom = params.text("acting_for", "")
+        return Principal(kind, id_, acting_for=format_id(parse_id(whom)) if whom else "owner")
+
+    def _once(self, asked: PersonRequest, now_ms: int) -> None:
+        if asked.request_id in self._seen:
+            raise Replayed("this person's request was used already")
+        while self._seen and next(iter(self._seen.values())) < now_ms - 2 * CLOCK_SKEW_MS:
+            self._seen.popitem(last=False)
+        if len(self._seen) >= SEEN_MAX:
+            raise Busy("people ask too much at once", hint="Wait a few minutes.")
+        self._seen[asked.request_id] = now_ms
+
+    # ------------------------------------------------------------------------------------- what they may look at
+
+    def rights(self, who: Principal) -> Rights | None:
+        """What who asks may do at most, as far as the coordinator knows; None: unbounded."""
+        if who.kind == "owner" or who.acting_for == "owner":
+            return None
+        if who.kind == "device":
+            persons = self._at.get(who.device)
+            return reduce(narrow, [self._person(person) for person in sorted(persons)]) if persons else None
+        return self._person(parse_id(who.person))
+
+    def _person(self, person: bytes) -> Rights:
+        for known in self._known.persons if self._known else ():
+            role = self._trust.policy.role(known.terms.role)
+            if known.terms.person == person and role is not None:
+                return narrow(role.rights, known.terms.rights)
+        return NOTHING
+
+    def check_look(self, who: Principal) -> None:
+        """Refuse who may not see the devices of the household.
+
+        Raises:
+            AccessRefused.
+        """
+        rights = self.rights(who)
+        if rights is not None and missing(
+            rights, LOOK, int(Effect.READ), ("device",), rights.purposes[0] if rights.purposes else ""
+        ):
+            raise AccessRefused(
+                "this is not for your role", hint="The owner can change that: kindmesh people role."
+            )
+
+    def check_call(self, who: Principal, operation: Operation, purpose: str) -> None:
+        """Refuse a session call, which needs no permit, to who may not do it.
+
+        Raises:
+            AccessRefused: names what is missing.
+        """
+        rights = self.rights(who)
+        if rights is None:
+            return
+        lacking = missing(rights, operation.name, operation.effects, operation.data_classes, purpose)
+        if lacking:
+            raise AccessRefused(f"who asks was not given: {'; '.join(lacking)}", field="operation")
+
+    def visible(self, who: Principal, offers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Of what the devices offer, what who asks could use at all."""
+        rights = self.rights(who)
+        if rights is None:
+            return offers
+        bare = msgspec.structs.replace(rights, effects=255, data_classes=("*",), purposes=("*",))
+        found = []
+        for offer in offers:
+            usable = [one for one in offer["operations"] if not missing(bare, one["name"], 0, (), "")]
+            if usable:
+                found.append({**offer, "operations": usable})
+        return found
+
+    def may_answer(self, who: Principal, waiting: dict[str, Any]) -> bool:
+        """Whether a person's role lets them answer a question; Medulla decides again when they do."""
+        if who.kind != "person":
+            return who.kind == "owner"
+        effects = int(parse_effects(waiting["effects"]))
+        for known in self._known.persons if self._known else ():
+            role = self._trust.policy.role(known.terms.role)
+            if format_id(known.terms.person) == who.id and role is not None:
+                return not effects & ~(role.approves & known.terms.effects)
+        return False
+
+    # --------------------------------------------------------------------------------------------- passing on
+
+    def _learn(self, people: m.People) -> m.People:
+        self._known = people
+        self._at = {}
+        for person in people.persons:
+            for key in person.keys:
+                self._at.setdefault(key.device, set()).add(person.terms.person)
+        return people
+
+    async def _changed(self, method: str, params: msgspec.Struct) -> dict[str, Any]:
+        people = self._learn(await self._medulla.call(method, params, m.People))
+        await self._trust_service.refresh()
+        return self.document(people)
+
+    async def people(self) -> dict[str, Any]:
+        """All people, invitations and delegations, as Medulla knows them."""
+        return self.document(self._learn(await self._medulla.call("people", m.PeopleWanted(), m.People)))
+
+    async def invite(self, params: Params) -> dict[str, Any]:
+        """Pass on an invitation that the owner signed."""
+        return await self._changed("invite", m.Invite(signed_from_bytes(params.data("terms"))))
+
+    async def withdraw(self, params: Params) -> dict[str, Any]:
+        """Make an invitation void."""
+        return await self._changed("uninvite", m.Uninvite(parse_time_id(params.text("invitation"))))
+
+    async def set_terms(self, params: Params) -> dict[str, Any]:
+        """Pass on a person's newer terms that the owner signed."""
+        return await self._changed("terms", m.SetTerms(signed_from_bytes(params.data("terms"))))
+
+    async def delegate(self, params: Params) -> dict[str, Any]:
+        """Pass on a delegation that a person, or the owner, signed."""
+        return await self._changed("delegate", m.Delegate(signed_from_bytes(params.data("delegation"))))
+
+    async def undelegate(self, params: Params, who: Principal) -> dict[str, Any]:
+        """Make a delegation void: of one's own, or by the owner any.
+
+        Raises:
+            AccessRefused: another person's.
+        """
+        wanted = parse_time_id(params.text("delegation"))
+        await self.people()
+        mine = [
+            found.delegation
+            for found in (self._known.delegations if self._known else ())
+            if who.kind == "owner" or format_id(found.delegation.person or bytes(20)) == who.id
+        ]
+        if not any(found.delegation_id == wanted for found in mine):
+            raise AccessRefused("you have no such delegation", field="delegation")
+        return await self._changed("undelegate", m.Undelegate(wanted))
+
+    async def accept(self, params: Params, who: Principal) -> dict[str, Any]:
+        """Have a person's key certified; the owner is told.
+
+        Raises:
+            AccessRefused: accepted on another device than the one that brings it.
+            KindmeshError: why Medulla refuses it.
+        """
+        accepted = decode(Accepted, params.data("accepted"), limit=16_384)
+        acceptance = read_acceptance(accepted)
+        if who.device and acceptance.device != who.device:
+            raise AccessRefused("this was accepted on another device", field="accepted")
+        known = {member.subject for member in self._trust.membership.members()}
+        issued = await self._medulla.call("accept", m.Accept(accepted), Issued)
+        self._trust_service.take_roster(issued.roster)
+        await self.people()
+        certificate = self._trust.membership.get(accepted.acceptance.author)
+        if certificate.subject not in known:
+            self._news(
+                {
+                    "event": "person",
+                    "what": "accepted",
+                    "name": certificate.name,
+                    "role": " ".join(certificate.roles),
+                    "device": format_id(acceptance.device),
+                }
+            )
+        return {"certificate": signed_to_bytes(issued.certificate)}
+
+    async def renew(self, params: Params) -> dict[str, Any]:
+        """Have a person's certificate renewed, with the person's own signature."""
+        issued = await self._medulla.call("renew", Renew(signed_from_bytes(params.data("renewal"))), Issued)
+        self._trust_service.take_roster(issued.roster)
+        return {"certificate": signed_to_bytes(issued.certificate)}
+
+    def removed(self, subject: bytes) -> None:
+        """A member or person was removed: what that person had under way ends."""
+        for known in self._known.persons if self._known else ():
+            if known.terms.person == subject:
+                self._leave(person_principal(subject, known.terms.name))
+                self._news({"event": "person", "what": "removed", "name": known.terms.name})
+        self._known = None
+
+    def now_ms(self) -> int:
+        """The coordinator's time, UTC ms."""
+        return self._clock.now_ms()
+
+    def document(self, people: m.People) -> dict[str, Any]:
+        """As plain data, with the names of devices."""
+        names = {member.subject: member.name for member in self._trust.membership.members()}
+        roles = {role.name: role.title for role in self._trust.policy.roles}
+        now_ms = self._clock.now_ms()
+        persons = [
+            {
+                **_terms(person.terms),
+                "title": roles.get(person.terms.role, "this role is not in the policy"),
+                "ended": bool(person.terms.until_ms) and now_ms > person.terms.until_ms,
+                "keys": [
+                    {
+                        "id": format_id(key.subject),
+                        "device": format_id(key.device),
+                        "device_name": names.get(key.device, ""),
+                        "since_ms": key.since_ms,
+                        "expires_ms": key.expires_ms,
+                    }
+                    for key in person.keys
+                ],
+            }
+            for person in people.persons
+        ]
+        invitations = [
+            {
+                **_terms(found.terms),
+                "invitation": format_time_id(found.terms.invite_id),
+                "expires_ms": found.terms.invite_expires_ms,
+                "state": "ended"
+                if found.state == "open" and now_ms > found.terms.invite_expires_ms
+                else found.state,
+                "device_name": names.get(found.device, ""),
+            }
+            for found in people.invitations
+        ]
+        delegations = [
+            {
+                "delegation": format_time_id(found.delegation.delegation_id),
+                "acting": f"{found.delegation.kind}:{found.delegation.acting_id}",
+                "person": format_id(found.delegation.person) if found.delegation.person else "owner",
+                "name": found.name or "owner",
+                **_rights(found.delegation.rights),
+                "expires_ms": found.delegation.expires_ms,
+                "ended": now_ms > found.delegation.expires_ms,
+            }
+            for found in people.delegations
+        ]
+        return {"ok": True, "people": persons, "invitations": invitations, "delegations": delegations}
+
+
+def _terms(terms: PersonTerms) -> dict[str, Any]:
+    return {
+        "person": format_id(terms.person),
+        "name": terms.name,
+        "role": terms.role,
+        "operations": list(terms.operations),
+        "effects": effect_names(terms.effects),
+        "since_ms": terms.issued_ms,
+        "until_ms": terms.until_ms or None,
+    }
+
+
+def _rights(rights: Rights) -> dict[str, Any]:
+    return {
+        "operations": list(rights.operations),
+        "effects": effect_names(rights.effects),
+        "data_classes": list(rights.data_classes),
+        "purposes": list(rights.purposes),
+    }
+
+
+__all__ = ["LOOK", "PeopleDesk"]
