@@ -18,6 +18,7 @@ from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import InvalidInput, Malformed, StoreDamaged
 from kindmesh.protocol.ids import key_id
+from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
 
 FILE_MAX: Final = 65_536
@@ -49,7 +50,7 @@ class PersonKeyFile(msgspec.Struct, array_like=True, frozen=True):
         return None if self.certificate is None else decode(Certificate, self.certificate.payload)
 
     def __repr__(self) -> str:
-        return f"PersonKeyFile({self.name!r})"
+        return repr_without(self, "seed", "sealed")
 
 
 class PeopleKeys:

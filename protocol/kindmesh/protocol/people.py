@@ -48,6 +48,7 @@ from kindmesh.protocol.limits import CERTIFICATE_MAX, CLOCK_SKEW_MS
 from kindmesh.protocol.names import check_name
 from kindmesh.protocol.principal import ActingKind
 from kindmesh.protocol.roles import ALL_EFFECTS, ANY, EVERYTHING, Rights, Words, check_rights
+from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 TERMS_DOMAIN: Final = b"kindmesh-person-v1\0"
@@ -97,6 +98,9 @@ class PersonInvitation(msgspec.Struct, array_like=True, frozen=True):
     version: Count
     terms: Signed
     seed: Key
+
+    def __repr__(self) -> str:
+        return repr_without(self, "seed")
 
 
 class Acceptance(msgspec.Struct, array_like=True, frozen=True):
