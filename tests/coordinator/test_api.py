@@ -11,6 +11,7 @@ import pytest
 from tests.coordinator.heart_kit import FakeNode, Rig
 
 from kindmesh.coordinator.api import Api, find
+from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.remote import REQUESTS_MAX, Remote
@@ -56,6 +57,7 @@ class Counter:
             uploads=Uploads(self.artifacts, rig.entropy, rig.clock.monotonic),
             auditing=none,
             people=PeopleDesk(none, none, none, rig.clock, news=lambda event: None, leave=rig.heart.leave),
+            copies=Copies(cast(Hub, rig.endpoint), none, none),
         )
         self.phone, self.kitchen = (
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")

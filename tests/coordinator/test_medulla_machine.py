@@ -611,6 +611,7 @@ CASES = st.builds(
     policy=st.sampled_from(["allow", "ask", "deny"]),
     approved=st.booleans(),
     now_ms=st.sampled_from([T0 - DAY, T0, T0 + 40 * DAY]),
+    held=st.booleans(),
 )
 
 
@@ -634,6 +635,7 @@ def test_nothing_unisolated_unknown_or_removed_is_ever_allowed(case: Case) -> No
         assert case.declared is not None
         assert not case.revoked
         assert case.isolation != "none" or not case.effects & ~9
+        assert not case.held or not case.effects & ~9
         assert case.policy == "allow" or (case.policy == "ask" and case.approved)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.household import Household
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.recollection import Recollection
 from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch, UnknownCritical
 from kindmesh.protocol.messages import Hello, JobCancel, MessageType, TrustKnown
 from kindmesh.protocol.replay import MessageMemory
@@ -95,7 +97,7 @@ def test_a_critical_extension_that_is_not_known_is_refused_by_name(members: Memb
 
 def test_a_member_that_fills_its_memory_of_relayed_messages_shuts_out_only_itself(members: Members) -> None:
     phone = members.phone.identity.device_id
-    members.desk._memories[phone] = MessageMemory(capacity=8)
+    members.desk.recollection._memories[phone] = MessageMemory(capacity=8)
     for _ in range(8):
         members.desk.read(word(members.phone, members.desk), None)
     with pytest.raises(BackPressure):
@@ -103,17 +105,35 @@ def test_a_member_that_fills_its_memory_of_relayed_messages_shuts_out_only_itsel
     members.desk.read(word(members.kitchen, members.desk), None)
 
 
-@pytest.mark.parametrize("relayed", [False, True])
-def test_a_copied_identity_is_refused_and_named(members: Members, relayed: bool) -> None:
+def test_another_start_speaks_only_once_it_is_confirmed(members: Members) -> None:
     phone = members.phone.identity
-    hop = None if relayed else phone.device_id
-    members.desk.read(word(members.phone, members.desk), hop)
+    members.desk.confirmed(phone.device_id, phone.boot, phone.tag)
+    members.desk.read(word(members.phone, members.desk), phone.device_id)
     copy = again(members.phone, boot=phone.boot, tag=b"another!")
-    with pytest.raises(SourceMismatch) as caught:
-        members.desk.read(word(copy, members.desk), hop)
-    assert "phone" in caught.value.message
-    assert members.desk.cloned == {phone.device_id}
-    members.desk.read(word(members.phone, members.desk), hop)
+    with pytest.raises(SourceMismatch, match="phone"):
+        members.desk.read(word(copy, members.desk), phone.device_id)
+    assert members.desk.recollection.boots.copied == set()
+    assert members.desk.confirmed(phone.device_id, copy.identity.boot, copy.identity.tag)
+    assert members.desk.recollection.boots.copied == {phone.device_id}
+    members.desk.read(word(copy, members.desk), phone.device_id)
+    with pytest.raises(SourceMismatch):
+        members.desk.read(word(members.phone, members.desk), phone.device_id)
+    assert not members.desk.confirmed(phone.device_id, phone.boot, phone.tag)
+    members.desk.read(word(members.phone, members.desk), phone.device_id)
+
+
+def test_an_old_start_that_is_alive_is_a_copy_and_its_old_words_are_none(members: Members) -> None:
+    phone = members.phone.identity
+    old = word(members.phone, members.desk)
+    newer = again(members.phone, boot=phone.boot + 1, tag=b"newboot!")
+    assert not members.desk.confirmed(phone.device_id, phone.boot + 1, b"newboot!")
+    members.desk.read(word(newer, members.desk), phone.device_id)
+    with pytest.raises(Replayed):
+        members.desk.read(old, phone.device_id)
+    assert not members.desk.recollection.boots.copied
+    assert members.desk.confirmed(phone.device_id, phone.boot, phone.tag)
+    with pytest.raises(SourceMismatch):
+        members.desk.read(word(newer, members.desk), phone.device_id)
 
 
 def test_a_restart_is_no_copy(members: Members) -> None:
@@ -123,7 +143,22 @@ def test_a_restart_is_no_copy(members: Members) -> None:
     restarted = again(members.phone, boot=phone.boot + 1, tag=b"newboot!")
     members.desk.read(word(restarted, members.desk), phone.device_id)
     members.desk.read(late, None)
-    assert not members.desk.cloned
+    assert not members.desk.recollection.boots.copied
+
+
+def test_what_came_in_custody_is_remembered_over_a_restart(members: Members, tmp_path: Path) -> None:
+    desk = members.desk
+    desk.recollection = Recollection(tmp_path / "kept")
+    kept = word(members.phone, desk)
+    phone = members.phone.identity
+    restarted_phone = again(members.phone, boot=phone.boot + 1, tag=b"newboot!")
+    desk.read(word(restarted_phone, desk), phone.device_id)
+    # It was written before the phone's last restart, and somebody kept it: taken, once.
+    desk.read(kept, None)
+    rebooted = Post(desk.identity, desk.trust, CLOCK, ENTROPY, Recollection(tmp_path / "kept"))
+    with pytest.raises(Replayed):
+        rebooted.read(kept, None)
+    rebooted.read(word(members.phone, rebooted), None)
 
 
 def test_a_relayed_greeting_is_refused_and_leaves_nothing_behind(members: Members) -> None:
@@ -131,4 +166,4 @@ def test_a_relayed_greeting_is_refused_and_leaves_nothing_behind(members: Member
     _, frames = members.phone.write(MessageType.HELLO, members.desk.identity.device_id, hello)
     with pytest.raises(SourceMismatch):
         members.desk.read(frames, None)
-    assert not members.desk._memories
+    assert not members.desk.recollection._memories

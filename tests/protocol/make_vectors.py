@@ -18,6 +18,7 @@ from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
 from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, people, permit, policy, readmit
 from kindmesh.protocol import audit as audit_log
+from kindmesh.protocol import release as release_format
 from kindmesh.protocol.codec import decode_value, encode, encode_value
 from kindmesh.protocol.crypto import (
     CurveKey,
@@ -248,6 +249,7 @@ def owner() -> list[dict[str, Any]]:
     cases: tuple[tuple[str, bytes, msgspec.Struct], ...] = (
         ("grant", policy.GRANT_DOMAIN, samples.GRANT),
         ("removal", policy.REMOVAL_DOMAIN, samples.REMOVAL),
+        ("release", release_format.RELEASE_DOMAIN, samples.RELEASE),
         ("policy", policy.POLICY_DOMAIN, samples.POLICY),
         ("approval", policy.APPROVAL_DOMAIN, samples.APPROVAL),
     )

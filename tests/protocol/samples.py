@@ -112,6 +112,7 @@ from kindmesh.protocol.readmit import (
     sign_readmission,
     sign_recall,
 )
+from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
@@ -286,6 +287,8 @@ REQUEST: Final = ApprovalRequest(
 APPROVAL: Final = Approval(encode(REQUEST), "allow", NOW + 5_000)
 SIGNED_POLICY: Final = sign_policy(POLICY, SIGNING["owner"])
 SIGNED_GRANT: Final = sign_grant(GRANT, SIGNING["owner"])
+RELEASE: Final = Release(MESH, IDS["phone"], NOW)
+SIGNED_RELEASE: Final = sign_release(RELEASE, SIGNING["owner"])
 SIGNED_REMOVAL: Final = sign_removal(REMOVAL, SIGNING["owner"])
 SIGNED_APPROVAL: Final = sign_approval(APPROVAL, SIGNING["owner"])
 

@@ -38,6 +38,7 @@ SAMPLES: list[msgspec.Struct] = [
     samples.POLICY,
     samples.GRANT,
     samples.REMOVAL,
+    samples.RELEASE,
     samples.REQUEST,
     samples.APPROVAL,
     samples.PERMIT,

@@ -25,6 +25,7 @@ from kindmesh.protocol.messages.hello import open_advert
 from kindmesh.protocol.permit import open_permit
 from kindmesh.protocol.policy import open_approval, open_grant, open_policy, open_removal
 from kindmesh.protocol.readmit import open_readmission, open_recall
+from kindmesh.protocol.release import open_release
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct, signed_from_bytes, signed_to_bytes
 
 PUBLIC = {name: key.public for name, key in SIGNING.items()}
@@ -58,6 +59,7 @@ OPENERS: dict[str, tuple[Signed, Callable[[Signed], Any]]] = {
     "permit": (samples.SIGNED_PERMIT, lambda signed: open_permit(signed, PUBLIC["medulla"])),
     "grant": (samples.SIGNED_GRANT, lambda signed: open_grant(signed, PUBLIC["owner"])),
     "removal": (samples.SIGNED_REMOVAL, lambda signed: open_removal(signed, PUBLIC["owner"])),
+    "release": (samples.SIGNED_RELEASE, lambda signed: open_release(signed, PUBLIC["owner"])),
     "approval": (samples.SIGNED_APPROVAL, lambda signed: open_approval(signed, PUBLIC["owner"])),
     "policy": (samples.SIGNED_POLICY, lambda signed: open_policy(signed, PUBLIC["owner"])),
     "advert": (samples.SIGNED_ADVERT, lambda signed: open_advert(signed, PUBLIC["phone"])),

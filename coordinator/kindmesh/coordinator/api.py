@@ -3,7 +3,7 @@
     status nodes capabilities doctor watch            how things are
     submit call explain jobs job cancel               having something done
     approvals approve decisions raise.answer          the owner's yes
-    pair.open pair.waiting pair.answer revoke policy.set stop      trust
+    pair.open pair.waiting pair.answer revoke release policy.set stop      trust
     audit.rows audit.heads audit.accept               the audit logs
     approvals approve                                 the owner's yes
     pair.open pair.waiting pair.answer revoke policy policy.set stop      trust
@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.decisions import Decisions, RaiseService, approval_decision
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
@@ -56,6 +57,8 @@ Emit = Callable[[Any], None]
 Method = Callable[["Params", Emit, Principal], Awaitable[Any]]
 """Takes the parameters, where events go, and who asks (the principal)."""
 
+TOLD_WITHIN_S: Final = 2.0
+"""How long `revoke` waits for the devices to say that they know; the removal itself counts at once."""
 MEDIA_TYPE_MAX: Final = 200
 LOCAL_ONLY: Final = frozenset(
     {
@@ -97,6 +100,7 @@ class Api:
         uploads: Uploads,
         auditing: AuditService,
         people: PeopleDesk,
+        copies: Copies,
     ) -> None:
         self._heart = heart
         self._hub = hub
@@ -111,7 +115,9 @@ class Api:
         self._uploads = uploads
         self._raises = RaiseService(heart, trust, trust_service, medulla)
         self.decisions = Decisions()
+        self.decisions.add(copies.waiting)
         self.decisions.add(self._raises.waiting)
+        self._copies = copies
         self._auditing = auditing
         self._people = people
         self._begun = time.monotonic()
@@ -136,6 +142,7 @@ class Api:
             "pair.waiting": self._pair_waiting,
             "readmit.waiting": self._readmit_waiting,
             "readmit.answer": self._readmit_answer,
+            "release": self._release,
             "revoke": self._revoke,
             "policy.set": self._policy_set,
             "policy": self._policy,
@@ -357,12 +364,23 @@ class Api:
         device = parse_id(params.text("device"))
         return await self._returning.answer(device, params.data("grant", b"") or None)
 
+    async def _release(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self._copies.release(signed_from_bytes(params.data("release")))
+
     async def _revoke(self, params: Params, emit: Emit, who: Principal) -> Any:
+        begun = time.monotonic()
         removal = signed_from_bytes(params.data("removal"))
         await self._people.ready()
         self._trust_service.take(await self._medulla.revoke(removal))
         self._people.removed(decode(Removal, removal.payload).subject)
-        return {"ok": True}
+        told, missed = await self._trust_service.heard_by_all(TOLD_WITHIN_S)
+        names = {member.subject: member.name for member in self._trust.membership.members()}
+        return {
+            "ok": True,
+            "told": sorted(names[one] for one in told if one in names),
+            "not_reached": sorted(names[one] for one in missed if one in names),
+            "within_ms": int((time.monotonic() - begun) * 1000),
+        }
 
     async def _policy_set(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._trust_service.take(await self._medulla.install_policy(signed_from_bytes(params.data("policy"))))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
+from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
@@ -46,6 +47,7 @@ from kindmesh.mesh.key_files import take_keys
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import PORT_AFTER_MESH, PapersServer
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.recollection import Recollection
 from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
@@ -104,8 +106,13 @@ class Coordinator:
         self.trust = Trust.load(identity_folder)
         self.identity = Identity.load(identity_folder, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
+        self.recollection = Recollection(home.coordinator / "recollection")
         self.hub = Hub(
-            Post(self.identity, self.trust, self.clock, entropy), self.clock, entropy, transport, listen
+            Post(self.identity, self.trust, self.clock, entropy, self.recollection),
+            self.clock,
+            entropy,
+            transport,
+            listen,
         )
         key = folder_key(home.coordinator / "store.key", entropy=entropy)
         self.artifacts = ArtifactStore.open(
@@ -167,7 +174,9 @@ class Coordinator:
             news=self.heart.announce,
             leave=self.heart.leave,
         )
+        self.copies = Copies(self.hub, self.trust, self.medulla)
         self.api = Api(
+            copies=self.copies,
             heart=self.heart,
             hub=self.hub,
             trust=self.trust,
@@ -196,6 +205,7 @@ class Coordinator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
+            stack.callback(self.recollection.close)
             stack.callback(self.audit.flush)
             stack.callback(self.uploads.close)
             stack.callback(self.medulla.close)
@@ -209,6 +219,8 @@ class Coordinator:
             stack.push_async_callback(self.host.close)
             refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
             stack.push_async_callback(_end, refreshing)
+            holding = asyncio.create_task(self.copies.run(), name="copies")
+            stack.push_async_callback(_end, holding)
             stack.push_async_callback(self.auditing.close)
             stack.push_async_callback(self.renewals.close)
             self.renewals.start()
@@ -327,6 +339,7 @@ class Coordinator:
             advert_version=0,
             audit_seen=seen,
             audit=news,
+            held=peer in self.hub.cloned,
         )
         try:
             self.hub.tell(peer, SessionType.HEARTBEAT, answer)

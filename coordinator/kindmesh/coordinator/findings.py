@@ -72,10 +72,32 @@ async def coordinator_findings(
                 "replaced", "fail", "This coordinator was replaced by one made from the recovery kit.", hint
             )
         )
+    found += _about_members(heart, hub)
+    found += _about_nodes(heart)
+    for offer in heart.devices.capabilities():
+        if offer["here"] and not offer["ready"]:
+            check = f"{offer['capability']} on {offer['device_name']}"
+            found.append(_finding(check, "warn", "Cannot run there now.", offer["hint"]))
+    return found
+
+
+def _about_members(heart: Heart, hub: Hub) -> list[dict[str, Any]]:
+    """Copied identities, and members that send too much."""
+    found = []
     for device in sorted(hub.cloned):
         name = heart.devices.name(device)
-        hint = f"Remove it (kindmesh revoke {name}) and pair the right device again."
-        found.append(_finding(name, "fail", "Two devices use its identity: its keys were copied.", hint))
+        said = "Two devices use its identity, so both may only read and notify."
+        found.append(_finding(name, "fail", said, "kindmesh review asks what shall be done."))
+    for device, count in sorted(hub.floods().items()):
+        said = f"It sent more than one device may; {count} of its messages were not looked at."
+        hint = "Does a program run wild on it? Restart it, or remove it with kindmesh revoke."
+        found.append(_finding(heart.devices.name(device), "warn", said, hint))
+    return found
+
+
+def _about_nodes(heart: Heart) -> list[dict[str, Any]]:
+    """Each device: its clock, its certificate, whether it is there."""
+    found = []
     for node in heart.devices.nodes():
         name = node["name"]
         if abs(node["skew_ms"]) > CLOCK_SKEW_MS // 2:
@@ -92,10 +114,6 @@ async def coordinator_findings(
             found.append(
                 _finding(name, "warn", f"It is {node['state']}.", f"Is {name} on, and in the same network?")
             )
-    for offer in heart.devices.capabilities():
-        if offer["here"] and not offer["ready"]:
-            check = f"{offer['capability']} on {offer['device_name']}"
-            found.append(_finding(check, "warn", "Cannot run there now.", offer["hint"]))
     return found
 
 

@@ -67,6 +67,7 @@ from kindmesh.protocol.policy import (
     sign_removal,
 )
 from kindmesh.protocol.readmit import Recall, sign_recall
+from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import ALL_EFFECTS
 from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
@@ -190,6 +191,10 @@ class Owner:
         """
         check_delegation(delegation)
         return sign_delegation(delegation, self._key)
+
+    def sign_release(self, subject: bytes) -> Signed:
+        """The word that the member with that 20-byte id, of which two starts were alive, is one device."""
+        return sign_release(Release(self.mesh, subject, self._clock.now_ms()), self._key)
 
     def sign_policy(self, policy: Policy) -> Signed:
         """A policy.

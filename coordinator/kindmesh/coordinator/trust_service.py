@@ -17,8 +17,9 @@ from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.messages import Trust as SignedTrust
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.certificate import open_revocations
 from kindmesh.protocol.errors import KindmeshError, StoreError, TransportError
-from kindmesh.protocol.messages import Heartbeat, SessionType, TrustUpdate
+from kindmesh.protocol.messages import Heartbeat, SessionType, TrustKnown, TrustUpdate
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.trust")
@@ -37,6 +38,8 @@ class TrustService:
         self._trust = trust
         self._medulla = medulla
         self._learning: set[asyncio.Task[None]] = set()
+        self._known: dict[bytes, TrustKnown] = {}
+        self._heard = asyncio.Event()
         hub.on_session(SessionType.TRUST_UPDATE, self._on_update)
 
     def _on_update(self, peer: bytes, ref: int, update: TrustUpdate) -> None:
@@ -59,6 +62,28 @@ class TrustService:
             self.take(learned.trust)
         except KindmeshError as error:
             log.warning("Medulla did not take over what a device knew", extra={"code": error.code})
+
+    async def heard_by_all(self, within_s: float) -> tuple[set[bytes], set[bytes]]:
+        """Wait until every connected device has said, in a heartbeat, that it has all we have; (those who have, those
+        who have not within `within_s` or are not connected)."""
+        own = self._hub.device_id
+        everybody = {one.subject for one in self._trust.membership.members() if one.kind == "device"} - {own}
+        told: set[bytes] = set()
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    told = {one for one in everybody if self._hub.connected(one) and self._has_all(one)}
+                    if all(one in told or not self._hub.connected(one) for one in everybody):
+                        break
+                    self._heard.clear()
+                    await self._heard.wait()
+        except TimeoutError:
+            log.info("not every device has confirmed yet", extra={"count": len(everybody - told)})
+        return told, everybody - told
+
+    def _has_all(self, peer: bytes) -> bool:
+        known = self._known.get(peer)
+        return known is not None and not self._trust.lacking(known)
 
     async def refresh(self) -> None:
         """Ask Medulla for what is signed now, and pass it on.
@@ -93,6 +118,7 @@ class TrustService:
             DiskFull, StoreError: done all the same, but not on this disk.
         """
         before = {member.subject for member in self._trust.membership.members()}
+        self._warn(update)
         unsaved: StoreError | None = None
         try:
             if not self._trust.merge(update):
@@ -103,16 +129,29 @@ class TrustService:
         if unsaved is not None:
             raise unsaved
 
+    def _warn(self, update: TrustUpdate) -> None:
+        """Tell those who are being removed, while there is still a session with them."""
+        membership = self._trust.membership
+        for signed in update.revocations:
+            removed = open_revocations(signed, membership.ever_pub(signed.author, "issuer"))
+            for subject in removed.subjects:
+                if self._hub.connected(subject):
+                    self._push(subject, TrustUpdate(revocations=(signed,)))
+
     def _spread(self, update: TrustUpdate, before: set[bytes]) -> None:
         after = {member.subject for member in self._trust.membership.members()}
         for gone in before - after:
             self._hub.drop(gone)
+            self._hub.forget(gone)
+            self._known.pop(gone, None)
         for member in after:
             if self._hub.connected(member):
                 self._push(member, update)
 
     def compare(self, peer: bytes, beat: Heartbeat) -> None:
-        """Send what the author of this heartbeat lacks."""
+        """Send what the author of this heartbeat lacks, and note what it has."""
+        self._known[peer] = beat.known
+        self._heard.set()
         for update in self._trust.lacking(beat.known):
             self._push(peer, update)
 

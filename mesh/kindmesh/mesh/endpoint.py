@@ -30,6 +30,7 @@ from kindmesh.protocol.errors import (
     KindmeshError,
     Malformed,
     PeerUnreachable,
+    StoreError,
     error_from_wire,
     error_to_wire,
 )
@@ -58,6 +59,8 @@ OnAnswer = Callable[[bytes | KindmeshError], None]
 
 _SESSION_BODIES = {int(type_): body for type_, body in SESSION_BODIES.items()}
 RELAY_HOPS_MAX = 4
+REFUSALS_TOLD = 200
+"""So many refusals of a kind are logged one by one, then every 200th."""
 NO_SESSION = b"N"
 """First byte of the notice "I have no such session": begin again. CURVE authenticates who says so."""
 
@@ -76,6 +79,7 @@ class Endpoint(ABC):
         self._session_handlers: dict[int, SessionHandler] = {}
         self._peer_handlers: list[PeerHandler] = []
         self._refusal_handlers: list[RefusalHandler] = []
+        self._copy_handlers: list[Callable[[bytes], None]] = []
         self._calls: dict[int, tuple[bytes, OnAnswer, asyncio.TimerHandle]] = {}
         self._next_ref = 1
         self.on_session(SessionType.CALL_REPLY, self._on_call_reply)
@@ -114,7 +118,30 @@ class Endpoint(ABC):
     @property
     def cloned(self) -> frozenset[bytes]:
         """Members under whose id more than one device was heard."""
-        return frozenset(self._post.cloned)
+        return frozenset(self._post.recollection.boots.copied)
+
+    def on_copy(self, handler: Callable[[bytes], None]) -> None:
+        """Tell `handler(member id)` when it shows that a member's identity was copied."""
+        self._copy_handlers.append(handler)
+
+    def release(self, member: bytes) -> None:
+        """The owner says that this member is one device after all.
+
+        Raises:
+            DiskFull, StoreError.
+        """
+        self._post.recollection.release(member)
+
+    def _confirmed(self, member: bytes, boot: int, tag: bytes) -> None:
+        """A session with this start of a member begins."""
+        try:
+            copied = self._post.confirmed(member, boot, tag)
+        except StoreError as error:
+            log.error("a restart of a member is not on the disk", extra={"code": error.code})
+            copied = member in self.cloned
+        if copied:
+            for handler in self._copy_handlers:
+                handler(member)
 
     def connected(self, peer: bytes) -> bool:
         """Whether there is a live session with this member."""
@@ -210,10 +237,16 @@ class Endpoint(ABC):
         handler(peer, outer.ref, decode(_SESSION_BODIES[outer.type], outer.payload))
 
     def _refuse(self, error: KindmeshError, peer: bytes) -> None:
+        self._count_refusal(error, peer)
+        count = self.refused[error.code]
+        if count > REFUSALS_TOLD and count % REFUSALS_TOLD:
+            return
+        log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
+
+    def _count_refusal(self, error: KindmeshError, peer: bytes) -> None:
         self.refused[error.code] += 1
         for handler in self._refusal_handlers:
             handler(peer, error.code)
-        log.warning("message refused", extra={"code": error.code, "peer": peer.hex()[:8]})
 
     def _on_call_reply(self, peer: bytes, ref: int, body: CallReply) -> None:
         call = self._calls.get(ref)

@@ -15,14 +15,16 @@ from typing import Final
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import NO_SESSION, Endpoint
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.rate_machine import Allowance, Kind
 from kindmesh.mesh.transport import Listener, Transport, TransportStatistics
 from kindmesh.protocol.crypto import CurveKey
-from kindmesh.protocol.envelope import envelope_hash
+from kindmesh.protocol.envelope import Header, envelope_hash
 from kindmesh.protocol.errors import (
     AddressInUse,
     KindmeshError,
     Malformed,
     PeerUnreachable,
+    RateLimited,
     Revoked,
     TransportError,
     UnknownMember,
@@ -34,6 +36,9 @@ from kindmesh.protocol.session import SessionKeys, derive_session, is_session_fr
 
 log = logging.getLogger("kindmesh.mesh.hub")
 
+_HELLO: Final = bytes([MessageType.HELLO])
+_TOLD: Final = frozenset(10**power for power in range(12))
+"""Which of a member's refused messages are logged: a flood must not become a flood of log lines."""
 REBIND_S: Final = 0.1
 REBIND_TRIES: Final = 50
 
@@ -49,7 +54,8 @@ class Hub(Endpoint):
         self._listener: Listener = transport.listen(address, post.identity.curve, self._admit)
         self._hops: dict[bytes, bytes] = {}
         self._live: dict[bytes, SessionKeys] = {}
-        self._offered: dict[bytes, SessionKeys] = {}
+        self._offered: dict[bytes, tuple[SessionKeys, Header]] = {}
+        self._allowances: dict[bytes, Allowance] = {}
 
     @property
     def address(self) -> str:
@@ -99,6 +105,15 @@ class Hub(Endpoint):
         if self._live.pop(peer, None) is not None:
             self._peer_changed(peer, False)
 
+    def forget(self, peer: bytes) -> None:
+        """A member was removed: nothing of it need be remembered.
+
+        Raises:
+            DiskFull, StoreError.
+        """
+        self._allowances.pop(peer, None)
+        self._post.recollection.forget(peer)
+
     def _admit(self, curve_pub: bytes) -> bool:
         return self._post.trust.membership.by_curve(curve_pub) is not None
 
@@ -122,6 +137,7 @@ class Hub(Endpoint):
             return
         peer = certificate.subject
         try:
+            self._check_allowance(peer, frames)
             if is_session_frame(frames[0]):
                 self._receive_session(peer, hop_key, frames)
             elif peer in self._live:
@@ -133,16 +149,36 @@ class Hub(Endpoint):
                 self._on_hello(peer, hop_key, frames)
             else:
                 self._listener.send(hop_key, [NO_SESSION])
+        except RateLimited as error:
+            self._count_refusal(error, peer)
+            if self._allowances[peer].refused in _TOLD:
+                log.warning("a member sends too much", extra={"code": error.code, "peer": peer.hex()[:8]})
         except TransportError as error:
             log.info("could not answer", extra={"code": error.code, "peer": peer.hex()[:8]})
         except KindmeshError as error:
             self._refuse(error, peer)
 
+    def _check_allowance(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        """Look no further at what is more than one member may send."""
+        now = self._clock.monotonic()
+        allowance = self._allowances.get(peer)
+        if allowance is None:
+            allowance = self._allowances[peer] = Allowance(now)
+        kind: Kind = (
+            "session" if is_session_frame(frames[0]) else "hello" if frames[0][2:3] == _HELLO else "signed"
+        )
+        if not allowance.take(kind, sum(map(len, frames)), now):
+            raise RateLimited()
+
+    def floods(self) -> dict[bytes, int]:
+        """How many messages of each member were more than it may send."""
+        return {peer: one.refused for peer, one in self._allowances.items() if one.refused}
+
     def _is_hello(self, frames: Sequence[bytes]) -> bool:
         if len(frames) != 3 or len(frames[0]) > HEADER_MAX:
             raise Malformed(f"a message has 3 frames, not {len(frames)}")
         # [version, type, ...]: the type is the third byte of a header in the only version there is.
-        return frames[0][2:3] == bytes([MessageType.HELLO])
+        return frames[0][2:3] == _HELLO
 
     def _receive_session(self, peer: bytes, hop_key: bytes, frames: Sequence[bytes]) -> None:
         session_id = frames[0][1:9]
@@ -151,15 +187,17 @@ class Hub(Endpoint):
             self._deliver_session(peer, live, frames)
             return
         offered = self._offered.get(peer)
-        if offered is None or offered.session_id != session_id:
+        if offered is None or offered[0].session_id != session_id:
             self._listener.send(hop_key, [NO_SESSION + session_id])
             return
         # The first frame that verifies confirms the session; its body is then handled as any other.
-        body = offered.open(frames)
+        keys, greeting = offered
+        body = keys.open(frames)
         del self._offered[peer]
+        self._confirmed(peer, greeting.boot, greeting.tag)
         if live is not None:
             self._peer_changed(peer, False)
-        self._live[peer], self._hops[peer] = offered, hop_key
+        self._live[peer], self._hops[peer] = keys, hop_key
         self._peer_changed(peer, True)
         self._deliver_body(peer, body)
 
@@ -187,13 +225,14 @@ class Hub(Endpoint):
             trust=next(iter(trust.lacking(body.known)), TrustUpdate()),
         )
         _, answer = self._post.write(MessageType.WELCOME, peer, welcome, reply_to=envelope.header.message_id)
-        self._offered[peer] = derive_session(
+        keys = derive_session(
             secret=ephemeral.secret,
             peer_public=body.ephemeral,
             hello_hash=envelope.hash,
             welcome_hash=envelope_hash(answer),
             dialler=False,
         )
+        self._offered[peer] = keys, envelope.header
         self._listener.send(hop_key, answer)
 
     def _forward(self, dst: bytes, relay: Relay) -> None:

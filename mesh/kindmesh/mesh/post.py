@@ -4,9 +4,10 @@
 membership of the author, revocation, certificate time, signature, age, replay, and that a direct message's author is
 the device at the other end of the hop. Only then is the body decoded into the struct of its type.
 Direct messages are numbered per boot (window, begun by each handshake: what is older than the session is not taken on
-it); relayed ones may come late and in any order, so their ids are remembered until they expire: per author, so that
-nobody can use up another's room. A boot has one random tag; an author that speaks under two tags in the same boot is
-two devices with one key (or an old copy), and is named.
+it); relayed ones may come late and in any order, so their ids are remembered until they expire, over restarts, per
+author, so that nobody can use up another's room. With whom a session is, is a *start* of a member (boot number and
+tag); what comes directly is from that start. Whether two starts of one identity live at once is judged when sessions
+are confirmed (`boot_machine`), never by what a message claims.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from typing import Any
 
 import msgspec
 
+from kindmesh.mesh.boot_machine import Start
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.recollection import Recollection
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, encode
-from kindmesh.protocol.envelope import Envelope, Header, make_envelope, open_envelope, peek_header
+from kindmesh.protocol.envelope import Envelope, make_envelope, open_envelope, peek_header
 from kindmesh.protocol.errors import Malformed, Replayed, SourceMismatch
 from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
 from kindmesh.protocol.messages import BODIES, Job, MessageType
-from kindmesh.protocol.replay import MessageMemory, SequenceWindow
+from kindmesh.protocol.replay import SequenceWindow
 
 log = logging.getLogger("kindmesh.mesh.post")
 
@@ -46,6 +49,10 @@ _EVEN_EXPIRED = frozenset(
 """What is read also from a member whose certificate has ended: nobody should have to renew papers to stop a machine,
 and renewing is how it gets new ones. Of jobs, results and requests only those of alerts count (`is_alert`): who takes
 them sees to that. HELLO and WELCOME say who is there."""
+_ONCE = frozenset({MessageType.REQUEST})
+"""What is remembered by its id although it came directly: done twice, it would have done two things."""
+STARTS_MAX = 4
+"""Starts of one member of which windows are kept."""
 _ANSWERED = frozenset({MessageType.JOB})
 """Where a critical extension that is not known is answered by whoever takes the message, and not by silence."""
 
@@ -53,16 +60,21 @@ _ANSWERED = frozenset({MessageType.JOB})
 class Post:
     """Writes as `identity`, reads what is for it; `trust` says who belongs to the mesh."""
 
-    def __init__(self, identity: Identity, trust: Trust, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        trust: Trust,
+        clock: Clock,
+        entropy: Entropy,
+        recollection: Recollection | None = None,
+    ) -> None:
         self.identity = identity
         self.trust = trust
+        self.recollection = recollection or Recollection()
         self._clock = clock
         self._entropy = entropy
-        self._windows: dict[bytes, SequenceWindow] = {}
-        self._memories: dict[bytes, MessageMemory] = {}
-        self._boots: dict[bytes, tuple[int, bytes]] = {}
-        self.cloned: set[bytes] = set()
-        """Ids under which more than one device was heard."""
+        self._windows: dict[bytes, dict[Start, SequenceWindow]] = {}
+        self._speaking: dict[bytes, Start] = {}
 
     def write(
         self,
@@ -121,22 +133,21 @@ class Post:
         envelope = open_envelope(
             frames, dst=self.identity.device_id, now_ms=judged_ms, public_key=lambda _: certificate.ed_pub
         )
-        self._check_boot(header)
+        start = Start(header.boot, header.tag)
         if hop is None:
-            known = self._windows.get(header.src)
+            known = self._windows.get(header.src, {}).get(start)
             if known is not None and known.has(header.boot, header.sequence):
                 raise Replayed()
-            memory = self._memories.get(header.src)
-            if memory is None:
-                memory = self._memories[header.src] = MessageMemory()
-            memory.accept(header.message_id, header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS, now_ms)
-        else:
-            window = self._windows.get(hop)
-            if window is None:
-                window = self._windows[hop] = SequenceWindow()
+        elif type_ in _HANDSHAKE:
+            window = self._window(hop, start)
             window.accept(header.boot, header.sequence)
-            if type_ in _HANDSHAKE:
-                window.begin()
+            window.begin()
+        else:
+            self._check_start(hop, start)
+            self._window(hop, start).accept(header.boot, header.sequence)
+        if hop is None or type_ in _ONCE:
+            until_ms = header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS
+            self.recollection.accept(header.src, header.message_id, until_ms, now_ms)
         body = decode(BODIES[type_], envelope.body)
         if isinstance(body, Job) and body.priority != "emergency":
             check_validity(certificate, now_ms)
@@ -155,20 +166,46 @@ class Post:
         check_validity(self.trust.membership.get(peer), now_ms)
         check_validity(self.trust.certificate, now_ms)
 
-    def _check_boot(self, header: Header) -> None:
-        """One boot, one tag. What was relayed may be older than the author's present boot: that is left alone."""
-        known = self._boots.get(header.src)
-        if known is None or header.boot > known[0]:
-            self._boots[header.src] = (header.boot, header.tag)
-        elif header.boot == known[0] and header.tag != known[1]:
-            if header.src not in self.cloned:
-                self.cloned.add(header.src)
-                log.error("two devices use one identity", extra={"peer": header.src.hex()[:8]})
-            name = self.trust.membership.get(header.src).name
-            raise SourceMismatch(
-                f"two devices speak as {name}: its keys were copied, or an old copy of it was started",
-                hint=f"Remove {name} (kindmesh revoke) and pair the right device again.",
-            )
+    def confirmed(self, member: bytes, boot: int, tag: bytes) -> bool:
+        """The start (of that boot number, with that tag) at the other end has proved that it lives: a session with it
+        begins. True when that shows, for the first time, that the identity was copied.
+
+        Raises:
+            DiskFull, StoreError: as told, but a restart will have forgotten it.
+        """
+        start = Start(boot, tag)
+        self._speaking[member] = start
+        known = member in self.recollection.boots.copied
+        verdict = self.recollection.confirm(member, start)
+        if verdict == "copy" and not known:
+            log.error("two devices use one identity", extra={"peer": member.hex()[:8]})
+        return verdict == "copy" and not known
+
+    def _check_start(self, member: bytes, start: Start) -> None:
+        """A direct message comes from the start with which there is a session, or from a later one."""
+        speaking = self._speaking.setdefault(member, start)
+        if start == speaking:
+            return
+        copied = member in self.recollection.boots.copied
+        if start.boot > speaking.boot and not copied:
+            self._speaking[member] = start
+            return
+        if start.boot < speaking.boot:
+            raise Replayed("the message is from before the device's last restart")
+        name = self.trust.membership.get(member).name
+        raise SourceMismatch(
+            f"two devices speak as {name}: its keys were copied, or an old copy of it was started",
+            hint=f"kindmesh review asks what to do about {name}.",
+        )
+
+    def _window(self, member: bytes, start: Start) -> SequenceWindow:
+        """The window of one start; the last few of each member are kept."""
+        windows = self._windows.setdefault(member, {})
+        window = windows.pop(start, None) or SequenceWindow()
+        windows[start] = window
+        if len(windows) > STARTS_MAX:
+            del windows[next(iter(windows))]
+        return window
 
 
 __all__ = ["Post"]

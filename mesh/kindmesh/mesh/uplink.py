@@ -263,7 +263,7 @@ class Uplink(Endpoint):
             self._greet()
 
     def _on_welcome(self, frames: list[bytes]) -> None:
-        body = self._post.read(frames, self.coordinator)[1]
+        envelope, body = self._post.read(frames, self.coordinator)
         if not isinstance(body, Welcome):
             raise Malformed("the message is not the welcome that it looks like")
         if self._ephemeral is None or body.hello_hash != self._hello[1]:
@@ -271,6 +271,8 @@ class Uplink(Endpoint):
         if body.version not in WIRE_VERSIONS:
             raise UnsupportedVersion(f"the coordinator wants wire version {body.version}")
         ephemeral, self._ephemeral = self._ephemeral, None
+        # It names our fresh greeting under its signature: that start of the coordinator lives now.
+        self._confirmed(self.coordinator, envelope.header.boot, envelope.header.tag)
         self._mesh_clock.learn(body.clock_ms)
         self.take_trust(body.trust)
         self._lost()

@@ -36,6 +36,7 @@ from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import ask_papers
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.readmit_guest import come_back
+from kindmesh.mesh.recollection import Recollection
 from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
@@ -102,6 +103,7 @@ class Node:
         self.trust = Trust.load(home.identity)
         self.identity = Identity.load(home.identity, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
+        self.recollection = Recollection(home.node / "recollection")
         key = folder_key(home.node / STORE_KEY, entropy=entropy)
         self.artifacts = ArtifactStore.open(
             home.artifacts, key, quota=config.node.artifacts_mib << 20, entropy=entropy
@@ -116,7 +118,7 @@ class Node:
         )
         self.trust_notes = TrustNotes(self.audit, self.trust, self.identity.boot)
         self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy, self.audit)
-        post = Post(self.identity, self.trust, self.clock, entropy)
+        post = Post(self.identity, self.trust, self.clock, entropy, self.recollection)
         self.uplink = Uplink(post, self.clock, entropy, transport, scheme=scheme, addresses=config.mesh.seeds)
         self.supervisor = Supervisor(
             artifacts=HeldArtifacts(self.artifacts),
@@ -200,6 +202,7 @@ class Node:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
+            stack.callback(self.recollection.close)
             stack.callback(self.audit.flush)
             stack.callback(self.uploads.close)
             await stack.enter_async_context(self.supervisor)

@@ -246,6 +246,11 @@ class LocalControl:
             found.append(
                 _finding("revocations", "warn", "the list of removed members is older than a day", hint)
             )
+        if self._reporter.held:
+            said = "another device uses this one's identity, so both may only read and notify"
+            found.append(
+                _finding("identity", "fail", said, "The owner chooses: kindmesh review on the coordinator.")
+            )
         return found or [_finding("trust", "ok", "certificate and lists are current")]
 
     def _look_at_work(self) -> list[dict[str, str]]:

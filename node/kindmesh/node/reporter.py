@@ -69,6 +69,8 @@ class Reporter:
         self._offers = offers
         self._witnessing = witnessing
         self._beat = 0
+        self.held = False
+        """The coordinator hears two devices under this identity."""
         self._last_facts: NodeFacts | None = None
         self._due: dict[bytes, _Due] = {}
         self._taken: list[tuple[bytes, int]] = []
@@ -201,6 +203,7 @@ class Reporter:
         """The coordinator lives, which the session has noted; and this is its time."""
         if peer == self._trust.coordinator.subject:
             self._clock.learn(body.clock_ms)
+            self.held = body.held
             if self._witnessing is not None:
                 self._witnessing.incoming(body)
             for update in self._trust.lacking(body.known):

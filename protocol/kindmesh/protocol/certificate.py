@@ -314,7 +314,7 @@ class Membership:
         if known is not None and known[1] == signed:
             return False
         public = self.ever_pub(signed.author, "issuer")
-        revocations = open_signed(signed, RevocationList, REVOCATION_DOMAIN, public)
+        revocations = open_revocations(signed, public)
         if revocations.mesh != self.mesh:
             raise CertificateRefused("the revocation list belongs to another mesh")
         self._revoked_subjects.update(revocations.subjects)
@@ -445,6 +445,11 @@ def sign_revocations(revocations: RevocationList, key: SigningKey) -> Signed:
     return sign_struct(revocations, REVOCATION_DOMAIN, key)
 
 
+def open_revocations(signed: Signed, issuer_pub: bytes) -> RevocationList:
+    """The list; `BadSignature` when that issuer did not sign it, `Malformed` when it is none."""
+    return open_signed(signed, RevocationList, REVOCATION_DOMAIN, issuer_pub)
+
+
 def sign_renewal(renewal: Renewal, key: SigningKey) -> Signed:
     """Signed by the member itself."""
     return sign_struct(renewal, RENEWAL_DOMAIN, key)
@@ -472,6 +477,7 @@ __all__ = [
     "granted_effects",
     "open_certificate",
     "open_renewal",
+    "open_revocations",
     "sign_certificate",
     "sign_renewal",
     "sign_revocations",

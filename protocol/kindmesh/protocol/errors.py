@@ -15,7 +15,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
     |   |   |-- UnknownMember, Revoked
     |   |   |-- CertificateRefused, CertificateExpired
     |   |   |-- SourceMismatch, WrongDestination
-    |   |   |-- Replayed, ClockSkew, Expired
+    |   |   |-- Replayed, ClockSkew, Expired, RateLimited
     |   |   `-- EnrolmentRefused
     |   |-- PermitRefused
     |   |   |-- PermitMissing, PermitExpired, PermitMismatch, PermitUsed, PermitStale
@@ -142,6 +142,13 @@ class CertificateExpired(AuthenticationError):
     """The certificate is past its end."""
 
     code = "CERTIFICATE_EXPIRED"
+
+
+class RateLimited(AuthenticationError):
+    """A member sends more than one member may; what was too much was not looked at."""
+
+    code = "RATE_LIMITED"
+    default_hint = "Is a program on that device running wild? kindmesh doctor names the device."
 
 
 class SourceMismatch(AuthenticationError):
@@ -661,6 +668,7 @@ __all__ = [
     "PermitStale",
     "PermitUsed",
     "QuotaExceeded",
+    "RateLimited",
     "RemoteError",
     "RemoteFailure",
     "Replayed",

@@ -14,6 +14,7 @@ from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
 from kindmesh.coordinator.cli.local import is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output
 from kindmesh.coordinator.cli.review_approval import answer_approval, answer_request
+from kindmesh.coordinator.cli.review_clone import answer_clone
 from kindmesh.coordinator.cli.review_raise import answer_raise
 from kindmesh.coordinator.person import Person
 from kindmesh.mesh.home import Home
@@ -24,6 +25,7 @@ Handler = Callable[[Output, Home, dict[str, Any]], bool]
 
 HANDLERS: Final[dict[str, Handler]] = {
     "approval": answer_approval,
+    "clone": answer_clone,
     "raise": answer_raise,
 }
 """By kind of decision."""

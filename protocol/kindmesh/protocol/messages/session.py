@@ -38,7 +38,8 @@ class SessionBody(msgspec.Struct, array_like=True, frozen=True):
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True):
     """Every second, both ways. `known` lets the other side notice that it has newer trust to send; `audit_seen` is how
-    much of the other side's audit logs the sender remembers, `audit` what is new of its own."""
+    much of the other side's audit logs the sender remembers, `audit` what is new of its own; `held`: the other side's
+    identity is used by two devices."""
 
     beat: Count
     clock_ms: TimeMs
@@ -47,6 +48,7 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True):
     advert_version: Count
     audit_seen: Annotated[tuple[AuditSeen, ...], Meta(max_length=AUDIT_HEADS_MAX)] = ()
     audit: Annotated[tuple[AuditNews, ...], Meta(max_length=AUDIT_HEADS_MAX)] = ()
+    held: bool = False
 
 
 class Call(msgspec.Struct, array_like=True, frozen=True):

@@ -95,6 +95,7 @@ class Beliefs:
         self.offers: dict[bytes, Offers] = {}
         self.questions: dict[bytes, Question] = {}
         self.declined: dict[bytes, dict[str, int]] = {}
+        self.held: dict[bytes, int] = {}
         self.serial = 0
         self.policy = Policy(anchors.mesh, 0, 0, ())
         self.revocations = RevocationList(anchors.mesh, 0, 0)
@@ -146,6 +147,7 @@ class Beliefs:
             "revocations": signed(self._put_revocations),
             "declined": self._put_declined,
             **self.people.restorers(lambda author: self.history.ever_pub(author, "person")),
+            "held": lambda key, value: self.held.__setitem__(key, int.from_bytes(value, "big")),
             "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
         }
 

@@ -147,6 +147,14 @@ class MedullaClient(StreamProtocol):
         """Have a member removed."""
         return await self.call("revoke", m.Revoke(removal), m.Trust)
 
+    async def hold(self, subject: bytes) -> m.Held:
+        """Have a member held to {read, notify}; who is held then."""
+        return await self.call("hold", m.Hold(subject), m.Held)
+
+    async def release(self, release: Signed) -> m.Held:
+        """Pass on the owner's word that a held member is one device."""
+        return await self.call("release", m.LetGo(release), m.Held)
+
     async def install_policy(self, policy: Signed) -> m.Trust:
         """Have a policy taken over."""
         return await self.call("policy", m.Install(policy), m.Trust)

@@ -28,6 +28,7 @@ Kind: TypeAlias = Literal[
     "person_key",
     "delegation",
     "person_request",
+    "held",
 ]
 
 

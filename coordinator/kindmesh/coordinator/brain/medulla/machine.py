@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import (
+    hold_machine,
     messages,
     people_machine,
     people_messages,
@@ -33,6 +34,8 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "issue": messages.Issue,
     "renew": messages.Renew,
     "revoke": messages.Revoke,
+    "hold": messages.Hold,
+    "release": messages.LetGo,
     "policy": messages.Install,
     "advert": messages.Advertise,
     "raises": messages.RaisesWanted,
@@ -58,6 +61,8 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     messages.Issue: trust_machine.issue,
     messages.Renew: trust_machine.renew,
     messages.Revoke: trust_machine.revoke,
+    messages.Hold: hold_machine.hold,
+    messages.LetGo: hold_machine.release,
     messages.Install: trust_machine.install_policy,
     messages.Advertise: trust_machine.advertise,
     messages.RaisesWanted: raise_machine.show_raises,
@@ -112,6 +117,9 @@ def validate(beliefs: Beliefs) -> None:
         wrong.append("a removed member is still certified or offering")
     if any(certificate.serial > beliefs.serial for certificate, _ in beliefs.certificates.values()):
         wrong.append("a certificate has a serial that was not given out")
+    present = {*beliefs.certificates, *(one.subject for one in beliefs.history.members())}
+    if not set(beliefs.held) <= present:
+        wrong.append("somebody who is no member is held")
     if not set(beliefs.offers) <= {
         *beliefs.certificates,
         *(one.subject for one in beliefs.history.members()),

@@ -10,6 +10,8 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     issue    Issue            Issued         certify one key against the owner's signed grant
     renew    Renew            Issued         30 more days, or a new CURVE key, for a member that proves its key
     revoke   Revoke           Trust          the owner's signed removal of a member
+    hold     Hold            Held           a member's identity was copied: no more than {read, notify} for it
+    release  LetGo           Held           the owner's signed word that it is one device
     policy   Install          Trust          take over a policy signed by the owner; its version never falls
     advert   Advertise        Advertised     take over what a device says it offers, signed by the device
     raises   []               Raises         what devices offer beyond their certificates
@@ -112,6 +114,24 @@ class Revoke(msgspec.Struct, array_like=True, frozen=True):
     """A signed `Removal`."""
 
     removal: Signed
+
+
+class Hold(msgspec.Struct, array_like=True, frozen=True):
+    """The id of a member of which two starts live at once."""
+
+    subject: KeyId
+
+
+class LetGo(msgspec.Struct, array_like=True, frozen=True):
+    """A signed `Release`."""
+
+    release: Signed
+
+
+class Held(msgspec.Struct, array_like=True, frozen=True):
+    """The ids of all members that are held."""
+
+    subjects: tuple[KeyId, ...]
 
 
 class Install(msgspec.Struct, array_like=True, frozen=True):
@@ -280,11 +300,14 @@ __all__ = [
     "AuditWanted",
     "Decline",
     "Frame",
+    "Held",
+    "Hold",
     "Install",
     "Issue",
     "Issued",
     "Learn",
     "Learned",
+    "LetGo",
     "LogPage",
     "LogQuery",
     "PermitRequest",

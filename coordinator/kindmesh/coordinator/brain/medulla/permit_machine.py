@@ -142,6 +142,7 @@ def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int
         data_classes=offers.classes.get(request.operation, ()) if offers else (),
         purpose=request.purpose,
         asker=request.principal.name,
+        held=request.target in beliefs.held or request.principal.device in beliefs.held,
     )
 
 

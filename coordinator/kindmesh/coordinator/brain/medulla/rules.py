@@ -31,7 +31,7 @@ class Case(msgspec.Struct, frozen=True):
     with what the planner added; `policy`: the owner's policy on operation and effects; `approved`: the owner signed yes
     to exactly this; `now_ms`: UTC; `rights`: what who asks may do at most, None: unbounded; `problem`: why it may do
     nothing; `data_classes`: as the device declares them; `purpose`: what it is asked for; `asker`: the
-    name of who asks, for the reasons.
+    name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks.
     """
 
     operation: str
@@ -49,6 +49,7 @@ class Case(msgspec.Struct, frozen=True):
     data_classes: tuple[str, ...] = ()
     purpose: str = "household"
     asker: str = ""
+    held: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -137,6 +138,15 @@ def asker(case: Case) -> Finding | None:
     return None
 
 
+def held(case: Case) -> Finding | None:
+    """An identity that two devices use may read and notify, whoever agreed to more: nobody knows which one is real."""
+    if case.held and case.effects & ~HARMLESS:
+        beyond = ", ".join(effect_names(case.effects & ~HARMLESS))
+        reason = f"two devices use one identity, so until the owner chooses nothing may be allowed that does: {beyond}"
+        return Finding("held", "deny", reason)
+    return None
+
+
 def policy(case: Case) -> Finding | None:
     """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
     or `member` denies) it does not judge.
@@ -151,7 +161,7 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
-RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, asker, policy)
+RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, held, asker, policy)
 """All rules; the order is that of the reasons."""
 
 

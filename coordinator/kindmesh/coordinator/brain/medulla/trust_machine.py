@@ -191,6 +191,8 @@ def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[I
         certified = [subject for subject in leaving if beliefs.certificates.pop(subject, None)]
         instructions += [Forget("certificate", subject) for subject in certified]
         instructions += [beliefs.sign_new_roster(now_ms)] if certified else []
+        released = [subject for subject in leaving if beliefs.held.pop(subject, None) is not None]
+        instructions += [Forget("held", subject) for subject in released]
         if beliefs.offers.pop(removal.subject, None):
             instructions.append(Forget("advert", removal.subject))
         if beliefs.declined.pop(removal.subject, None):
