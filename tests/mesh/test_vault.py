@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from kindmesh.mesh.store import Migration, Schema, Store
+from kindmesh.mesh.store import BACKUP_DAYS, Migration, Schema, Store
 from kindmesh.mesh.vault import RUN_KEY_TABLE, RunVault, folder_key
 from kindmesh.protocol.errors import BadSeal, Forgotten, InsecurePermissions, StoreConflict, StoreDamaged
 
@@ -121,3 +122,53 @@ def test_the_folder_key_is_made_once_and_private(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(StoreDamaged):
         folder_key(path)
+
+
+def test_the_copy_from_a_migration_forgets_too(tmp_path: Path) -> None:
+    first, second = Migration(1, (RUN_KEY_TABLE,)), Migration(2, ("CREATE TABLE more(x)",))
+    path = tmp_path / "journal.db"
+    old = Store.open(path, Schema("test", 1, (first,)))
+    vault = RunVault(old, bytes(32))
+    for run in (b"r" * 16, b"s" * 16):
+        vault.seal(run, b"words")
+    sealed = old.query_one("SELECT sealed FROM run_key WHERE run = ?", (b"r" * 16,))
+    assert sealed is not None
+    old.close()
+    store = Store.open(path, Schema("test", 2, (first, second)))
+    backup = tmp_path / "journal.db.v1.backup"
+    assert sealed[0] in backup.read_bytes()
+    assert RunVault(store, bytes(32)).forget(b"r" * 16)
+    store.scrub()
+    store.close()
+    for file in tmp_path.iterdir():
+        assert sealed[0] not in file.read_bytes(), file
+    # The copy can still be gone back to, with what was not forgotten.
+    copy = Store.open_readonly(backup, Schema("test", 1, (first,)))
+    assert copy.query("SELECT run FROM run_key") == [(b"s" * 16,)]
+    copy.close()
+
+
+def test_a_copy_that_has_no_such_table_is_removed_by_forgetting(tmp_path: Path) -> None:
+    first, second = Migration(1, ("CREATE TABLE words(x)",)), Migration(2, (RUN_KEY_TABLE,))
+    path = tmp_path / "journal.db"
+    Store.open(path, Schema("test", 1, (first,))).close()
+    store = Store.open(path, Schema("test", 2, (first, second)))
+    vault = RunVault(store, bytes(32))
+    vault.seal(b"r" * 16, b"words")
+    assert vault.forget(b"r" * 16)
+    assert not (tmp_path / "journal.db.v1.backup").exists()
+    store.close()
+
+
+def test_a_copy_from_a_migration_is_not_kept_for_ever(tmp_path: Path) -> None:
+    first, second = Migration(1, (RUN_KEY_TABLE,)), Migration(2, ("CREATE TABLE more(x)",))
+    schema, path = Schema("test", 2, (first, second)), tmp_path / "journal.db"
+    Store.open(path, Schema("test", 1, (first,))).close()
+    Store.open(path, schema).close()
+    backup = tmp_path / "journal.db.v1.backup"
+    Store.open(path, schema).close()
+    assert backup.exists()
+    long_ago = backup.stat().st_mtime - (BACKUP_DAYS + 1) * 86_400
+    os.utime(backup, (long_ago, long_ago))
+    Store.open(path, schema).close()
+    assert not backup.exists()

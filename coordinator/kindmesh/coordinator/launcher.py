@@ -31,6 +31,7 @@ from kindmesh.coordinator.isolation import (
     take_over,
 )
 from kindmesh.mesh import confine
+from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.key_conversion import clear_leftovers
@@ -289,6 +290,7 @@ def launch(
     Raises:
         NotInitialised: no mesh was made here.
         HomeInUse: another launcher runs here.
+        InsecurePermissions: others can read what is private; the hint is the command that mends it.
         ConfinementFailed: the state folder could not be given to its users.
     """
     if not (home.medulla / "keys" / "bundle").exists():
@@ -297,6 +299,7 @@ def launch(
     lock = hold_launcher(home)
     try:
         give_back(home)
+        check_private(home)
         keys = unlock(home)
         clear_leftovers(home)
         plan = choose_isolation(home)

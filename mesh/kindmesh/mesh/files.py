@@ -44,7 +44,10 @@ def private_folder(path: Path) -> Path:
         DiskFull, StoreError: it cannot be made.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for above in reversed(path.absolute().parents):
+            if not above.exists():
+                above.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat() if not path.is_symlink() else path.stat()
         if found.st_uid not in (os.geteuid(), 0):
             raise InsecurePermissions(f"{path} belongs to another user.", hint="Choose a folder of your own.")

@@ -9,16 +9,18 @@ connections that write or checkpoint at once. The price: a checkpoint every thou
 milliseconds. `Store.open_readonly` reads beside the writer, from any process.
 
 *Schema.* `application_id` says whose store it is, `user_version` how old: older is migrated forward, one transaction
-per step, after a backup `<db>.v<old>.backup`; newer is refused. `secure_delete` overwrites what is deleted.
+per step, after a backup `<db>.v<old>.backup` (kept for 30 days); newer is refused.
+`secure_delete` overwrites what is deleted.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +31,7 @@ from kindmesh.mesh.store_schema import (
     Schema,
     StoreStatistics,
     backup_path,
+    backups,
     damaged,
     file_identity,
     no_room,
@@ -60,6 +63,9 @@ _FATAL: Final = frozenset((
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT,
 ))  # fmt: skip
 """After these a transaction must not go on (sqlite.org/lang_transaction.html, "Response To Errors")."""
+_USELESS: Final = frozenset({sqlite3.SQLITE_ERROR, *_DAMAGED})
+BACKUP_DAYS: Final = 30
+"""How long the copy from before a migration is kept."""
 _open_here: set[tuple[int, int]] = set()
 
 
@@ -96,6 +102,7 @@ class Store(Turns):
             _use_log(connection)
             _migrate(connection, path, schema)
             _configure(connection)
+            _drop_old_backups(path)
             log = LogSync(f"{path}-wal", sync)
             sync_folder(path.parent)
             log.now()
@@ -205,6 +212,26 @@ class Store(Turns):
         """
         self.commit_now()
         _backup(self._live(), target)
+
+    def amend_backups(self, sql: str, params: Parameters = ()) -> int:
+        """Run a deleting statement in each copy that a migration left, and overwrite what it deletes; how many copies.
+        A copy in which it cannot run (so old that it has no such table, or damaged) is removed.
+
+        Raises:
+            DiskFull, StoreError: a copy still holds what should be gone.
+        """
+        found = backups(self.path)
+        for path in found:
+            with closing(_connect(path)) as copy:
+                try:
+                    copy.execute("PRAGMA secure_delete=ON")
+                    copy.execute(sql, params)
+                    continue
+                except sqlite3.Error as error:
+                    if _code(error) & 0xFF not in _USELESS:
+                        raise _typed(error, path) from error
+            _remove_backup(path)
+        return len(found)
 
     def statistics(self) -> StoreStatistics:
         """Counters since opening, and sizes now."""
@@ -371,6 +398,23 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
             raise
 
 
+def _drop_old_backups(path: Path) -> None:
+    """A copy from a migration is for going back when the new version does not work: not for ever."""
+    oldest = time.time() - BACKUP_DAYS * 86_400
+    for backup in backups(path):
+        if size(backup) and backup.stat().st_mtime < oldest:
+            _remove_backup(backup)
+
+
+def _remove_backup(path: Path) -> None:
+    try:
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise disk_error(error, path, doing="remove") from error
+
+
 def _backup(source: sqlite3.Connection, target: Path) -> None:
     temporary = target.with_name(f"{target.name}.new")
     temporary.unlink(missing_ok=True)
@@ -409,4 +453,4 @@ def _typed(error: sqlite3.Error, path: Path) -> KindmeshError:
     return StoreError(f"{path} could not be used: {error}.")
 
 
-__all__ = ["Migration", "Row", "Schema", "Store", "StoreStatistics"]
+__all__ = ["BACKUP_DAYS", "Migration", "Row", "Schema", "Store", "StoreStatistics"]

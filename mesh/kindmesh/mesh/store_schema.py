@@ -91,12 +91,17 @@ def backup_path(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.v{version}.backup")
 
 
+def backups(path: Path) -> list[Path]:
+    """The copies that migrations left beside the store at `path`."""
+    return sorted(path.parent.glob(f"{path.name}.v*.backup"))
+
+
 def damaged(path: Path, why: str) -> StoreDamaged:
     """The error for a store that cannot be trusted; the hint names the newest backup."""
-    backups = sorted(path.parent.glob(f"{path.name}.v*.backup"))
+    found = backups(path)
     restore = (
-        f"Stop Kindmesh and restore a copy, for example {backups[-1].name}."
-        if backups
+        f"Stop Kindmesh and restore a copy, for example {found[-1].name}."
+        if found
         else ("Stop Kindmesh, move the file away (keep it), and restore your own backup if there is one.")
     )
     return StoreDamaged(f"{path} is damaged: {why}.", hint=restore)
@@ -120,6 +125,7 @@ __all__ = [
     "Schema",
     "StoreStatistics",
     "backup_path",
+    "backups",
     "damaged",
     "file_identity",
     "no_room",

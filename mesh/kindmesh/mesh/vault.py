@@ -2,8 +2,8 @@
 
 Each run has a random key. It is stored beside the journal, in the table `run_key`, sealed under the folder's store
 key; payloads are XChaCha20-Poly1305 under the run's key with a random nonce in front, bound to the run and to a purpose
-(such as `b"arguments"`), so that a sealed value cannot be moved to another row and still open. Backups made before a
-run was forgotten still hold its key until they are deleted.
+(such as `b"arguments"`), so that a sealed value cannot be moved to another row and still open. The copies that
+migrations left lose a forgotten run's key, too; a copy that a person made elsewhere keeps it until it is deleted.
 
 A key is cached only once its row is committed: a key that a rolled-back turn had made must never seal anything later.
 """
@@ -24,6 +24,7 @@ from kindmesh.protocol.errors import BadSeal, Forgotten, KindmeshError, StoreDam
 
 RUN_KEY_TABLE: Final = "CREATE TABLE run_key(run BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID"
 """Statement for the first migration of a store that has a vault."""
+_FORGET: Final = "DELETE FROM run_key WHERE run = ?"
 _LABEL: Final = b"kindmesh-vault-v1\0"
 _CACHED: Final = 1024
 
@@ -60,9 +61,15 @@ class RunVault:
         return unseal(key, sealed[:NONCE], sealed[NONCE:], _LABEL + run_id + purpose)
 
     def forget(self, run_id: bytes) -> bool:
-        """Delete the run's key, in this turn; False when there was none. `Store.scrub` clears the log of it too."""
+        """Delete the run's key, in this turn, and from the copies that migrations left; False when there was none.
+        `Store.scrub` clears the log of it too.
+
+        Raises:
+            DiskFull, StoreError: a copy could not be changed; nothing was forgotten yet.
+        """
         self._keys.pop(run_id, None)
-        return self._store.execute("DELETE FROM run_key WHERE run = ?", (run_id,)) > 0
+        self._store.amend_backups(_FORGET, (run_id,))
+        return self._store.execute(_FORGET, (run_id,)) > 0
 
     def _key(self, run_id: bytes) -> bytes | None:
         key = self._keys.get(run_id)

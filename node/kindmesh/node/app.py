@@ -29,6 +29,7 @@ from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.key_files import take_keys
@@ -343,6 +344,7 @@ def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
     form = config.log.format
     setup_logging(config.log.level, "" if form == "auto" else form)
     with home.lock("node"):
+        check_private(home)
         node = Node(home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=_transport())
         asyncio.run(serve(node, _speaker(as_json, ready_fd)))
 

@@ -22,6 +22,7 @@ from kindmesh.mesh.trust import TRUST_FILE
 from kindmesh.protocol.errors import KindmeshError
 
 LOW_DISK_MIB: Final = 500
+SHOWN_EXPOSED: Final = 10
 _MARKS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 Finding = dict[str, str]
@@ -74,12 +75,42 @@ def _folder(home: Home) -> Iterator[Finding]:
         yield finding("folder", "fail", f"{home.root} can be read by others", f"chmod 700 {home.root}")
     else:
         yield finding("folder", "ok", str(home.root))
+        yield from _kept_private(home)
+        yield from _keys(home)
     free_mib = shutil.disk_usage(home.root).free // 2**20
     if free_mib < LOW_DISK_MIB:
         hint = "Free some space; jobs are refused when it is full."
         yield finding("disk", "fail", f"only {free_mib} MiB are free", hint)
     else:
         yield finding("disk", "ok", f"{free_mib} MiB free")
+
+
+def _kept_private(home: Home) -> Iterator[Finding]:
+    from kindmesh.mesh.exposure import exposed, mend
+
+    for one in exposed(home)[:SHOWN_EXPOSED]:
+        yield finding("files", "fail", f"{one.path} {one.why}", mend(home))
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    from kindmesh.mesh.key_conversion import key_status
+
+    try:
+        status = key_status(home)
+    except KindmeshError as error:
+        yield finding("keys", "fail", error.message, error.hint)
+        return
+    if status.half_done:
+        hint = "Nothing is lost. Stop Kindmesh here and ask again: kindmesh keys protect"
+        yield finding("keys", "warn", "wrapping the private keys was interrupted", hint)
+    elif status.way == "plain" and status.plain:
+        yield finding(
+            "keys",
+            "ok",
+            "private keys are plain files (kindmesh keys protect wraps them)",
+        )
+    elif status.wrapped:
+        yield finding("keys", "ok", f"private keys are wrapped ({status.way})")
 
 
 def _settings(home: Home) -> Iterator[Finding]:
