@@ -26,10 +26,8 @@ def show_raises(beliefs: Beliefs, event: RaisesWanted, now_ms: int, fresh: bytes
 
 def _raises(beliefs: Beliefs) -> list[Raise]:
     found = []
-    for subject in sorted(beliefs.offers):
-        certificate = beliefs.member(subject)
-        if certificate is None:
-            continue
+    for certificate in filter(None, map(beliefs.member, sorted(beliefs.offers))):
+        subject = certificate.subject
         declined = beliefs.declined.get(subject, {})
         offered: dict[str, int] = {}
         for operation, effects in beliefs.offers[subject].effects.items():

@@ -73,6 +73,9 @@ def _adopt(beliefs: Beliefs, event: Learn) -> list[Instruction]:
         if opened.digest not in beliefs.bundles:
             beliefs.put_bundle(bundle)
             instructions.append(Save("bundle", opened.digest, encode(bundle)))
+    for subject in [subject for subject in beliefs.offers if beliefs.member(subject) is None]:
+        del beliefs.offers[subject]
+        instructions.append(Forget("advert", subject))
     return instructions
 
 
