@@ -75,6 +75,7 @@ from kindmesh.protocol.signed import Signed
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
 """Certificates by the root, which is on paper, are not renewed as a routine."""
 GRANT_TTL_MS: Final = 600_000
+OWNER_KEY: Final = "owner.key"
 _MARK: Final = ".init-in-progress"
 _PIECES: Final = ("medulla", "coordinator", "owner", RECOVERY_KIT, "identity")
 """In the order they are moved into place."""
@@ -227,7 +228,7 @@ def unlock_owner(
         WrongPassphrase: not this one.
         InsecurePermissions, StoreError, Malformed: the file.
     """
-    path = home.owner / "owner.key"
+    path = home.owner / OWNER_KEY
     if not path.exists():
         raise NotInitialised(
             "the owner's key is not on this device", hint="Do this on the device where the mesh was made."
@@ -339,9 +340,9 @@ def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: E
     issuer, permit = SigningKey(entropy.token(32)), SigningKey(entropy.token(32))
     mesh = key_id(root.public)
     anchors = (
-        _anchor(mesh, owner_key, "person", wish.owner_name, now_ms),
-        _anchor(mesh, issuer, "issuer", "issuer", now_ms),
-        _anchor(mesh, permit, "medulla", "medulla", now_ms),
+        anchor(mesh, owner_key, "person", wish.owner_name, now_ms),
+        anchor(mesh, issuer, "issuer", "issuer", now_ms),
+        anchor(mesh, permit, "medulla", "medulla", now_ms),
     )
     version = next_version(wish.after, now_ms)
     bundle = sign_anchors(AnchorList(mesh, version, now_ms, anchors), root)
@@ -349,10 +350,10 @@ def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: E
     for folder in (staging.owner, staging.medulla, staging.medulla / "run", staging.coordinator):
         private_folder(folder)
     write_private(
-        staging.owner / "owner.key", encode(seal_key(owner_key, "owner", mesh, wish.passphrase, entropy))
+        staging.owner / OWNER_KEY, encode(seal_key(owner_key, "owner", mesh, wish.passphrase, entropy))
     )
     sealed_root = seal_key(root, "root", mesh, wish.passphrase, entropy, after=version)
-    write_private(staging.recovery_kit, _kit(sealed_root, wish.owner_name, now_ms).encode())
+    write_private(staging.recovery_kit, kit_sheet(sealed_root, wish.owner_name, now_ms).encode())
     write_keys(staging.medulla, bundle, issuer, permit)
 
     _keep_keys(wish.home.identity, staging.identity)
@@ -405,7 +406,8 @@ def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: E
     return CreatedMesh(mesh, owner.subject, coordinator.device_id, node.device_id, wish.home.recovery_kit)
 
 
-def _anchor(mesh: bytes, key: SigningKey, kind: Kind, name: str, now_ms: int) -> Certificate:
+def anchor(mesh: bytes, key: SigningKey, kind: Kind, name: str, now_ms: int) -> Certificate:
+    """What the mesh root lists for somebody who decides: a person (the owner), an issuer or a medulla."""
     return Certificate(
         mesh=mesh,
         subject=key_id(key.public),
@@ -460,7 +462,8 @@ def _clear_unfinished(root: Path) -> None:
     sync_folder(root)
 
 
-def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
+def kit_sheet(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
+    """The sheet to print, for the sealed root."""
     day = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC).date().isoformat()
     return "\n".join(
         [
@@ -482,12 +485,15 @@ def _kit(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
 
 
 __all__ = [
+    "OWNER_KEY",
     "CreatedMesh",
     "Owner",
     "Wish",
+    "anchor",
     "coordinator_identity",
     "create_mesh",
     "is_coordinator_home",
+    "kit_sheet",
     "make_coordinator",
     "open_recovery_kit",
     "unlock_owner",

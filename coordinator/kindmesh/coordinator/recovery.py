@@ -14,11 +14,32 @@ from typing import Final
 import msgspec
 
 from kindmesh.capabilities.registry import available
-from kindmesh.coordinator.owner import CreatedMesh, Wish, make_coordinator, open_recovery_kit
+from kindmesh.coordinator.brain.medulla.messages import Learn
+from kindmesh.coordinator.brain.medulla.service import Service
+from kindmesh.coordinator.owner import (
+    OWNER_KEY,
+    CreatedMesh,
+    Owner,
+    Wish,
+    anchor,
+    coordinator_identity,
+    is_coordinator_home,
+    kit_sheet,
+    make_coordinator,
+    open_recovery_kit,
+)
+from kindmesh.coordinator.sealed import SealedKey, check_passphrase, seal_key, sealed_from_bytes
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.files import read_private, write_private
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.trust import Trust as DeviceTrust
+from kindmesh.protocol.anchors import AnchorList, next_version, sign_anchors
 from kindmesh.protocol.certificate import CapabilityGrant
-from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.codec import encode
+from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.errors import InvalidInput, Malformed, NotInitialised, StoreError
+from kindmesh.protocol.ids import format_id, key_id
+from kindmesh.protocol.messages import TrustUpdate
 from kindmesh.protocol.policy import grants_for
 
 DAY_MS: Final = 24 * 3_600_000
@@ -94,4 +115,83 @@ def recover_mesh(
     return make_coordinator(wish, root, clock=clock, entropy=entropy)
 
 
-__all__ = ["RECALL_DAYS", "RECALL_DAYS_MAX", "Checked", "check_kit", "recover_mesh"]
+def rotate_owner(
+    home: Home,
+    text: str,
+    passphrase: str,
+    *,
+    owner_name: str = "owner",
+    new_passphrase: str = "",
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> CreatedMesh:
+    """Replace the owner's key (and the passphrase) of the coordinator in `home`, which must not be running.
+
+    A crash in between leaves the old or the new list of who decides in force; doing it again makes it whole.
+
+    Raises:
+        NotInitialised: no coordinator here. HomeInUse: it runs.
+        InvalidInput: the kit, or it is another mesh's. WrongPassphrase, StoreDamaged, Busy, DiskFull, StoreError.
+    """
+    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    chosen = new_passphrase or passphrase
+    check_passphrase(chosen)
+    if not is_coordinator_home(home):
+        raise NotInitialised("there is no coordinator here", hint="Do this where the mesh's coordinator is.")
+    root, sealed = open_recovery_kit(text, passphrase)
+    folders = (coordinator_identity(home), home.identity)
+    trusts = [DeviceTrust.load(folder) for folder in folders]
+    _same_mesh(sealed, trusts[0].mesh)
+    service = Service(home.medulla, "none", clock=clock, entropy=entropy)
+    try:
+        now_ms = clock.now_ms()
+        before = service.beliefs.anchors
+        owner_key = SigningKey(entropy.token(32))
+        replaced = _owner_here(home)
+        kept = [
+            one for one in before.certificates if one.kind != "person" or replaced not in (b"", one.subject)
+        ]
+        anchors = (anchor(sealed.mesh, owner_key, "person", owner_name, now_ms), *kept)
+        version = next_version(max(before.version, sealed.after), now_ms)
+        bundle = sign_anchors(AnchorList(sealed.mesh, version, now_ms, anchors), root)
+        known = service.beliefs.policy
+        policy = msgspec.structs.replace(
+            known, version=next_version(known.version, now_ms), issued_ms=now_ms + 1
+        )
+        owner = Owner(sealed.mesh, owner_key, clock=clock, entropy=entropy)
+        sealed_owner = encode(seal_key(owner_key, "owner", sealed.mesh, chosen, entropy))
+        kit = kit_sheet(
+            seal_key(root, "root", sealed.mesh, chosen, entropy, after=version), owner_name, now_ms
+        )
+        # From here on it is done: Medulla first, because the others learn from it in any case.
+        learned = service.ask(Learn((bundle,), policy=owner.sign_policy(policy)))
+    finally:
+        service.close()
+    write_private(home.owner / OWNER_KEY, sealed_owner)
+    write_private(home.recovery_kit, kit.encode())
+    update = TrustUpdate(
+        (learned.trust.roster,), (learned.trust.revocations,), learned.trust.policy, bundle=bundle
+    )
+    for trust in trusts:
+        trust.merge(update)
+    subjects = [trust.certificate.subject for trust in trusts]
+    return CreatedMesh(sealed.mesh, owner.subject, subjects[0], subjects[1], home.recovery_kit)
+
+
+def _same_mesh(sealed: SealedKey, mesh: bytes) -> None:
+    if sealed.mesh != mesh:
+        raise InvalidInput(
+            f"this kit is for the mesh {format_id(sealed.mesh)}, and this device belongs to {format_id(mesh)}",
+            field="recovery kit",
+        )
+
+
+def _owner_here(home: Home) -> bytes:
+    """The id of the owner whose key is in this folder; empty when the file is lost or damaged."""
+    try:
+        return key_id(sealed_from_bytes(read_private(home.owner / OWNER_KEY, limit=1024)).public)
+    except (StoreError, Malformed):
+        return b""
+
+
+__all__ = ["RECALL_DAYS", "RECALL_DAYS_MAX", "Checked", "check_kit", "recover_mesh", "rotate_owner"]
