@@ -21,6 +21,7 @@ from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.copies import Copies
+from kindmesh.coordinator.companion import Companion
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
@@ -165,6 +166,16 @@ class Coordinator:
         if home.returning.exists():
             self.host.take_back(self.returning.decide)
         self.papers: PapersServer | None = None
+        self.companion: Companion | None = None
+        if self.trust.addresses:
+            self.companion = Companion(
+                self.hub.letters,
+                self.clock,
+                entropy,
+                transport,
+                scheme=listen.partition("://")[0] + "://",
+                news=self.trust_service.learn_all,
+            )
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.people = PeopleDesk(
             self.trust,
@@ -215,6 +226,9 @@ class Coordinator:
             stack.push_async_callback(self.remote.close)
             await self.hub.start()
             stack.push_async_callback(self.hub.close)
+            if self.companion is not None:
+                await self.companion.start()
+                stack.push_async_callback(self.companion.close)
             await self.host.start()
             stack.push_async_callback(self.host.close)
             refreshing = asyncio.create_task(self.trust_service.run(), name="trust")

@@ -156,7 +156,10 @@ def rotate_owner(
         bundle = sign_anchors(AnchorList(sealed.mesh, version, now_ms, anchors), root)
         known = service.beliefs.policy
         policy = msgspec.structs.replace(
-            known, version=next_version(known.version, now_ms), issued_ms=now_ms + 1
+            # As long as rules of an owner of before bind beside it, they go on doing so.
+            known,
+            version=next_version(known.version, now_ms),
+            issued_ms=now_ms + (service.beliefs.former_policy is None),
         )
         owner = Owner(sealed.mesh, owner_key, clock=clock, entropy=entropy)
         sealed_owner = encode(seal_key(owner_key, "owner", sealed.mesh, chosen, entropy))

@@ -1,12 +1,12 @@
 """A second coordinator: a member's device that can take over while the first one is away.
 
-It gets its own Medulla and its own owner's key, named by the mesh root out of the recovery kit in one list beside those of
-the first; the first coordinator has no part in it, and cannot refuse. Both accept what the other's Medulla certifies,
+It gets its own Medulla and its own owner's key, named by the mesh root out of the recovery kit in one list beside
+those of the first; the first coordinator has no part in it, and cannot refuse. Both accept what the other's Medulla certifies,
 permits and removes. Its node stays a node: it brings the new list to the first coordinator, and serves it as before.
 Jobs are not shared: each coordinator keeps those that it was given.
 
-It is all made in a folder of its own and moved into place, the coordinator's part last: with that it exists. What a crash
-left before that is cleared away by the next try.
+It is all made in a folder of its own and moved into place, the coordinator's part last: with that it exists. What a
+crash left before that is cleared away by the next try.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def make_second(
         _clear(home)
         staging = Home(home.root / f".second-{entropy.token(6).hex()}")
         try:
-            made, update = _build(staging, home, trust, root, sealed.after, chosen, owner_name, clock, entropy)
+            made, update = _build(
+                staging, home, trust, root, sealed.after, chosen, owner_name, clock, entropy
+            )
             for piece in _PIECES:
                 os.rename(staging.root / piece, home.root / piece)
                 sync_folder(home.root)
@@ -102,7 +104,7 @@ def _clear(home: Home) -> None:
             path.unlink(missing_ok=True)
 
 
-def _build(  # noqa: PLR0917, PLR0913 - one step of `make_second`
+def _build(  # noqa: PLR0917 - one step of `make_second`
     staging: Home,
     home: Home,
     trust: Trust,
@@ -124,7 +126,13 @@ def _build(  # noqa: PLR0917, PLR0913 - one step of `make_second`
     )
     version = next_version(max(before.version, after), now_ms)
     bundle = sign_anchors(AnchorList(mesh, version, now_ms, anchors), root)
-    for folder in (staging.root, staging.owner, staging.medulla, staging.medulla / "run", staging.coordinator):
+    for folder in (
+        staging.root,
+        staging.owner,
+        staging.medulla,
+        staging.medulla / "run",
+        staging.coordinator,
+    ):
         private_folder(folder)
     write_private(staging.owner / OWNER_KEY, encode(seal_key(owner_key, "owner", mesh, passphrase, entropy)))
     kit = kit_sheet(seal_key(root, "root", mesh, passphrase, entropy, after=version), owner_name, now_ms)
@@ -135,7 +143,12 @@ def _build(  # noqa: PLR0917, PLR0913 - one step of `make_second`
     service = Service(staging.medulla, "none", clock=clock, entropy=entropy)
     try:
         service.ask(
-            Learn((trust.bundle, *trust.credentials.bundles), trust.rosters, trust.revocations, trust.signed_policy)
+            Learn(
+                (trust.bundle, *trust.credentials.bundles),
+                trust.rosters,
+                trust.revocations,
+                trust.signed_policy,
+            )
         )
         grant = owner.sign_grant(
             name=f"{trust.certificate.name[: NAME_MAX - 14]} (coordinator)",
@@ -162,7 +175,9 @@ def _build(  # noqa: PLR0917, PLR0913 - one step of `make_second`
     )
     Trust.create(coordinator_identity(staging), content)
     update = TrustUpdate((own.roster,), (own.revocations,), bundle=bundle)
-    made = CreatedMesh(mesh, owner.subject, coordinator.device_id, trust.certificate.subject, home.recovery_kit)
+    made = CreatedMesh(
+        mesh, owner.subject, coordinator.device_id, trust.certificate.subject, home.recovery_kit
+    )
     return made, update
 
 

@@ -53,6 +53,15 @@ class TrustService:
             self._learning.add(task)
             task.add_done_callback(self._learning.discard)
 
+    def learn_all(self) -> None:
+        """What is known here was grown by others than Medulla: it hears of all of it."""
+        trust = self._trust
+        update = TrustUpdate(trust.rosters, trust.revocations, trust.signed_policy, bundle=trust.bundle)
+        if len(self._learning) < LEARNING_MAX:
+            task = asyncio.get_running_loop().create_task(self._learn(update), name="learn")
+            self._learning.add(task)
+            task.add_done_callback(self._learning.discard)
+
     async def _learn(self, update: TrustUpdate) -> None:
         bundles = (update.bundle,) if update.bundle is not None else ()
         try:

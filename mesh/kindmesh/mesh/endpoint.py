@@ -116,6 +116,11 @@ class Endpoint(ABC):
         """The directly connected member through which `dst` is reached; raises `PeerUnreachable`."""
 
     @property
+    def letters(self) -> Post:
+        """What writes and reads signed messages here; one for each identity."""
+        return self._post
+
+    @property
     def cloned(self) -> frozenset[bytes]:
         """Members under whose id more than one device was heard."""
         return frozenset(self._post.recollection.boots.copied)

@@ -24,6 +24,7 @@ from kindmesh.mesh.endpoint import NO_SESSION, Endpoint
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.transport import Channel, Transport
+from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.envelope import envelope_hash
 from kindmesh.protocol.errors import (
@@ -85,9 +86,14 @@ class Uplink(Endpoint):
         self.on_session(SessionType.TRUST_UPDATE, self._on_trust_update)
 
     @property
+    def _target(self) -> Certificate:
+        """Who is dialled."""
+        return self._post.trust.coordinator
+
+    @property
     def coordinator(self) -> bytes:
         """The id of the member that is dialled."""
-        return self._post.trust.coordinator.subject
+        return self._target.subject
 
     async def start(self) -> None:
         """Begin to dial; returns at once."""
@@ -177,7 +183,7 @@ class Uplink(Endpoint):
 
     def _next_address(self) -> tuple[str, bytes]:
         """Known addresses and hints by turns, each with the CURVE keys that the coordinator may have now."""
-        coordinator = self._post.trust.coordinator
+        coordinator = self._target
         keys = [key for key in (coordinator.curve_pub, coordinator.curve_previous) if key]
         turn, which = divmod(self._turn, len(keys))
         self._turn += 1
@@ -216,7 +222,7 @@ class Uplink(Endpoint):
             self._greet()
         else:
             self._lost()
-            if self._dialled != self._post.trust.coordinator.curve_pub:
+            if self._dialled != self._target.curve_pub:
                 # It has a new key, and now uses it.
                 self.redial()
             else:

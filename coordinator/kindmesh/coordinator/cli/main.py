@@ -86,6 +86,12 @@ def recover(
     waiting: Annotated[
         bool, typer.Option("--waiting", help="Answer devices of before that wait for your yes.")
     ] = False,
+    rotate_owner: Annotated[
+        bool, typer.Option("--rotate-owner", help="Replace the owner's key of the coordinator that is here.")
+    ] = False,
+    second: Annotated[
+        bool, typer.Option("--second", help="Make this member's device a second coordinator.")
+    ] = False,
     new_passphrase: Annotated[
         bool, typer.Option("--new-passphrase", help="Choose another passphrase for the new keys.")
     ] = False,
@@ -104,6 +110,9 @@ def recover(
         _run(as_json, commands.no_kit)
     if check:
         _run(as_json, lambda out: commands.run_check(out, kit))
+    if rotate_owner or second:
+        change = commands.run_rotate_owner if rotate_owner else commands.run_second
+        _run(as_json, lambda out: change(out, kit, owner, new_passphrase=new_passphrase, new_kit=new_kit))
     allowed = 0 if stolen else days
     _run(
         as_json,

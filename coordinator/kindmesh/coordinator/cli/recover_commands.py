@@ -123,6 +123,59 @@ def run_recover(
     return EXIT_DONE
 
 
+def run_rotate_owner(
+    out: Output, kit: str, owner_name: str, *, new_passphrase: bool, new_kit: Path | None
+) -> int:
+    """Replace the owner's key of the coordinator in this state folder."""
+    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
+    from kindmesh.coordinator.recovery import rotate_owner
+
+    home = Home.locate()
+    check_place(new_kit or home.recovery_kit)
+    text = read_kit(kit)
+    passphrase = ask_passphrase()
+    chosen = changed_passphrase() if new_passphrase else ""
+    out.progress("opening the kit and making keys ...")
+    made = rotate_owner(home, text, passphrase, owner_name=owner_name, new_passphrase=chosen)
+    shown = put_kit(out, made.recovery_kit, new_kit)
+    out.result(
+        {"ok": True, "mesh": format_id(made.mesh), "owner": format_id(made.owner),
+         "recovery_kit": os.fspath(shown.text), "recovery_qr": os.fspath(shown.picture)},
+        "The owner has a new key; the old one has no say any more.",
+        f"A new recovery kit is in {shown.text}, as a picture in {shown.picture}.",
+        "Print it in place of the old one, then delete the files.",
+        "",
+        "Next: kindmesh up",
+    )  # fmt: skip
+    return EXIT_DONE
+
+
+def run_second(out: Output, kit: str, owner_name: str, *, new_passphrase: bool, new_kit: Path | None) -> int:
+    """Make the member's device in this state folder a second coordinator."""
+    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
+    from kindmesh.coordinator.second import make_second
+
+    home = Home.locate()
+    check_place(new_kit or home.recovery_kit)
+    text = read_kit(kit)
+    passphrase = ask_passphrase()
+    chosen = changed_passphrase() if new_passphrase else ""
+    out.progress("opening the kit and making keys ...")
+    made = make_second(home, text, passphrase, owner_name=owner_name, new_passphrase=chosen)
+    shown = put_kit(out, made.recovery_kit, new_kit)
+    out.result(
+        {"ok": True, "mesh": format_id(made.mesh), "coordinator": format_id(made.coordinator),
+         "recovery_kit": os.fspath(shown.text), "recovery_qr": os.fspath(shown.picture)},
+        "This device is a second coordinator of your mesh.",
+        "Devices turn to it when the first one stays away. Jobs are not shared between the two.",
+        f"A new recovery kit is in {shown.text}, as a picture in {shown.picture}.",
+        "Print it in place of the old one, then delete the files.",
+        "",
+        "Next: kindmesh up",
+    )  # fmt: skip
+    return EXIT_DONE
+
+
 def run_waiting(out: Output) -> int:
     """Ask the owner about each device of before that waits, and sign for those that may come back."""
     from kindmesh.coordinator.cli.passphrase import ask_passphrase
@@ -184,4 +237,4 @@ def _describe(device: dict[str, Any]) -> list[str]:
     return lines
 
 
-__all__ = ["no_kit", "read_kit", "run_check", "run_recover", "run_waiting"]
+__all__ = ["no_kit", "read_kit", "run_check", "run_recover", "run_rotate_owner", "run_second", "run_waiting"]
