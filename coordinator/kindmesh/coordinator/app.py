@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
-from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.companion import Companion
+from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer

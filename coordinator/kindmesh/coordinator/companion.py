@@ -1,8 +1,8 @@
 """Two coordinators of one mesh keep each other's papers: the second dials the first, and stays connected.
 
 It is an uplink like a node's, with the coordinator's own identity: what either side has newer (anchors, removals,
-rosters, policy) goes over with the heartbeats. No jobs and no permits. Only a coordinator that was made as a second one knows
-addresses to dial (`kindmesh recover --second` keeps those of the first), so there is one connection between two.
+rosters, policy) goes over with the heartbeats. No jobs and no permits. Only one that was made as a second coordinator
+knows addresses to dial (`kindmesh recover --second` keeps those of the first), so there is one connection between two.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A second coordinator: a member's device that can take over while the first one is away.
 
 It gets its own Medulla and its own owner's key, named by the mesh root out of the recovery kit in one list beside
-those of the first; the first coordinator has no part in it, and cannot refuse. Both accept what the other's Medulla certifies,
-permits and removes. Its node stays a node: it brings the new list to the first coordinator, and serves it as before.
-Jobs are not shared: each coordinator keeps those that it was given.
+those of the first; the first coordinator has no part in it, and cannot refuse. Both accept what the other's Medulla
+certifies, permits and removes. Its node stays a node: it brings the new list to the first coordinator, and serves it as
+before. Jobs are not shared: each coordinator keeps those that it was given.
 
 It is all made in a folder of its own and moved into place, the coordinator's part last: with that it exists. What a
 crash left before that is cleared away by the next try.

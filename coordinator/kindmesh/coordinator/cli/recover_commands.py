@@ -131,7 +131,8 @@ def run_rotate_owner(
     from kindmesh.coordinator.recovery import rotate_owner
 
     home = Home.locate()
-    check_place(new_kit or home.recovery_kit)
+    if new_kit is not None:
+        check_place(new_kit)
     text = read_kit(kit)
     passphrase = ask_passphrase()
     chosen = changed_passphrase() if new_passphrase else ""
@@ -156,7 +157,8 @@ def run_second(out: Output, kit: str, owner_name: str, *, new_passphrase: bool, 
     from kindmesh.coordinator.second import make_second
 
     home = Home.locate()
-    check_place(new_kit or home.recovery_kit)
+    if new_kit is not None:
+        check_place(new_kit)
     text = read_kit(kit)
     passphrase = ask_passphrase()
     chosen = changed_passphrase() if new_passphrase else ""
