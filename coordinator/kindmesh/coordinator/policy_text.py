@@ -129,7 +129,7 @@ def _tables(where: _Where, said: dict[str, Any], kind: str) -> list[dict[str, An
     found = said.get(kind, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise where.wrong(
-            "", 0, kind, "is a table of its own", f"Write [[{kind}]] on a line, then its values."
+            kind, 0, kind, "is a table of its own", f"Write [[{kind}]] on a line, then its values."
         )
     return found
 

@@ -148,7 +148,11 @@ def check_policy(policy: Policy) -> None:
                 hint="Write capability.operation, capability.* or *.",
             )
         if not 0 < rule.effects <= ALL_EFFECTS:
-            raise InvalidInput(f"the rule for {rule.operation} is about no effect", field="effects")
+            raise InvalidInput(
+                f"the rule for {rule.operation} is about no effect",
+                field="effects",
+                hint=f"Name some of: {', '.join(effect_names(ALL_EFFECTS))}.",
+            )
     check_roles(policy.roles)
 
 

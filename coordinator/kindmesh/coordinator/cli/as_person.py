@@ -82,8 +82,23 @@ def chosen(home: Home, name: str) -> PersonKeyFile | None:
     return keys.choose(Trust.load(home.identity).mesh, name)
 
 
+def has_key(home: Home, name: str) -> bool:
+    """Whether a person called so has a key on this device."""
+    here = PeopleKeys(home.root).certified(Trust.load(home.identity).mesh)
+    return any(one.name.casefold() == name.casefold() for one in here)
+
+
+def person_named(client: ControlClient, name: str) -> dict[str, Any] | None:
+    """The person of this mesh with that name or id, or None."""
+    for person in client.call("people")["people"]:
+        if name in (person["person"], person["name"]):
+            found: dict[str, Any] = person
+            return found
+    return None
+
+
 def connect_as(home: Home, name: str = "", *, timeout_ms: int | None = None) -> ControlClient:
-    """A client as `local.connect` gives, signing for a person where one asks; renews their certificate when it is time.
+    """A client as `local.connect` gives, signing for a person where one asks; renews their certificate when due.
 
     Raises:
         NotInitialised. InvalidInput: nobody called so has a key here. WrongPassphrase.
@@ -120,4 +135,13 @@ def unlocked(home: Home, client: ControlClient, file: PersonKeyFile) -> Person:
     )
 
 
-__all__ = ["AsPerson", "ask_person_passphrase", "chosen", "connect_as", "device_of", "unlocked"]
+__all__ = [
+    "AsPerson",
+    "ask_person_passphrase",
+    "chosen",
+    "connect_as",
+    "device_of",
+    "has_key",
+    "person_named",
+    "unlocked",
+]

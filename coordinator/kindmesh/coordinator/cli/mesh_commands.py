@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kindmesh.coordinator.cli.as_person import connect_as
+from kindmesh.coordinator.cli.as_person import connect_as, person_named
 from kindmesh.coordinator.cli.local import connect, connect_node, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, age, sentence, table
 from kindmesh.mesh.home import Home
@@ -169,7 +169,7 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
 def run_revoke(out: Output, device: str) -> int:
     """Remove a device or a person from the mesh."""
     from kindmesh.coordinator.cli.passphrase import ask_passphrase
-    from kindmesh.coordinator.cli.people_commands import person_named, run_remove
+    from kindmesh.coordinator.cli.people_commands import run_remove
     from kindmesh.coordinator.owner import unlock_owner
     from kindmesh.protocol.ids import parse_id
     from kindmesh.protocol.signed import signed_to_bytes

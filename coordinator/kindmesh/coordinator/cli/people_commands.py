@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kindmesh.coordinator.cli.as_person import ask_person_passphrase, chosen, connect_as, device_of, unlocked
+from kindmesh.coordinator.cli.as_person import (
+    ask_person_passphrase,
+    chosen,
+    connect_as,
+    device_of,
+    has_key,
+    unlocked,
+)
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, table
-from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import (
     AccessRefused,
@@ -347,7 +353,7 @@ def run_delegate(
         tuple(purposes) or ANY,
     )
     with connect(home, timeout_ms=30_000) as client:
-        file = None if is_coordinator(home) and not _has_key(home, name) else chosen(home, name)
+        file = None if is_coordinator(home) and not has_key(home, name) else chosen(home, name)
         now_ms = client.call("clock")["now_ms"]
         whom = b""
         if file is None:
@@ -419,30 +425,14 @@ def run_delegations(out: Output, withdraw: str, name: str) -> int:
     return EXIT_DONE
 
 
-def _has_key(home: Home, name: str) -> bool:
-    from kindmesh.mesh.people_keys import PeopleKeys
-
-    return any(one.name.casefold() == name.casefold() for one in PeopleKeys(home.root).certified(_mesh(home)))
-
-
 def _mesh(home: Home) -> bytes:
     from kindmesh.mesh.trust import Trust
 
     return Trust.load(home.identity).mesh
 
 
-def person_named(client: ControlClient, name: str) -> dict[str, Any] | None:
-    """The person with that name or id, or None."""
-    for person in client.call("people")["people"]:
-        if name == person["person"] or name == person["name"]:
-            found: dict[str, Any] = person
-            return found
-    return None
-
-
 __all__ = [
     "duration_ms",
-    "person_named",
     "run_accept",
     "run_delegate",
     "run_delegations",
