@@ -22,6 +22,7 @@ from kindmesh.protocol.errors import (
     PeerUnreachable,
     UnknownJob,
 )
+from kindmesh.protocol.limits import PAIR_CODE_TRIES
 
 
 @pytest.fixture
@@ -69,14 +70,16 @@ async def test_a_window_that_expires_says_so(lab: Lab) -> None:
     assert (code, said["ok"], said["reason"]) == (4, False, "expired")
 
 
-async def test_a_wrong_code_turns_away_and_the_next_try_works(lab: Lab) -> None:
+async def test_wrong_codes_turn_away_and_the_next_try_works(lab: Lab) -> None:
     phone = lab.device("phone")
     async with started(lab.desk, "pair") as pairing:
         text = (await pairing.until("window"))["text"]
         wrong = await joining(phone, text)
         shown = (await wrong.until("code"))["code"]
         await pairing.until("knock")
-        await pairing.write("0000" if shown != "0000" else "1111")
+        for left in range(PAIR_CODE_TRIES - 1, -1, -1):
+            await pairing.write("0000" if shown != "0000" else "1111")
+            assert (await pairing.until("wrong_code"))["left"] == left
         code, said = await ended(wrong)
         assert (code, said["error"]["code"]) == (4, EnrolmentRefused.code)
         killed = await joining(phone, text)

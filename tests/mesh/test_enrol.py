@@ -13,10 +13,10 @@ from tests.support.household import Household
 
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.enrol_guest import Guest
-from kindmesh.mesh.enrol_host import EnrolHost, WindowEvent
+from kindmesh.mesh.enrol_host import EnrolHost, Purpose, WindowEvent
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.memory import MemoryNetwork
-from kindmesh.mesh.pairing_machine import Closed, Failed, Knocked, Paired
+from kindmesh.mesh.pairing_machine import Closed, Failed, Greeted, Knocked, Paired
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.crypto import CurveKey, SigningKey
@@ -46,14 +46,22 @@ class Door:
         self.events: asyncio.Queue[WindowEvent] = asyncio.Queue()
 
     def open(self, ttl_ms: int = 60_000) -> Invitation:
-        return self.host.open(
+        return self.host.open(self.purpose(), ttl_ms=ttl_ms, watch=self.watch)
+
+    def purpose(self, code: str = "") -> Purpose:
+        return Purpose(
             mesh=self.household.mesh,
             ed_pub=self.desk.signing.public,
             hints=[self.host.address.removeprefix(self.scheme)],
-            role="node",
-            ttl_ms=ttl_ms,
-            watch=self.events.put_nowait,
+            code=code,
         )
+
+    def watch(self, event: WindowEvent) -> None:
+        """The owner's program answers every hello; the rest is for the test."""
+        if isinstance(event, Greeted):
+            self.host.challenge(event.hop_key, ENTROPY.token(32))
+        else:
+            self.events.put_nowait(event)
 
     def papers(self, identity: Identity) -> EnrolGranted:
         self.household.identities["guest"] = identity

@@ -16,7 +16,19 @@ import msgspec
 from tests.protocol import audit_samples, samples
 from tests.protocol.samples import IDS, MESH, NOW, SIGNING, seed, time_id
 
-from kindmesh.protocol import anchors, certificate, enrol, envelope, merkle, people, permit, policy, readmit
+from kindmesh.protocol import (
+    adopt,
+    anchors,
+    certificate,
+    enrol,
+    envelope,
+    merkle,
+    people,
+    permit,
+    policy,
+    readmit,
+    typed,
+)
 from kindmesh.protocol import audit as audit_log
 from kindmesh.protocol import release as release_format
 from kindmesh.protocol.codec import decode_value, encode, encode_value
@@ -443,7 +455,30 @@ def pairing() -> list[dict[str, Any]]:
             "mac": plain(samples.ENROL_PROOF.mac),
             "signature": plain(samples.ENROL_PROOF.signature),
             "done_signature": plain(samples.ENROL_DONE.signature),
-            "code": enrol.check_code(samples.INVITATION, samples.TRANSCRIPT),
+            "nonce": plain(samples.ENROL_PROOF.nonce),
+            "host_mac": plain(enrol.host_mac(samples.INVITATION, samples.TRANSCRIPT)),
+            "code": enrol.check_code(samples.TRANSCRIPT),
+        },
+        {
+            "name": "typed",
+            "bridge": True,
+            "key": plain(seed("typed-key")),
+            "secret": plain(typed.typed_secret(seed("typed-key"))),
+            "identities": [
+                plain(part)
+                for part in typed.typed_identities(samples.CURVE["phone"].public, samples.DOOR_KEYS)
+            ],
+            "door_keys": plain(encode(samples.DOOR_KEYS)),
+            "code": typed.make_code(bytes(range(10))),
+        },
+        {
+            "name": "label",
+            "bridge": True,
+            "fields": plain(samples.LABEL),
+            "bytes": plain(encode(samples.LABEL)),
+            "text": adopt.label_to_text(samples.LABEL),
+            "host_curve": plain(samples.CURVE["desk"].public),
+            "transcript": plain(samples.ADOPT_TRANSCRIPT),
         },
     ]
     return found + [
@@ -453,7 +488,12 @@ def pairing() -> list[dict[str, Any]]:
             "fields": plain(message),
             "bytes": plain(encode(message)),
         }
-        for message in (*samples.ENROL_MESSAGES, *samples.READMIT_MESSAGES, samples.PAPERS)
+        for message in (
+            *samples.ENROL_MESSAGES,
+            *samples.ADOPT_MESSAGES,
+            *samples.READMIT_MESSAGES,
+            samples.PAPERS,
+        )
     ]
 
 

@@ -9,6 +9,15 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.protocol.adopt import (
+    AdoptChallenge,
+    AdoptHello,
+    AdoptRefused,
+    Label,
+    adopt_accepted,
+    adopt_offer,
+    adopt_transcript,
+)
 from kindmesh.protocol.anchors import AnchorList, open_bundle, sign_anchors
 from kindmesh.protocol.certificate import (
     CapabilityGrant,
@@ -39,7 +48,10 @@ from kindmesh.protocol.enrol import (
     EnrolProof,
     EnrolRefused,
     Invitation,
+    OfferedOperation,
     OfferSummary,
+    host_mac,
+    nonce_commitment,
     proof_mac,
     transcript,
 )
@@ -116,6 +128,14 @@ from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.typed import (
+    TYPED_VERSION,
+    DoorKeys,
+    TypedShare,
+    TypedStart,
+    typed_accepted,
+    typed_confirm,
+)
 
 NOW: Final = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
@@ -443,13 +463,15 @@ ENROL_HELLO: Final = EnrolHello(
     curve_pub=CURVE["phone"].public,
     name="phone",
     role="node",
-    offers=(OfferSummary("speech", "Speaks", 9),),
-    nonce=seed("enrol-phone"),
+    offers=(OfferSummary("speech", "Speaks", 9, (OfferedOperation("speech.say", 8),)),),
+    commitment=nonce_commitment(seed("enrol-phone")),
 )
 ENROL_CHALLENGE: Final = EnrolChallenge(seed("enrol-desk"))
-TRANSCRIPT: Final = transcript(INVITATION, ENROL_HELLO, ENROL_CHALLENGE)
+TRANSCRIPT: Final = transcript(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, seed("enrol-phone"))
 ENROL_PROOF: Final = EnrolProof(
-    proof_mac(INVITATION, TRANSCRIPT), SIGNING["phone"].sign(DEVICE_DOMAIN + TRANSCRIPT)
+    proof_mac(INVITATION, TRANSCRIPT),
+    SIGNING["phone"].sign(DEVICE_DOMAIN + TRANSCRIPT),
+    seed("enrol-phone"),
 )
 ENROL_GRANTED: Final = EnrolGranted(
     bundle=BUNDLE,
@@ -465,11 +487,40 @@ ENROL_MESSAGES: Final[tuple[msgspec.Struct, ...]] = (
     ENROL_HELLO,
     ENROL_CHALLENGE,
     ENROL_PROOF,
-    EnrolPending(),
+    EnrolPending(host_mac(INVITATION, TRANSCRIPT)),
     ENROL_GRANTED,
     EnrolRefused(error_to_wire(EnrolmentRefused())),
     ENROL_DONE,
     EnrolClosed(),
+    TypedStart(TYPED_VERSION, b"A" + seed("typed-phone")),
+    TypedShare(b"B" + seed("typed-desk")),
+    typed_confirm(seed("typed-key")),
+    typed_accepted(seed("typed-key"), INVITATION.expires_s, "node"),
+)
+DOOR_KEYS: Final = DoorKeys(
+    version=TYPED_VERSION,
+    mesh=MESH,
+    ed_pub=SIGNING["desk"].public,
+    curve_pub=CURVE["desk"].public,
+    door=7438,
+)
+LABEL: Final = Label(
+    version=ENROL_VERSION,
+    ed_pub=SIGNING["phone"].public,
+    curve_pub=CURVE["phone"].public,
+    secret=seed("label")[:16],
+    name="hall",
+)
+ADOPT_HELLO: Final = AdoptHello(ENROL_VERSION, MESH, SIGNING["desk"].public, seed("adopt-desk"))
+ADOPT_CHALLENGE: Final = AdoptChallenge(seed("adopt-phone"))
+ADOPT_TRANSCRIPT: Final = adopt_transcript(LABEL, CURVE["desk"].public, ADOPT_HELLO, ADOPT_CHALLENGE)
+ADOPT_OFFER: Final = adopt_offer(LABEL, ADOPT_TRANSCRIPT, INVITATION)
+ADOPT_MESSAGES: Final[tuple[msgspec.Struct, ...]] = (
+    ADOPT_HELLO,
+    ADOPT_CHALLENGE,
+    ADOPT_OFFER,
+    adopt_accepted(LABEL, ADOPT_TRANSCRIPT, INVITATION),
+    AdoptRefused(error_to_wire(EnrolmentRefused())),
 )
 
 # Coming back after the coordinator was lost.

@@ -28,14 +28,17 @@ from kindmesh.protocol.codec import encode
 from kindmesh.protocol.enrol import (
     EnrolDone,
     EnrolHello,
+    EnrolPending,
     EnrolProof,
     Invitation,
     check_code,
     check_done,
     check_granted,
     check_hello,
+    check_pending,
     check_proof,
     decode_message,
+    host_mac,
     invitation_from_text,
     invitation_to_text,
     proof_mac,
@@ -51,6 +54,7 @@ from kindmesh.protocol.errors import (
 )
 
 TEXT = invitation_to_text(INVITATION)
+NONCE = ENROL_PROOF.nonce
 
 
 def hello(**changes: object) -> EnrolHello:
@@ -127,7 +131,8 @@ def test_any_text_is_an_invitation_or_an_error_of_ours(text: str, other: Invitat
 
 def test_a_proof_made_with_the_secret_and_the_key_is_accepted() -> None:
     check_hello(ENROL_HELLO, CURVE["phone"].public)
-    check_proof(INVITATION, ENROL_HELLO, TRANSCRIPT, ENROL_PROOF)
+    assert check_proof(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, ENROL_PROOF) == TRANSCRIPT
+    check_pending(INVITATION, TRANSCRIPT, EnrolPending(host_mac(INVITATION, TRANSCRIPT)))
     check_done(ENROL_HELLO, TRANSCRIPT, ENROL_DONE)
 
 
@@ -139,30 +144,48 @@ def test_each_field_of_the_hello_is_in_the_transcript(field: str) -> None:
     )
     if other is None:
         other = value * 2
-    assert transcript(INVITATION, hello(**{field: other}), ENROL_CHALLENGE) != TRANSCRIPT
+    assert transcript(INVITATION, hello(**{field: other}), ENROL_CHALLENGE, NONCE) != TRANSCRIPT
 
 
 @pytest.mark.parametrize("field", ["version", "mesh", "ed_pub", "curve_pub", "expires_s", "role"])
 def test_each_field_of_the_invitation_is_in_the_transcript(field: str) -> None:
     value = getattr(INVITATION, field)
     other = value + 1 if isinstance(value, int) else value[::-1]
-    assert transcript(invitation(**{field: other}), ENROL_HELLO, ENROL_CHALLENGE) != TRANSCRIPT
+    assert transcript(invitation(**{field: other}), ENROL_HELLO, ENROL_CHALLENGE, NONCE) != TRANSCRIPT
 
 
 def test_the_transcript_needs_neither_the_secret_nor_the_address_that_was_used() -> None:
     seen = invitation(secret=b"x" * 16, hints=("[2001:db8::7]:7420", "192.0.2.9:1"))
-    assert transcript(seen, ENROL_HELLO, ENROL_CHALLENGE) == TRANSCRIPT
+    assert transcript(seen, ENROL_HELLO, ENROL_CHALLENGE, NONCE) == TRANSCRIPT
     other = msgspec.structs.replace(ENROL_CHALLENGE, nonce=b"n" * 32)
-    assert transcript(INVITATION, ENROL_HELLO, other) != TRANSCRIPT
+    assert transcript(INVITATION, ENROL_HELLO, other, NONCE) != TRANSCRIPT
+    assert transcript(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, b"n" * 32) != TRANSCRIPT
 
 
-def test_the_code_has_four_digits_and_depends_on_secret_and_transcript() -> None:
-    code = check_code(INVITATION, TRANSCRIPT)
-    assert len(code) == 4
-    assert code.isdecimal()
-    codes = {check_code(INVITATION, bytes([number]) * 32) for number in range(50)}
-    codes |= {check_code(invitation(secret=bytes([number]) * 16), TRANSCRIPT) for number in range(50)}
-    assert len(codes) > 90
+def test_the_code_has_four_digits_and_depends_on_the_transcript() -> None:
+    codes = {check_code(bytes([number]) * 32) for number in range(100)}
+    assert all(len(code) == 4 and code.isdecimal() for code in codes)
+    assert len(codes) > 95
+
+
+def test_a_nonce_other_than_the_one_that_was_committed_to_is_refused() -> None:
+    """Whoever has seen the other nonce could otherwise look for one of its own that gives a wanted code."""
+    agreed = transcript(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, b"n" * 32)
+    late = EnrolProof(
+        proof_mac(INVITATION, agreed), SIGNING["phone"].sign(enrol.DEVICE_DOMAIN + agreed), b"n" * 32
+    )
+    with pytest.raises(EnrolmentRefused, match="changed its nonce"):
+        check_proof(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, late)
+
+
+def test_a_door_that_does_not_know_the_secret_is_refused() -> None:
+    for mac in (
+        bytes(32),
+        proof_mac(INVITATION, TRANSCRIPT),
+        host_mac(invitation(secret=b"x" * 16), TRANSCRIPT),
+    ):
+        with pytest.raises(EnrolmentRefused, match="did not make this invitation"):
+            check_pending(INVITATION, TRANSCRIPT, EnrolPending(mac))
 
 
 @given(st.sampled_from(["mac", "signature"]), st.integers(0, 511))
@@ -173,16 +196,16 @@ def test_a_flipped_bit_in_a_proof_is_refused(field: str, bit: int) -> None:
         check_proof(
             INVITATION,
             ENROL_HELLO,
-            TRANSCRIPT,
+            ENROL_CHALLENGE,
             msgspec.structs.replace(ENROL_PROOF, **{field: bytes(changed)}),
         )
 
 
 def test_a_device_that_did_not_read_the_qr_is_refused() -> None:
     guess = invitation(secret=b"x" * 16)
-    proof = EnrolProof(proof_mac(guess, TRANSCRIPT), ENROL_PROOF.signature)
+    proof = EnrolProof(proof_mac(guess, TRANSCRIPT), ENROL_PROOF.signature, NONCE)
     with pytest.raises(EnrolmentRefused, match="did not read"):
-        check_proof(INVITATION, ENROL_HELLO, TRANSCRIPT, proof)
+        check_proof(INVITATION, ENROL_HELLO, ENROL_CHALLENGE, proof)
 
 
 def test_a_device_that_shows_anothers_key_is_refused() -> None:
@@ -191,17 +214,21 @@ def test_a_device_that_shows_anothers_key_is_refused() -> None:
             (signed or enrol.DEVICE_DOMAIN) + TRANSCRIPT
         )
         with pytest.raises(EnrolmentRefused, match="does not hold the key"):
-            check_proof(INVITATION, ENROL_HELLO, TRANSCRIPT, EnrolProof(ENROL_PROOF.mac, signature))
+            check_proof(
+                INVITATION, ENROL_HELLO, ENROL_CHALLENGE, EnrolProof(ENROL_PROOF.mac, signature, NONCE)
+            )
     with pytest.raises(EnrolmentRefused, match="confirmation"):
         check_done(ENROL_HELLO, TRANSCRIPT, EnrolDone(ENROL_PROOF.signature))
 
 
 def test_a_device_that_asks_for_a_greater_role_is_refused() -> None:
     greedy = hello(role="coordinator")
-    agreed = transcript(INVITATION, greedy, ENROL_CHALLENGE)
-    proof = EnrolProof(proof_mac(INVITATION, agreed), SIGNING["phone"].sign(enrol.DEVICE_DOMAIN + agreed))
+    agreed = transcript(INVITATION, greedy, ENROL_CHALLENGE, NONCE)
+    proof = EnrolProof(
+        proof_mac(INVITATION, agreed), SIGNING["phone"].sign(enrol.DEVICE_DOMAIN + agreed), NONCE
+    )
     with pytest.raises(EnrolmentRefused, match="another role"):
-        check_proof(INVITATION, greedy, agreed, proof)
+        check_proof(INVITATION, greedy, ENROL_CHALLENGE, proof)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +244,14 @@ def test_a_device_that_asks_for_a_greater_role_is_refused() -> None:
         ({"name": "enohp\u202e"}, EnrolmentRefused),
         ({"offers": (enrol.OfferSummary("speech", "Speaks\nand more", 1),)}, EnrolmentRefused),
         ({"offers": (enrol.OfferSummary("spe\x00ech", "Speaks", 1),)}, EnrolmentRefused),
+        (
+            {"offers": (enrol.OfferSummary("a", "A", 9, (enrol.OfferedOperation("a.\u202e", 1),)),)},
+            EnrolmentRefused,
+        ),
+        (
+            {"offers": (enrol.OfferSummary("a", "A", 1, (enrol.OfferedOperation("a.b", 32),)),)},
+            EnrolmentRefused,
+        ),
     ],
     ids=str,
 )

@@ -236,18 +236,61 @@ def test_pairing_proofs_follow_from_the_messages() -> None:
         msgpack.packb(public),
         raw(stored["EnrolHello"]["bytes"]),
         raw(stored["EnrolChallenge"]["bytes"]),
+        proofs["nonce"],
     ]
+    hello = unpack(raw(stored["EnrolHello"]["bytes"]))
+    assert hello[-1] == hashlib.sha256(b"kindmesh-enrol-commit-v1\0" + proofs["nonce"]).digest()
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
     transcript = hashlib.sha256(b"kindmesh-enrol-v1\0" + digests).digest()
     assert transcript == proofs["transcript"]
     assert proofs["mac"] == hmac.new(proofs["secret"], b"kindmesh-enrol-v1\0" + transcript, "sha256").digest()
-    digest = hmac.new(proofs["secret"], b"kindmesh-enrol-code-v1\0" + transcript, "sha256").digest()
+    host = hmac.new(proofs["secret"], b"kindmesh-enrol-host-v1\0" + transcript, "sha256").digest()
+    assert host == proofs["host_mac"] == unpack(raw(stored["EnrolPending"]["bytes"]))[1]
+    digest = hashlib.sha256(b"kindmesh-enrol-code-v1\0" + transcript).digest()
     assert stored["proofs"]["code"] == f"{int.from_bytes(digest[:8], 'big') % 10_000:04d}"
 
     key = SigningKey(proofs["seed"])
     assert key.sign(b"kindmesh-enrol-device-v1\0" + transcript).signature == proofs["signature"]
     assert key.sign(b"kindmesh-enrol-done-v1\0" + transcript).signature == proofs["done_signature"]
-    assert unpack(raw(stored["EnrolProof"]["bytes"])) == ["proof", proofs["mac"], proofs["signature"]]
+    assert unpack(raw(stored["EnrolProof"]["bytes"])) == [
+        "proof",
+        proofs["mac"],
+        proofs["signature"],
+        proofs["nonce"],
+    ]
+
+
+def test_typed_codes_and_labels_follow_from_their_keys() -> None:
+    stored = {case["name"]: case for case in STORED["pairing"]}
+    typed = {
+        key: raw(value) for key, value in stored["typed"].items() if isinstance(value, str) and key != "code"
+    }
+    confirm = hmac.new(typed["key"], b"kindmesh-typed-device-v1\0", "sha256").digest()
+    assert unpack(raw(stored["TypedConfirm"]["bytes"])) == ["typed-confirm", confirm]
+    accepted = unpack(raw(stored["TypedAccepted"]["bytes"]))
+    bare = msgpack.packb(["typed-accepted", bytes(32), *accepted[2:]])
+    assert accepted[1] == hmac.new(typed["key"], b"kindmesh-typed-host-v1\0" + bare, "sha256").digest()
+    extracted = hmac.new(bytes(32), typed["key"], "sha256").digest()
+    derived = hmac.new(extracted, b"kindmesh-typed-secret-v1\x01", "sha256").digest()
+    assert derived[:16] == typed["secret"]
+
+    label = stored["label"]
+    text = label["text"].removeprefix("KL1:")
+    assert base64.b32decode(text + "=" * (-len(text) % 8)) == raw(label["bytes"])
+    _, ed_pub, curve_pub, secret, _ = unpack(raw(label["bytes"]))
+    said = [raw(stored[name]["bytes"]) for name in ("AdoptHello", "AdoptChallenge")]
+    parts = [ed_pub, curve_pub, raw(label["host_curve"]), *said]
+    agreed = hashlib.sha256(
+        b"kindmesh-adopt-v1\0" + b"".join(hashlib.sha256(part).digest() for part in parts)
+    ).digest()
+    assert agreed == raw(label["transcript"])
+    offer = unpack(raw(stored["AdoptOffer"]["bytes"]))
+    invitation = hashlib.sha256(raw(stored["invitation"]["bytes"])).digest()
+    for domain, mac in (
+        (b"kindmesh-adopt-host-v1\0", offer[1]),
+        (b"kindmesh-adopt-device-v1\0", unpack(raw(stored["AdoptAccepted"]["bytes"]))[1]),
+    ):
+        assert mac == hmac.new(secret, domain + agreed + invitation, "sha256").digest()
 
 
 def test_an_audit_log_is_chained_sealed_and_rooted() -> None:

@@ -46,6 +46,7 @@ from kindmesh.protocol.enrol import (
     check_code,
     decode_message,
     invitation_from_text,
+    nonce_commitment,
     proof_mac,
     transcript,
 )
@@ -217,9 +218,10 @@ def relayed(mole: Mole, frames: Sequence[bytes]) -> None:
 class Window:
     """One open pairing window of the coordinator, and the owner who answers it."""
 
-    def __init__(self, lab: Lab, client: AsyncControlClient) -> None:
+    def __init__(self, lab: Lab, client: AsyncControlClient, nonces: AsyncControlClient) -> None:
         self.lab = lab
-        self._client = client
+        self._client, self._nonces = client, nonces
+        self._answering: set[asyncio.Future[Any]] = set()
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.invitation: Invitation
         self._owner: Owner | None = None
@@ -227,9 +229,19 @@ class Window:
 
     async def open(self, ttl_ms: int = 60_000) -> None:
         """Open it and read its invitation."""
-        work = self._client.call("pair.open", {"ttl_ms": ttl_ms}, on_event=self._events.put_nowait)
+        work = self._client.call("pair.open", {"ttl_ms": ttl_ms}, on_event=self._hear)
         self._task = asyncio.ensure_future(work)
         self.invitation = invitation_from_text((await self.next("window"))["text"])
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["event"] != "hello":
+            self._events.put_nowait(event)
+            return
+        # The owner's program answers every hello with a nonce of its own.
+        answer = self._nonces.call("pair.challenge", {"knock": event["knock"], "nonce": ENTROPY.token(32)})
+        task = asyncio.ensure_future(answer)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     async def next(self, event: str) -> dict[str, Any]:
         """The next event of that name; nothing else may come before it."""
@@ -271,13 +283,15 @@ class Window:
 async def window(lab: Lab, ttl_ms: int = 60_000) -> AsyncIterator[Window]:
     """An open window for the block."""
     client = await AsyncControlClient.connect(lab.desk.home.socket("coordinator"))
-    found = Window(lab, client)
+    nonces = await AsyncControlClient.connect(lab.desk.home.socket("coordinator"))
+    found = Window(lab, client, nonces)
     try:
         await found.open(ttl_ms)
         yield found
     finally:
         await found.shut()
         await client.close()
+        await nonces.close()
 
 
 class Knocker:
@@ -291,16 +305,18 @@ class Knocker:
         self.name = name
         port = int(invitation.hints[0].rpartition(":")[2])
         self.raw = Raw(port, invitation.curve_pub, self.identity.curve)
+        self.nonce = ENTROPY.token(32)
         self.hello = EnrolHello(
             version=ENROL_VERSION, ed_pub=self.identity.signing.public, curve_pub=self.identity.curve.public,
-            name=name, role=invitation.role, offers=(OfferSummary("device", "Device", 1),), nonce=ENTROPY.token(32),
+            name=name, role=invitation.role, offers=(OfferSummary("device", "Device", 1),),
+            commitment=nonce_commitment(self.nonce),
         )  # fmt: skip
         self.agreed = b""
 
     @property
     def code(self) -> str:
         """What this device would show."""
-        return check_code(self.invitation, self.agreed)
+        return check_code(self.agreed)
 
     async def ask(self, message: EnrolMessage) -> EnrolMessage:
         """Send, and the answer."""
@@ -315,13 +331,13 @@ class Knocker:
         """Say hello; the answer. Afterwards a proof can be made."""
         answer = await self.ask(self.hello)
         if isinstance(answer, EnrolChallenge):
-            self.agreed = transcript(self.invitation, self.hello, answer)
+            self.agreed = transcript(self.invitation, self.hello, answer, self.nonce)
         return answer
 
     def proof(self, key: SigningKey | None = None) -> EnrolProof:
         """The proof that this invitation's secret makes."""
         signature = (key or self.identity.signing).sign(DEVICE_DOMAIN + self.agreed)
-        return EnrolProof(proof_mac(self.invitation, self.agreed), signature)
+        return EnrolProof(proof_mac(self.invitation, self.agreed), signature, self.nonce)
 
     async def knock(self) -> EnrolMessage:
         """Hello and proof; what the door says to it."""

@@ -15,11 +15,11 @@ from tests.security.kit import Watch, canary, household, pids, resident_kib, sin
 from tests.system.kit import Mole, talking
 
 from kindmesh.coordinator.lab.mesh import Lab
-from kindmesh.mesh.pairing_machine import KNOCKS_MAX
 from kindmesh.protocol.codec import encode, encode_value
 from kindmesh.protocol.enrol import EnrolGranted, EnrolPending
 from kindmesh.protocol.errors import BackPressure, PeerUnreachable
 from kindmesh.protocol.ids import parse_id
+from kindmesh.protocol.limits import PAIR_HELLOS_MAX
 from kindmesh.protocol.messages import JobProgress, MessageType, Relay, Request, SessionType
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,7 +37,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
 async def test_a_flood_of_half_open_enrolments(lab: Lab) -> None:
     """Strangers who say hello and then nothing; a guest comes in between them."""
     async with canary(lab), window(lab) as door:
-        crowd = [Knocker(door.invitation) for _ in range(3 * KNOCKS_MAX)]
+        crowd = [Knocker(door.invitation) for _ in range(PAIR_HELLOS_MAX - 1)]
         try:
             for stranger in crowd:
                 stranger.raw.send(encode(stranger.hello))
@@ -49,6 +49,19 @@ async def test_a_flood_of_half_open_enrolments(lab: Lab) -> None:
                 assert knock["name"] == "hall"
                 await door.allow(knock)
                 assert isinstance(await guest.answer(), EnrolGranted)
+        finally:
+            for stranger in crowd:
+                stranger.close()
+
+
+async def test_more_hellos_than_a_window_answers(lab: Lab) -> None:
+    """Each is a chance to meet a wanted check code: the window closes and says so; everything else goes on."""
+    async with canary(lab), window(lab) as door:
+        crowd = [Knocker(door.invitation) for _ in range(PAIR_HELLOS_MAX + 1)]
+        try:
+            for stranger in crowd:
+                stranger.raw.send(encode(stranger.hello))
+            assert await door.closed() == "knocks"
         finally:
             for stranger in crowd:
                 stranger.close()

@@ -14,6 +14,7 @@ from tests.sim.world import Life, World, clock_at, home_of
 
 from kindmesh.coordinator.app import Coordinator
 from kindmesh.coordinator.owner import Owner, create_mesh, unlock_owner
+from kindmesh.coordinator.pairing import Pairing, WindowWish
 from kindmesh.mesh.enrol_guest import Guest
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust, TrustFile
@@ -57,8 +58,9 @@ async def _pair(world: World, desk: Life, owner: Owner, name: str) -> None:
     entropy = SeededEntropy(f"guest-{name}")
     identity = Identity.create(home.identity, entropy)
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    pairing = desk.coordinator.pairing
     window = asyncio.ensure_future(
-        desk.process.run(desk.coordinator.pairing.open(60_000, "node", events.put_nowait))
+        desk.process.run(pairing.open(WindowWish(ttl_ms=60_000), events.put_nowait))
     )
     invitation = invitation_from_text((await events.get())["text"])
 
@@ -79,15 +81,22 @@ async def _pair(world: World, desk: Life, owner: Owner, name: str) -> None:
     )
     codes: list[str] = []
     joining = asyncio.ensure_future(process.run(guest.knock(codes.append, store, 30.0)))
+    hello = await events.get()
+    nonce = SeededEntropy(f"owner-{name}").token(32)
+    await desk.process.run(_challenge(pairing, hello["knock"], nonce))
     knock = await events.get()
     assert codes == [knock["code"]] or not codes
     everything = (CapabilityGrant("*", 255),)
     keys = {"ed_pub": knock["ed_pub"], "curve_pub": knock["curve_pub"]}
     grant = owner.sign_grant(name=name, **keys, capabilities=everything)
-    await desk.process.run(desk.coordinator.pairing.answer(knock["knock"], grant_bytes(grant)))
+    await desk.process.run(pairing.answer(knock["knock"], grant_bytes(grant)))
     await joining
     assert codes == [knock["code"]]
     assert (await window)["event"] == "closed"
+
+
+async def _challenge(pairing: Pairing, knock: str, nonce: bytes) -> None:
+    pairing.challenge(knock, nonce)
 
 
 def grant_bytes(grant: Any) -> bytes:

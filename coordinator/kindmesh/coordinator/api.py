@@ -6,7 +6,7 @@
     pair.open pair.waiting pair.answer revoke release policy.set stop      trust
     audit.rows audit.heads audit.accept               the audit logs
     approvals approve                                 the owner's yes
-    pair.open pair.waiting pair.answer revoke policy policy.set stop      trust
+    pair.open .challenge .waiting .answer revoke policy policy.set stop      trust
     people people.invite .withdraw .terms .accept .renew delegate undelegate      people (see `people`)
     artifact.put_begin .put_append .put_finish .read  files
 
@@ -30,7 +30,7 @@ from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.decisions import Decisions, RaiseService, approval_decision
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
-from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing
+from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing, WindowWish
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
@@ -69,6 +69,7 @@ LOCAL_ONLY: Final = frozenset(
         "audit.heads",
         "audit.rows",
         "pair.answer",
+        "pair.challenge",
         "pair.open",
         "pair.waiting",
         "raise.answer",
@@ -139,6 +140,7 @@ class Api:
             "approve": self._approve,
             "pair.open": self._pair_open,
             "pair.answer": self._pair_answer,
+            "pair.challenge": self._pair_challenge,
             "pair.waiting": self._pair_waiting,
             "readmit.waiting": self._readmit_waiting,
             "readmit.answer": self._readmit_answer,
@@ -347,9 +349,18 @@ class Api:
     # ------------------------------------------------------------------------------------------------- trust
 
     async def _pair_open(self, params: Params, emit: Emit, who: Principal) -> Any:
-        return await self._pairing.open(
-            params.number("ttl_ms", PAIR_DEFAULT_MS), params.text("role", "node"), emit
+        wish = WindowWish(
+            ttl_ms=params.number("ttl_ms", PAIR_DEFAULT_MS),
+            role=params.text("role", "node"),
+            typed=params.flag("typed"),
+            label=params.text("label", ""),
+            at=params.text("at", ""),
         )
+        return await self._pairing.open(wish, emit)
+
+    async def _pair_challenge(self, params: Params, emit: Emit, who: Principal) -> Any:
+        self._pairing.challenge(params.text("knock"), params.data("nonce"))
+        return {}
 
     async def _pair_answer(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._pairing.answer(params.text("knock"), params.data("grant", b"") or None)

@@ -25,6 +25,7 @@ from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
+from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
@@ -64,13 +65,11 @@ from kindmesh.protocol.papers import PAPERS_VERSION, MeshPapers
 from kindmesh.protocol.principal import OWNER
 
 if TYPE_CHECKING:
-    from kindmesh.mesh.discovery import Discovery
+    pass
 
 log = logging.getLogger("kindmesh.coordinator.app")
 
 VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
-ADDRESSES_EVERY_S: Final = 5.0
-"""How often to look whether this machine has other addresses now."""
 EXIT_CANNOT_RUN: Final = 2
 """Tells the launcher that another try would end the same."""
 
@@ -147,12 +146,19 @@ class Coordinator:
             witness=Witness(self.store, self.audit), medulla=self.medulla, clock=self.clock,
             anchor=lambda: open_anchor(config.audit.anchor),
         )  # fmt: skip
+        self.neighbours = Neighbours(
+            self.trust.mesh, self.identity.device_id, lambda: self.hub.address, mdns=config.mesh.mdns
+        )
         self.pairing = Pairing(
             self.host,
             self.trust,
             self.trust_service,
             self.medulla,
             self.audit,
+            identity=self.identity,
+            entropy=entropy,
+            transport=transport,
+            neighbours=self.neighbours,
             hints=lambda: self._reachable(self.host.address),
             addresses=lambda: self._reachable(self.hub.address),
         )
@@ -257,8 +263,8 @@ class Coordinator:
         stack.push_async_callback(server.close)
         if self.config.mesh.papers:
             await self._give_papers(stack)
-        if self.config.mesh.mdns:
-            await self._announce(stack)
+        await self.neighbours.start()
+        stack.push_async_callback(self.neighbours.close)
 
     async def _give_papers(self, stack: AsyncExitStack) -> None:
         from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only over TCP
@@ -297,31 +303,6 @@ class Coordinator:
         await self.people.ready()
         params, who = self.people.identify(call.method, given, b"")
         return await found(params, call.event, who)
-
-    async def _announce(self, stack: AsyncExitStack) -> None:
-        from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only with mDNS
-        from kindmesh.mesh.announcement import Presence  # noqa: PLC0415 - only with mDNS
-        from kindmesh.mesh.discovery import Discovery  # noqa: PLC0415 - only with mDNS
-
-        discovery = Discovery(self.trust.mesh, self.identity.device_id)
-        await discovery.start()
-        stack.push_async_callback(discovery.close)
-        if discovery.problem:
-            log.warning("mdns does not run here; devices use the addresses they know")
-            return
-        address = parse_address(self.hub.address)
-        hosts = () if address.host in ("0.0.0.0", "*", "::") else (address.host,)  # noqa: S104 - compared, not bound
-        await discovery.announce(
-            Presence(
-                device=self.identity.device_id,
-                mesh=self.trust.mesh,
-                role="coordinator",
-                port=address.port,
-                hosts=hosts,
-            )
-        )
-        looking = asyncio.create_task(_keep_current(discovery), name="addresses")
-        stack.push_async_callback(_end, looking)
 
     def _reachable(self, address: str) -> list[str]:
         """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""
@@ -371,12 +352,6 @@ class Coordinator:
     def _stop_beating(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-
-async def _keep_current(discovery: Discovery) -> None:
-    while True:
-        await asyncio.sleep(ADDRESSES_EVERY_S)
-        await discovery.refresh()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

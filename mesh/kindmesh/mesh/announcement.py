@@ -2,7 +2,9 @@
 
 Whatever is heard is a *hint* of where to knock, never a reason to trust: anybody on the network can announce anything.
 So reading is strict and bounded, and never raises. Announcements carry ids, not names, and of those the first `SHORT`
-bytes: a neighbour learns that there are devices, not whose. TXT: `v` (1), `id`, `mesh` (base32), `role`.
+bytes: a neighbour learns that there are devices, not whose. TXT: `v` (1), `id`, `mesh` (base32), `role`; and `door`, a
+port, while a coordinator's pairing window has a typed code. A device that waits to be adopted (`waiting`) has no mesh:
+zeros.
 """
 
 from __future__ import annotations
@@ -20,20 +22,24 @@ SHORT: Final = 10
 """Bytes of an id that are announced, 16 characters of base32: enough to find, not to prove."""
 ADDRESSES_MAX: Final = 8
 VERSION: Final = b"1"
-ROLES: Final = frozenset({b"coordinator", b"node"})
+ROLES: Final = frozenset({b"coordinator", b"node", b"waiting"})
+NO_MESH: Final = bytes(20)
+"""The mesh of a device that has none."""
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device announces: its id and its mesh's (20 bytes each), its role, the port where it listens.
+    """What a device announces: its id and its mesh's (20 bytes each), its role, the port where it listens, and
+    the port that tells the keys of its door (0: no window with a typed code is open).
 
     `hosts` are the IP addresses to give; empty: all of this machine.
     """
 
     device: bytes
     mesh: bytes
-    role: Literal["coordinator", "node"]
+    role: Literal["coordinator", "node", "waiting"]
     port: int
     hosts: tuple[str, ...] = ()
+    door: int = 0
 
 
 class DiscoveredPeer(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,8 @@ class DiscoveredPeer(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     source: Literal["mdns", "seed"]
     here: bool = True
+    doors: tuple[str, ...] = ()
+    """Where the keys of its door are told, "host:port"; empty while no typed code is waited for."""
 
     def may_be(self, device: bytes) -> bool:
         """Whether this could be the device with that id (20 bytes)."""
@@ -62,12 +70,13 @@ def short_text(identifier: bytes) -> str:
 
 def write_txt(presence: Presence) -> dict[str, str]:
     """The TXT record of an announcement."""
-    return {
+    text = {
         "v": VERSION.decode(),
         "id": short_text(presence.device),
         "mesh": short_text(presence.mesh),
         "role": presence.role,
     }
+    return {**text, "door": str(presence.door)} if presence.door else text
 
 
 def read_announcement(
@@ -79,10 +88,25 @@ def read_announcement(
         return None
     if port is None or not 0 < port <= 65_535:
         return None
-    addresses = tuple(f"{host}:{port}" for host in _usable(hosts))
-    if not addresses:
+    usable = _usable(hosts)
+    if not usable:
         return None
-    return DiscoveredPeer(device=device, mesh=mesh, role=role.decode(), addresses=addresses, source="mdns")
+    door = _port(txt.get(b"door"))
+    return DiscoveredPeer(
+        device=device,
+        mesh=mesh,
+        role=role.decode(),
+        addresses=tuple(f"{host}:{port}" for host in usable),
+        source="mdns",
+        doors=tuple(f"{host}:{door}" for host in usable) if door else (),
+    )
+
+
+def _port(text: bytes | None) -> int:
+    if text is None or not text.isdigit() or len(text) > 5:
+        return 0
+    port = int(text)
+    return port if port <= 65_535 else 0
 
 
 def _short(text: bytes | None) -> bytes | None:
@@ -111,6 +135,7 @@ def _usable(hosts: Iterable[str]) -> list[str]:
 
 __all__ = [
     "ADDRESSES_MAX",
+    "NO_MESH",
     "SERVICE",
     "SHORT",
     "DiscoveredPeer",

@@ -43,7 +43,7 @@ class Discovery:
     """Looks for the devices of a mesh and, after `announce`, is found by them. `start` and `close` once each.
 
     Args:
-        mesh: the id of the mesh whose devices count (20 bytes).
+        mesh: the id of the mesh whose devices count (20 bytes); empty: of any.
         own: the id of this device, which is not reported.
         seeds: "host:port" addresses that are hinted from the beginning.
         interfaces: IP addresses of the interfaces to use; empty: all.
@@ -195,7 +195,7 @@ class Discovery:
         if not info.load_from_cache(zeroconf):
             await info.async_request(zeroconf, RESOLVE_MS)
         peer = read_announcement(info.properties, info.port, info.parsed_scoped_addresses(IPVersion.All))
-        if peer is not None and peer.mesh == self._mesh and peer.device != self._own:
+        if peer is not None and self._mesh in (b"", peer.mesh) and peer.device != self._own:
             self._report(name, peer)
 
     def _report(self, name: str, peer: DiscoveredPeer) -> None:
@@ -229,6 +229,7 @@ def _gone(peer: DiscoveredPeer) -> DiscoveredPeer:
         addresses=peer.addresses,
         source=peer.source,
         here=False,
+        doors=peer.doors,
     )
 
 

@@ -2,20 +2,22 @@
 
 `knock` tries the invitation's addresses in turn, proves the secret, tells `show` the check code that the owner will
 compare, checks the papers against the invitation, lets `store` put them on disk and only then confirms. If the link
-breaks it begins again (the coordinator gives a device that was granted the same papers once more), until `timeout_s`.
+breaks it begins again (the coordinator gives a device that was granted the same papers once more), until `timeout_s`,
+and `PAIR_PROOFS_MAX` times at most: each time is a new check code, and nobody may have many of them to choose from.
+`type_code` is how a device without a camera comes by an invitation: with a typed code, through SPAKE2.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from kindmesh.mesh.clock import Entropy
+from kindmesh.mesh.enrol_link import Link, LinkBroken
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.spake import CodeExchange
 from kindmesh.mesh.transport import Transport
-from kindmesh.protocol.codec import encode
 from kindmesh.protocol.enrol import (
     DEVICE_DOMAIN,
     DONE_DOMAIN,
@@ -27,12 +29,13 @@ from kindmesh.protocol.enrol import (
     EnrolMessage,
     EnrolPending,
     EnrolProof,
-    EnrolRefused,
     Invitation,
     OfferSummary,
     check_code,
     check_granted,
+    check_pending,
     decode_message,
+    nonce_commitment,
     proof_mac,
     transcript,
 )
@@ -40,15 +43,21 @@ from kindmesh.protocol.errors import (
     DeadlineExceeded,
     EnrolmentRefused,
     PeerUnreachable,
-    TransportError,
-    error_from_wire,
+)
+from kindmesh.protocol.limits import PAIR_PROOFS_MAX
+from kindmesh.protocol.typed import (
+    TYPED_VERSION,
+    DoorKeys,
+    TypedAccepted,
+    TypedShare,
+    TypedStart,
+    check_accepted,
+    typed_confirm,
+    typed_identities,
+    typed_secret,
 )
 
-T = TypeVar("T")
 log = logging.getLogger("kindmesh.mesh.enrol")
-
-ANSWER_S = 5.0
-"""How long the coordinator may take for what needs no person."""
 
 
 class Guest:
@@ -72,6 +81,7 @@ class Guest:
         self._transport = transport
         self._entropy = entropy
         self._scheme = scheme
+        self._proofs = 0
 
     async def knock(
         self, show: Callable[[str], None], store: Callable[[EnrolGranted], None], timeout_s: float
@@ -94,7 +104,7 @@ class Guest:
                     for hint in self._invitation.hints:
                         try:
                             return await self._try(hint, show, store)
-                        except _Broken as broken:
+                        except LinkBroken as broken:
                             reached = reached or broken.reached
                     if not reached:
                         raise unreachable
@@ -105,33 +115,16 @@ class Guest:
     async def _try(
         self, hint: str, show: Callable[[str], None], store: Callable[[EnrolGranted], None]
     ) -> EnrolGranted:
-        inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
-        up = asyncio.Event()
-
-        def watch(connected: bool) -> None:
-            if connected:
-                up.set()
-            elif up.is_set():
-                inbox.put_nowait(None)
-
-        channel = self._transport.dial(self._scheme + hint, self._invitation.curve_pub, self._identity.curve)
-        try:
-            await channel.start(lambda hop, frames: inbox.put_nowait(frames[0]), watch)
-            await _within(up.wait(), reached=False)
-            return await self._converse(lambda message: channel.send([encode(message)]), inbox, show, store)
-        except TransportError as error:
-            raise _Broken(up.is_set()) from error
-        finally:
-            await channel.close()
+        async with _door(
+            self._transport, self._scheme + hint, self._invitation.curve_pub, self._identity
+        ) as link:
+            return await self._converse(link, show, store)
 
     async def _converse(
-        self,
-        send: Callable[[EnrolMessage], None],
-        inbox: asyncio.Queue[bytes | None],
-        show: Callable[[str], None],
-        store: Callable[[EnrolGranted], None],
+        self, link: Link[EnrolMessage], show: Callable[[str], None], store: Callable[[EnrolGranted], None]
     ) -> EnrolGranted:
         identity, invitation = self._identity, self._invitation
+        nonce = self._entropy.token(32)
         hello = EnrolHello(
             version=ENROL_VERSION,
             ed_pub=identity.signing.public,
@@ -139,60 +132,96 @@ class Guest:
             name=self._name,
             role=invitation.role,
             offers=self._offers,
-            nonce=self._entropy.token(32),
+            commitment=nonce_commitment(nonce),
         )
-        send(hello)
-        challenge = await self._receive(inbox, ANSWER_S)
+        link.send(hello)
+        challenge = await link.receive()
         if not isinstance(challenge, EnrolChallenge) or len(challenge.nonce) != 32:
-            raise EnrolmentRefused("the coordinator broke the rules of pairing")
-        agreed = transcript(invitation, hello, challenge)
-        send(EnrolProof(proof_mac(invitation, agreed), identity.signing.sign(DEVICE_DOMAIN + agreed)))
-        answer = await self._receive(inbox, ANSWER_S)
+            raise _broke_rules()
+        if self._proofs >= PAIR_PROOFS_MAX:
+            hint = "Try again with a new window: kindmesh pair."
+            raise EnrolmentRefused("the link to the coordinator broke too often", hint=hint)
+        self._proofs += 1
+        agreed = transcript(invitation, hello, challenge, nonce)
+        signature = identity.signing.sign(DEVICE_DOMAIN + agreed)
+        link.send(EnrolProof(proof_mac(invitation, agreed), signature, nonce))
+        answer = await link.receive()
         if isinstance(answer, EnrolPending):
-            show(check_code(invitation, agreed))
-            answer = await self._receive(inbox, None)
+            check_pending(invitation, agreed, answer)
+            show(check_code(agreed))
+            answer = await link.receive(None)
         if not isinstance(answer, EnrolGranted):
-            raise EnrolmentRefused("the coordinator broke the rules of pairing")
+            raise _broke_rules()
         check_granted(answer, invitation, hello)
         store(answer)
-        send(EnrolDone(identity.signing.sign(DONE_DOMAIN + agreed)))
-        await self._confirmed(inbox)
+        link.send(EnrolDone(identity.signing.sign(DONE_DOMAIN + agreed)))
+        await _confirmed(link)
         return answer
 
-    async def _confirmed(self, inbox: asyncio.Queue[bytes | None]) -> None:
-        """Wait a moment for the answer, so that closing the link does not lose the confirmation.
 
-        Without it the device is a member all the same: its papers are stored and its certificate is issued.
-        """
-        try:
-            await self._receive(inbox, ANSWER_S)
-        except _Broken:
-            log.info("paired; the coordinator did not confirm")
+async def type_code(
+    code: str,
+    host: str,
+    keys: DoorKeys,
+    identity: Identity,
+    *,
+    transport: Transport,
+    scheme: str = "tcp://",
+) -> Invitation:
+    """The invitation that a typed `code` (as `parse_code` gives it) stands for, from the door that `keys` describe at
+    `host` (a name or an IP address, IPv6 in brackets). One call is one guess.
 
-    async def _receive(self, inbox: asyncio.Queue[bytes | None], patience_s: float | None) -> EnrolMessage:
-        data = await (
-            _within(inbox.get(), reached=True, patience_s=patience_s) if patience_s else inbox.get()
-        )
-        if data is None:
-            raise _Broken(True)
-        message = decode_message(data)
-        if isinstance(message, EnrolRefused):
-            raise error_from_wire(message.error)
-        return message
-
-
-class _Broken(Exception):
-    """The link did not hold; `reached` when the coordinator had answered at all."""
-
-    def __init__(self, reached: bool) -> None:
-        self.reached = reached
-
-
-async def _within(waiting: Coroutine[Any, Any, T], *, reached: bool, patience_s: float = ANSWER_S) -> T:
+    Raises:
+        EnrolmentRefused: another code, or the keys are not the door's: somebody is in between.
+        PeerUnreachable: nobody answers there. CapabilityMissing: the library is not installed.
+    """
+    place = f"{host}:{keys.door}" if scheme == "tcp://" else host
+    device, door = typed_identities(identity.curve.public, keys)
+    side = CodeExchange(code, device, door, at_device=True)
     try:
-        return await asyncio.wait_for(waiting, patience_s)
-    except TimeoutError as error:
-        raise _Broken(reached) from error
+        async with _door(transport, scheme + place, keys.curve_pub, identity) as link:
+            link.send(TypedStart(TYPED_VERSION, side.share))
+            answer = await link.receive()
+            if not isinstance(answer, TypedShare):
+                raise _broke_rules()
+            key = side.finish(answer.share)
+            link.send(typed_confirm(key))
+            accepted = await link.receive()
+            if not isinstance(accepted, TypedAccepted):
+                raise _broke_rules()
+    except LinkBroken as broken:
+        hint = "Is kindmesh pair --typed still open there?"
+        raise PeerUnreachable(f"the coordinator does not answer at {place}", hint=hint) from broken
+    check_accepted(key, accepted)
+    return Invitation(
+        version=ENROL_VERSION,
+        mesh=keys.mesh,
+        ed_pub=keys.ed_pub,
+        curve_pub=keys.curve_pub,
+        hints=(place,),
+        secret=typed_secret(key),
+        expires_s=accepted.expires_s,
+        role=accepted.role,
+    )
 
 
-__all__ = ["Guest"]
+def _door(transport: Transport, address: str, curve_pub: bytes, identity: Identity) -> Link[EnrolMessage]:
+    return Link(transport, address, curve_pub, identity.curve, decode_message)
+
+
+async def _confirmed(link: Link[EnrolMessage]) -> None:
+    """Wait a moment for the answer, so that closing the link does not lose the confirmation.
+
+    Without it the device is a member all the same: its papers are stored and its certificate is issued.
+    """
+    try:
+        await link.receive()
+    except LinkBroken:
+        log.info("paired; the coordinator did not confirm")
+
+
+def _broke_rules() -> EnrolmentRefused:
+    return EnrolmentRefused("the coordinator broke the rules of pairing")
+
+
+__all__ = ["Guest", "type_code"]

@@ -54,6 +54,14 @@ ARTIFACT_MAX: Final = 8 * 1024**3
 PAIR_WINDOW_DEFAULT_MS: Final = 300_000
 PAIR_WINDOW_MAX_MS: Final = 900_000
 PAIR_FAILURES_MAX: Final = 5
+PAIR_HELLOS_MAX: Final = 16
+"""Hellos that one window answers; each is one chance in 10,000 to meet a wanted check code."""
+PAIR_PROOFS_MAX: Final = 3
+"""Times that a device proves itself, and so shows a check code, with one invitation."""
+PAIR_CODE_TRIES: Final = 3
+"""Wrong check codes that the owner may type for one device."""
+ADOPT_FAILURES_MAX: Final = 5
+"""Wrong proofs after which a device that waits to be adopted answers nobody any more."""
 PAIR_SECRET: Final = 16
 
 __all__ = [name for name in list(globals()) if name.isupper()]

@@ -63,4 +63,16 @@ def run_bench_discovery(out: Output, runs: int) -> int:
     return EXIT_DONE
 
 
-__all__ = ["run_bench_discovery", "run_bench_footprint", "run_bench_roundtrip"]
+def run_bench_pairing(out: Output, runs: int) -> int:
+    """From the QR code to the first job."""
+    from kindmesh.coordinator.bench.pairing import run_pairing
+
+    found = asyncio.run(run_pairing(runs, out.progress))
+    rows = [
+        [name, f"{one['median']:.2f}", f"{one['max']:.2f}"] for name, one in found.items() if name != "runs"
+    ]
+    out.result(found, *table(["WHAT", "MEDIAN s", "MAX s"], rows), f"{runs} devices, one after the other.")
+    return EXIT_DONE
+
+
+__all__ = ["run_bench_discovery", "run_bench_footprint", "run_bench_pairing", "run_bench_roundtrip"]

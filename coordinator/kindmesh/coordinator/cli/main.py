@@ -137,25 +137,68 @@ def up(
 def pair(
     minutes: Annotated[float, typer.Option(help="How long the window is open, at most 15.")] = 5.0,
     role: Annotated[str, typer.Option(help="node or bridge.")] = "node",
-    save: Annotated[Path | None, typer.Option(help="Also save the QR code (.png or .svg).")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also save the QR code (.png or .svg), while the window is open.")
+    ] = None,
+    *,
+    typed: Annotated[
+        bool, typer.Option("--typed", help="Two words and four digits instead of a QR code.")
+    ] = False,
+    label: Annotated[
+        str, typer.Option(help="Adopt the device with this label (its KL1: text, - or @FILE).")
+    ] = "",
+    scan: Annotated[str, typer.Option(help="Read the label from a picture (FILE) or the camera.")] = "",
+    at: Annotated[str, typer.Option(help="Where the device with the label waits, host:port.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Let another device in: shows a QR code, asks you about whoever knocks."""
-    from kindmesh.coordinator.cli.setup_commands import run_pair
+    """Let another device in: shows a QR code, asks you about whoever knocks.
 
-    _run(as_json, lambda out: run_pair(out, minutes, role, save))
+    Example: kindmesh pair --typed
+    """
+    from kindmesh.coordinator.cli.pair_commands import run_pair
+
+    _run(
+        as_json,
+        lambda out: run_pair(out, minutes, role, save, typed=typed, label=label, scan=scan, at=at),
+    )
 
 
 @app.command()
 def join(
-    text: Annotated[str, typer.Argument(help="The text of the invitation; - reads it from standard input.")],
+    text: Annotated[
+        str, typer.Argument(help="The text of the invitation; - reads it from standard input.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
+    *,
+    scan: Annotated[str, typer.Option(help="Read the QR code from a picture (FILE) or the camera.")] = "",
+    code: Annotated[str, typer.Option(help="The typed code of kindmesh pair --typed; - reads it.")] = "",
+    at: Annotated[
+        str, typer.Option(help="Where the typed code is shown, host or host:port; default: found by mDNS.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Join the mesh that an invitation is for.
+
+    Example: kindmesh join --code "maple otter 4821"
+    """
+    from kindmesh.coordinator.cli.join_commands import run_join
+
+    _run(as_json, lambda out: run_join(out, text, name, scan=scan, code=code, at=at))
+
+
+@app.command()
+def label(
+    save: Annotated[Path | None, typer.Option(help="Also save the QR code (.png or .svg), to print.")] = None,
     name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Join the mesh that an invitation is for."""
-    from kindmesh.coordinator.cli.setup_commands import run_join
+    """Make the label of a device without a screen: whoever reads it can adopt the device.
 
-    _run(as_json, lambda out: run_join(out, text, name))
+    Example: kindmesh label --name hall --save label.svg, then kindmesh up here and kindmesh pair --label there.
+    """
+    from kindmesh.coordinator.cli.label_commands import run_label
+
+    _run(as_json, lambda out: run_label(out, save, name))
 
 
 @app.command()
@@ -465,6 +508,17 @@ def discovery(
     from kindmesh.coordinator.cli.bench_commands import run_bench_discovery
 
     _run(as_json, lambda out: run_bench_discovery(out, runs))
+
+
+@bench.command()
+def pairing(
+    runs: Annotated[int, typer.Option(min=1, max=50, help="How many devices are paired.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """From the invitation being shown to the first job's result on the new device."""
+    from kindmesh.coordinator.cli.bench_commands import run_bench_pairing
+
+    _run(as_json, lambda out: run_bench_pairing(out, runs))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ import msgspec
 
 from kindmesh.coordinator.cli.local import connect, download, upload
 from kindmesh.coordinator.cli.output import sentence
+from kindmesh.coordinator.cli.qr import save as save_picture
 from kindmesh.coordinator.lab.device import Device
 from kindmesh.coordinator.lab.mesh import Lab, watching
 from kindmesh.mesh.control_client import ControlClient
@@ -105,9 +106,11 @@ class Story:
         png = self._out / "invitation.png"
         for number, name in enumerate(("phone", "kitchen")):
             settings = {"KINDMESH_NODE_CAPABILITIES": OFFERS[name]}
-            events = await lab.join(name, settings, save=png if number == 0 else None)
+            events = await lab.join(name, settings)
             if number == 0:
                 self.told.invitation = events.named("window")["text"]
+                # It was used; `kindmesh pair --save` removes its own picture then.
+                save_picture(self.told.invitation, png)
                 self.told.invitation_png = str(png)
                 self._show(self.told.invitation)
             code = events.named("code")["code"]
