@@ -227,3 +227,41 @@ def test_a_removed_persons_work_ends_and_the_owner_is_told() -> None:
     assert made.news == [{"event": "person", "what": "removed", "name": "Anna"}]
     made.desk.removed(PERSON)
     assert len(made.left) == 1
+
+
+def test_what_acts_for_somebody_calls_within_its_delegation_and_the_person() -> None:
+    made = Desk()
+    for_anna = Principal("goal", "water", "Anna", format_id(PERSON), made.phone)
+    for_owner = Principal("goal", "water", acting_for="owner")
+    for who in (for_anna, for_owner):
+        with pytest.raises(AccessRefused):
+            made.desk.check_call(who, CALL, "household")
+
+    def delegated(operations: tuple[str, ...], person: bytes) -> m.DelegationState:
+        rights = Rights(operations, 255)
+        delegation = Delegation(made.trust.mesh, time_id(7), "goal", "water", person, rights, NOW, NOW + DAY)
+        return m.DelegationState(delegation, "Anna")
+
+    persons = made.desk._known.persons if made.desk._known else ()
+    made.desk._learn(
+        m.People(persons, (), (delegated(("notes.list",), PERSON), delegated(("device.*",), b"")))
+    )
+    made.desk.check_call(for_anna, CALL, "household")
+    with pytest.raises(AccessRefused):
+        made.desk.check_call(for_owner, CALL, "household")
+    made.clock.at_ms += 2 * DAY
+    with pytest.raises(AccessRefused):
+        made.desk.check_call(for_anna, CALL, "household")
+
+
+def test_what_the_owner_gave_for_a_time_ends_at_the_coordinator_too() -> None:
+    made = Desk()
+    known = made.desk._known.persons[0] if made.desk._known else None
+    assert known is not None
+    until = msgspec.structs.replace(known.terms, until_ms=NOW + 1)
+    made.desk._learn(m.People((msgspec.structs.replace(known, terms=until),), (), ()))
+    anna = person_principal(PERSON, "Anna", made.phone)
+    made.desk.check_call(anna, CALL, "household")
+    made.clock.at_ms += 2
+    with pytest.raises(AccessRefused):
+        made.desk.check_call(anna, CALL, "household")

@@ -82,6 +82,10 @@ async def test_a_person_is_invited_accepts_asks_and_leaves(lab: Lab) -> None:
         await phone.run("jobs")
     assert (await lab.desk.run("people"))[-1]["people"] == []
 
+    await accept(phone, await invite(lab, "Anna", "--role", "guest"))
+    assert (await phone.run("call", "device.echo", "text=again"))[-1]["ok"]
+    assert len(list((phone.home.root / "people").iterdir())) == 1
+
 
 async def test_an_alerts_only_person_can_do_nothing_else_and_sees_nobody_elses_jobs(lab: Lab) -> None:
     phone = lab.devices["phone"]

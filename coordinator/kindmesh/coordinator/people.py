@@ -25,7 +25,7 @@ from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, decode_value
-from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed
+from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed, Revoked
 from kindmesh.protocol.ids import format_id, format_time_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, ROSTER_MAX
 from kindmesh.protocol.manifest import Effect, Operation, effect_names, parse_effects
@@ -92,7 +92,10 @@ class PeopleDesk:
         if not proof:
             return params, self._unproven(params, device)
         signed = signed_from_bytes(proof)
-        certificate = self._trust.membership.get(signed.author)
+        try:
+            certificate = self._trust.membership.get(signed.author)
+        except Revoked as error:
+            raise Revoked(error.message, hint="The owner can invite anew: kindmesh people invite.") from error
         if certificate.kind != "person" or not certificate.person:
             raise CertificateRefused("this key is no person's")
         now_ms = self._clock.now_ms()
@@ -139,18 +142,31 @@ class PeopleDesk:
 
     def rights(self, who: Principal) -> Rights | None:
         """What who asks may do at most, as far as the coordinator knows; None: unbounded."""
-        if who.kind == "owner" or who.acting_for == "owner":
+        if who.kind == "owner":
             return None
         if who.kind == "device":
             persons = self._at.get(who.device)
             return reduce(narrow, [self._person(person) for person in sorted(persons)]) if persons else None
-        return self._person(parse_id(who.person))
+        if who.kind == "person":
+            return self._person(parse_id(who.id))
+        whom = b"" if who.acting_for == "owner" else parse_id(who.acting_for)
+        delegated = self._delegated(who, whom)
+        return narrow(delegated, self._person(whom)) if whom else delegated
 
     def _person(self, person: bytes) -> Rights:
+        now_ms = self._clock.now_ms()
         for known in self._known.persons if self._known else ():
             role = self._trust.policy.role(known.terms.role)
-            if known.terms.person == person and role is not None:
+            ended = bool(known.terms.until_ms) and now_ms > known.terms.until_ms
+            if known.terms.person == person and role is not None and not ended:
                 return narrow(role.rights, known.terms.rights)
+        return NOTHING
+
+    def _delegated(self, who: Principal, whom: bytes) -> Rights:
+        for found in self._known.delegations if self._known else ():
+            given = found.delegation
+            if (given.kind, given.acting_id, given.person) == (who.kind, who.id, whom):
+                return given.rights if self._clock.now_ms() <= given.expires_ms else NOTHING
         return NOTHING
 
     def check_look(self, who: Principal) -> None:
