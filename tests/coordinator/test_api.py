@@ -27,6 +27,7 @@ from kindmesh.protocol.errors import (
     CertificateExpired,
     InvalidInput,
     KindmeshError,
+    NotRunning,
     UnknownJob,
     WireError,
 )
@@ -204,13 +205,15 @@ async def test_an_unknown_state_is_named_and_not_an_empty_list(desk: Counter) ->
 class Asking:
     """A member's REQUESTs into a `Remote`, and the REPLYs that came back."""
 
-    def __init__(self, desk: Counter, methods: dict[str, Any]) -> None:
+    def __init__(self, desk: Counter, methods: dict[str, Any], people: Any = None) -> None:
         self.desk = desk
         self.node = desk.rig.nodes["phone"]
         self.replies: list[Reply] = []
         desk.rig.endpoint.up[self.node.device_id] = cast(FakeNode, self)
         self.lapsed = False
-        self.remote = Remote(cast(Hub, desk.rig.endpoint), methods, self.check_current, "speech.say".__eq__)
+        self.remote = Remote(
+            cast(Hub, desk.rig.endpoint), methods, self.check_current, "speech.say".__eq__, people
+        )
 
     def check_current(self, device: bytes) -> None:
         if self.lapsed:
@@ -296,4 +299,19 @@ async def test_a_member_whose_certificate_has_ended_may_stop_and_raise_alerts_an
         ("submit", {"operation": "speech.say"}),
     ):
         assert error_of(await asking.ask(method, **params)) == "CERTIFICATE_EXPIRED"
+    await asking.remote.close()
+
+
+@counter
+async def test_stop_waits_for_nobody_also_when_it_is_not_known_who_asks(desk: Counter) -> None:
+    class Away:
+        async def ready(self) -> None:
+            raise NotRunning
+
+    async def done(params: Params, emit: Any, who: Principal) -> Any:
+        return principal_text(who)
+
+    asking = Asking(desk, {"stop": done, "jobs": done}, Away())
+    assert decode_value((await asking.ask("stop")).payload) == principal_text(desk.phone)
+    assert error_of(await asking.ask("jobs")) == "NOT_RUNNING"
     await asking.remote.close()

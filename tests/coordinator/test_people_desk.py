@@ -34,8 +34,9 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.manifest import Effect, Operation
-from kindmesh.protocol.people import PersonRequest, PersonTerms, sign_request
+from kindmesh.protocol.people import Delegation, PersonRequest, PersonTerms, sign_request
 from kindmesh.protocol.principal import OWNER, Principal, device_principal, person_principal
+from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.signed import signed_to_bytes
 
 ANNA = SigningKey(sha256(b"anna"))

@@ -97,7 +97,8 @@ class Remote:
         try:
             method = find(self._methods, request.method, local=False)
             params, who = Params(decode_value(request.params, limit=BODY_MAX)), device_principal(src)
-            if self._people is not None:
+            # `stop` is everybody's, and waits for nobody.
+            if self._people is not None and request.method != "stop":
                 await self._people.ready()
                 params, who = self._people.identify(request.method, params, src)
             if not self._is_urgent(request.method, params):
