@@ -17,10 +17,18 @@ from typing import Any
 
 import pytest
 
-from kindmesh.coordinator.isolation import coordinator_sandbox
+from kindmesh.coordinator.isolation import IsolationPlan, choose_isolation, coordinator_sandbox, node_sandbox
+from kindmesh.coordinator.isolation_words import (
+    PLAN_FILE,
+    describe,
+    isolation_words,
+    remember_plan,
+    remembered_plan,
+)
 from kindmesh.coordinator.owner import create_mesh
 from kindmesh.mesh import confine
 from kindmesh.mesh.home import Home
+from kindmesh.protocol.errors import ConfigError
 
 landlocked = pytest.mark.skipif(confine.landlock_abi() < 6, reason="needs Landlock ABI 6")
 
@@ -41,7 +49,6 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from kindmesh.coordinator import launcher, isolation
-from kindmesh.coordinator.owner import create_mesh
 from kindmesh.mesh.home import Home
 home = Home(Path(sys.argv[1]))
 bodies = json.loads(sys.argv[2])
@@ -346,3 +353,83 @@ def test_a_state_folder_around_the_program_is_seen_as_not_isolated(home: Home) -
     if not tried.stdout.startswith("uid"):
         assert tried.stdout.startswith("none")
         assert "issuer.key" in tried.stdout
+
+
+AS_NODE = """
+import socket, subprocess
+from kindmesh.coordinator.brain.medulla.client import medulla_call, medulla_socket
+from kindmesh.coordinator.brain.medulla.messages import Status, StatusWanted
+from kindmesh.mesh.home import Home
+from kindmesh.protocol.errors import KindmeshError
+home = Home(Path(root))
+def refused(action):
+    try:
+        action()
+    except (PermissionError, KindmeshError):
+        return "refused"
+    return "done"
+found = {}
+for path in ("medulla/keys/issuer.key", "medulla/keys/permit.key", "medulla/state/medulla.db", "owner/owner.key",
+             "recovery-kit.txt", "coordinator/identity/device.key"):
+    found["read " + path] = refused(lambda: open(home.root / path, "rb"))
+    found["write " + path] = refused(lambda: open(home.root / path, "ab"))
+found["ask medulla"] = refused(lambda: medulla_call(medulla_socket(home), "status", StatusWanted(), Status))
+found["rename keys"] = refused(lambda: os.rename(home.medulla / "keys", home.node / "keys"))
+found["own"] = refused(lambda: (home.node / "own").write_text("x"))
+found["network"] = refused(lambda: socket.create_server(("127.0.0.1", 0)).close())
+started = [sys.executable, "-P", "-c", "import kindmesh.capabilities.host"]
+found["child"] = refused(lambda: subprocess.run(started, check=True))
+found["elsewhere"] = refused(lambda: open("/letter", "ab"))
+tell(found)
+"""
+
+
+@landlocked
+def test_the_node_beside_medulla_reaches_neither_her_nor_the_owners_files(
+    home: Home, tmp_path: Path, started: list[Running]
+) -> None:
+    running = Running(home, node=AS_NODE)
+    started.append(running)
+    isolation = running.until("isolation")
+    assert isolation.get("node_confined", isolation["mode"] == "uid"), isolation
+    running.until("up")
+    _, errors = running.finish()
+    found = found_in(errors)
+    works = {"own", "network", "child"}
+    if isolation["mode"] == "uid":  # there it shares a user with the coordinator, and no more
+        works |= {
+            "read coordinator/identity/device.key",
+            "write coordinator/identity/device.key",
+            "ask medulla",
+        }
+    assert {name for name, what in found.items() if what == "done"} == works, found
+
+
+@landlocked
+def test_a_chosen_folder_is_the_nodes_and_none_around_the_state_folder(home: Home, tmp_path: Path) -> None:
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    assert os.fspath(letters) in [os.fspath(path) for path in node_sandbox(home, [str(letters)]).write]
+    for wrong in (tmp_path, home.root, home.medulla, Path("/")):
+        with pytest.raises(ConfigError):
+            node_sandbox(home, [str(wrong)])
+        with pytest.raises(ConfigError):
+            choose_isolation(home, [str(wrong)])
+
+
+def test_why_nothing_stronger_was_possible_is_said_with_what_to_do(home: Home) -> None:
+    closed = IsolationPlan(
+        "landlock", reasons=("Python lies below /root, which is closed to other users",), node_confined=True
+    )
+    words = " ".join(isolation_words(describe(closed)))
+    assert "closed to other users" in words
+    assert "/opt/kindmesh" in words
+    assert "kept out of Medulla's" in words
+    opened = IsolationPlan("landlock", node_reasons=("files are not restricted",))
+    assert "could not be confined (files are not restricted)" in " ".join(isolation_words(describe(opened)))
+    assert "Why: no Landlock." in isolation_words(describe(IsolationPlan("none", reasons=("no Landlock",))))
+    assert isolation_words(describe(IsolationPlan("uid"))) == ["Medulla is isolated (uid)."]
+    remember_plan(home, closed)
+    assert remembered_plan(home) == describe(closed)
+    (home.run / PLAN_FILE).write_text("{")
+    assert remembered_plan(home) == {}

@@ -17,6 +17,7 @@ both. `give_back` undoes the change of owners; the `owner` folder is never chang
 
 from __future__ import annotations
 
+import glob
 import grp
 import hashlib
 import json
@@ -26,7 +27,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from typing import Final, Literal
 from kindmesh.mesh import confine
 from kindmesh.mesh.confine import Sandbox, User
 from kindmesh.mesh.home import RECOVERY_KIT, Home
-from kindmesh.protocol.errors import ConfinementFailed, KindmeshError
+from kindmesh.protocol.errors import ConfigError, ConfinementFailed, KindmeshError
 
 Isolation = Literal["uid", "landlock", "none"]
 
@@ -43,19 +44,27 @@ _FIRST_UID, _UIDS = 61_184, 4_336
 _TIMEOUT_S: Final = 30
 _PRIVATE, _SEARCHABLE, _GROUP_SEARCHABLE = 0o700, 0o711, 0o2710
 _DEVICE_GROUPS: Final = ("audio", "video", "render", "i2c", "gpio", "spi", "dialout", "input", "bluetooth")
+_DEVICES: Final = (
+    "/dev/snd", "/dev/video*", "/dev/media*", "/dev/dri", "/dev/input", "/dev/i2c-*", "/dev/spidev*", "/dev/gpiochip*",
+    "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*", "/dev/hidraw*", "/dev/bus/usb", "/dev/nvidia*", "/dev/kfd",
+    "/dev/vchiq", "/dev/dma_heap", "/dev/rtc*",
+)  # fmt: skip
 _ROOT_ONLY: Final = ("owner", RECOVERY_KIT)
 
 
 @dataclass(frozen=True, slots=True)
 class IsolationPlan:
     """`medulla` and `others` are users to become (None: stay who we are); `reasons` why nothing stronger was
-    possible.
+    possible. `node_confined` (landlock): this device's node is kept out of Medulla's and the owner's files; where it
+    could not be, `node_reasons` say why.
     """
 
     mode: Isolation
     medulla: User | None = None
     others: User | None = None
     reasons: tuple[str, ...] = ()
+    node_confined: bool = False
+    node_reasons: tuple[str, ...] = ()
 
 
 def coordinator_sandbox(home: Home, user: User | None = None, anchor: str = "") -> Sandbox:
@@ -78,8 +87,74 @@ def coordinator_sandbox(home: Home, user: User | None = None, anchor: str = "") 
     )
 
 
-def choose_isolation(home: Home) -> IsolationPlan:
-    """The strongest mode that works here. Tries things in child processes; changes nothing."""
+def node_sandbox(home: Home, folders: Sequence[str] = ()) -> Sandbox:
+    """What this device's node is left with beside Medulla (landlock): its own folders, the programs and devices that
+    capabilities use, and the `folders` that the owner named; nothing of Medulla's, the owner's or the coordinator's.
+
+    Raises:
+        ConfigError: a folder that contains the state folder, or lies in it.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    user = os.path.expanduser("~")
+    sound = [f"{runtime}/pulse", f"{runtime}/pipewire-0", f"{user}/.config/pulse", f"{user}/.asoundrc"]
+    player = os.environ.get("KINDMESH_PLAYER", "")
+    programs = [player] if player and os.path.isabs(player) else []
+    read: list[str | os.PathLike[str]] = [
+        "/etc", "/proc", "/sys", "/run/systemd/resolve", "/run/udev", "/var/lib/alsa", "/usr/share/zoneinfo", *sound,
+        home.config_file,
+    ]  # fmt: skip
+    write: list[str | os.PathLike[str]] = [
+        home.identity, home.node, home.root / "people", home.run, home.socket("node").parent, "/dev/shm",  # noqa: S108
+    ]  # fmt: skip
+    return Sandbox(
+        read=_apart(home, read),
+        write=[*_apart(home, write), *_chosen(home, folders)],
+        execute=[*confine.runtime_paths(home.root), *_apart(home, programs)],
+        devices=[
+            "/dev/null",
+            "/dev/zero",
+            "/dev/full",
+            "/dev/urandom",
+            "/dev/random",
+            "/dev/tty",
+            *_devices(),
+        ],
+        connect=[home.run, home.socket("node").parent, runtime, "/run/systemd/resolve", "/run/dbus"],
+        deny_steering=True,
+    )
+
+
+def _apart(home: Home, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Those that do not contain the state folder: a rule for them would open all that is kept apart."""
+    root = os.path.realpath(home.root)
+    real = [os.path.realpath(path) for path in paths]
+    return [path for path in real if os.path.commonpath([path, root]) != path]
+
+
+def _chosen(home: Home, folders: Sequence[str]) -> list[str]:
+    root = os.path.realpath(home.root)
+    chosen = [os.path.realpath(os.path.expanduser(folder)) for folder in folders]
+    for folder in chosen:
+        if os.path.commonpath([folder, root]) in (folder, root):
+            raise ConfigError(
+                f"the folder {folder} holds Kindmesh's own state, or lies in it",
+                hint="Name another one under [node] folders in config.toml.",
+            )
+    return chosen
+
+
+def _devices() -> list[str]:
+    return sorted(found for pattern in _DEVICES for found in glob.glob(pattern))
+
+
+def choose_isolation(home: Home, folders: Sequence[str] = ()) -> IsolationPlan:
+    """The strongest mode that works here. Tries things in child processes; changes nothing. `folders`: see
+    `node_sandbox`.
+
+    Raises:
+        ConfigError: a folder that cannot be one.
+    """
+    _chosen(home, folders)
     reasons: list[str] = []
     if sys.platform != "linux":
         return IsolationPlan("none", reasons=(f"{sys.platform} has neither own users for this nor Landlock",))
@@ -88,7 +163,10 @@ def choose_isolation(home: Home) -> IsolationPlan:
         return plan
     failed = _in_child(lambda: _break_out(home, os.getppid()))
     if not failed:
-        return IsolationPlan("landlock", reasons=tuple(reasons))
+        open_still = _in_child(lambda: _break_out_as_node(home, folders, os.getppid()))
+        return IsolationPlan(
+            "landlock", reasons=tuple(reasons), node_confined=not open_still, node_reasons=tuple(open_still)
+        )
     return IsolationPlan("none", reasons=(*reasons, *failed))
 
 
@@ -149,11 +227,23 @@ def _reachable(home: Home, user: User) -> str:
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
+        closed = _closed_above(sys.executable)
+        if closed:
+            return f"Python lies below {closed}, which is closed to other users"
         return f"user {user.uid} cannot start {sys.executable} ({type(error).__name__})"
     if tried.returncode == 0:
         return ""
     last = tried.stderr.decode(errors="replace").strip().splitlines()
     return f"user {user.uid}: {last[-1] if last else 'it ended'}"
+
+
+def _closed_above(program: str) -> str:
+    """The first folder on the way to a program, or to what it links to, that others may not pass through; or empty."""
+    for path in (program, os.path.realpath(program)):
+        for folder in reversed(Path(path).parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return os.fspath(folder)
+    return ""
 
 
 def take_over(home: Home, plan: IsolationPlan) -> None:
@@ -245,15 +335,7 @@ def _break_out(home: Home, outside: int) -> list[str]:
     done = confine.apply(coordinator_sandbox(home))
     if done.filesystem != "confined":
         return list(done.shortfalls)
-    broken = []
-    for path in (home.medulla / "keys" / "issuer.key", home.owner / "owner.key"):
-        for flags, verb in ((os.O_RDONLY, "read"), (os.O_WRONLY | os.O_APPEND, "write")):
-            if _opens(path, flags):
-                broken.append(f"a confined process can still {verb} {path.name}")
-    if _opens(Path(f"/proc/{outside}/mem"), os.O_RDONLY):
-        broken.append("a confined process can still read another's memory")
-    if done.signals == "refused" and _signals(outside):
-        broken.append("a confined process can still signal another")
+    broken = _reached(home, outside, signals=done.signals == "refused")
     started = subprocess.run(
         [sys.executable, "-P", "-c", "import kindmesh.coordinator.isolation"],
         stdin=subprocess.DEVNULL,
@@ -263,6 +345,53 @@ def _break_out(home: Home, outside: int) -> list[str]:
     )
     if started.returncode != 0:
         broken.append("a confined process cannot run Kindmesh: its program lies beside the state folder")
+    return broken
+
+
+def _break_out_as_node(home: Home, folders: Sequence[str], outside: int) -> list[str]:
+    """In a child: confine it as this device's node, then try the same, and what the node has to be able to do."""
+    done = confine.apply(node_sandbox(home, folders))
+    if done.filesystem != "confined" or confine.NOT_MARKED in done.shortfalls:
+        return list(done.shortfalls)
+    broken = _reached(home, outside, signals=done.signals == "refused")
+    if _opens(home.coordinator / "identity" / "device.key", os.O_RDONLY):
+        broken.append("a confined node can still read the coordinator's key")
+    started = subprocess.run(
+        [sys.executable, "-P", "-c", _NODE_NEEDS, home.identity, home.node, home.run],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if started.returncode != 0:
+        last = started.stderr.decode(errors="replace").strip().splitlines()
+        broken.append(f"a confined node cannot work: {last[-1] if last else 'it ended'}")
+    return broken
+
+
+_NODE_NEEDS: Final = """
+import os, socket, sys
+import kindmesh.node.app, kindmesh.mesh.zmq_transport
+for folder in sys.argv[1:]:
+    path = os.path.join(folder, ".tried")
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    os.unlink(path)
+socket.create_server(("127.0.0.1", 0)).close()
+open("/proc/self/status").close()
+"""
+
+
+def _reached(home: Home, outside: int, *, signals: bool) -> list[str]:
+    """What a confined process still got at that it must not, in words."""
+    broken = []
+    for path in (home.medulla / "keys" / "issuer.key", home.owner / "owner.key"):
+        for flags, verb in ((os.O_RDONLY, "read"), (os.O_WRONLY | os.O_APPEND, "write")):
+            if _opens(path, flags):
+                broken.append(f"a confined process can still {verb} {path.name}")
+    if _opens(Path(f"/proc/{outside}/mem"), os.O_RDONLY):
+        broken.append("a confined process can still read another's memory")
+    if signals and _signals(outside):
+        broken.append("a confined process can still signal another")
     return broken
 
 
@@ -307,4 +436,11 @@ def _in_child(work: Callable[[], list[str]]) -> list[str]:
     return found
 
 
-__all__ = ["IsolationPlan", "choose_isolation", "coordinator_sandbox", "give_back", "take_over"]
+__all__ = [
+    "IsolationPlan",
+    "choose_isolation",
+    "coordinator_sandbox",
+    "give_back",
+    "node_sandbox",
+    "take_over",
+]

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from kindmesh.coordinator import supervision_machine as machine
 from kindmesh.coordinator.isolation import (
@@ -28,17 +28,19 @@ from kindmesh.coordinator.isolation import (
     choose_isolation,
     coordinator_sandbox,
     give_back,
+    node_sandbox,
     take_over,
 )
+from kindmesh.coordinator.isolation_words import describe, isolation_words, remember_plan
 from kindmesh.mesh import confine
 from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
-from kindmesh.mesh.key_conversion import clear_leftovers
-from kindmesh.mesh.key_files import give_keys
-from kindmesh.mesh.key_lock import OpenedLock
 from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
+
+if TYPE_CHECKING:
+    from kindmesh.mesh.key_lock import OpenedLock
 
 PARTS: Final = ("medulla", "coordinator", "node")
 MEDULLA_SOCKET: Final = "KINDMESH_SOCKET_OF_MEDULLA"
@@ -86,6 +88,7 @@ class Launcher:
         as_json: bool = False,
         supervision: machine.Supervision | None = None,
         anchor: str = "",
+        folders: Sequence[str] = (),
         keys: OpenedLock | None = None,
     ) -> None:
         """`keys`: what opens the private keys of the folder; each part is handed its own."""
@@ -95,6 +98,7 @@ class Launcher:
         self._as_json = as_json
         self._anchor = anchor
         self._keys = keys
+        self._folders = folders
         self._machine = supervision or machine.Supervision(tuple(parts))
         self._running: dict[str, _Part] = {}
         self._selector = selectors.DefaultSelector()
@@ -109,7 +113,7 @@ class Launcher:
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _nothing)
         old_wake = signal.set_wakeup_fd(self._wake_writing)
         try:
-            self._say("isolation", mode=self._plan.mode, reasons=list(self._plan.reasons))
+            self._say("isolation", "", **describe(self._plan))
             self._handle(machine.Begin())
             while self._exit is None:
                 self._turn()
@@ -177,7 +181,7 @@ class Launcher:
 
     def _spawn(self, name: str) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        keys_fd = give_keys(self._keys.parts(name)) if self._keys is not None else -1
+        keys_fd = _handed(self._keys, name)
         launcher = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -224,6 +228,14 @@ class Launcher:
             if self._plan.mode == "landlock" and (done.filesystem, done.ptrace) != ("confined", "refused"):
                 raise ConfinementFailed("; ".join(done.shortfalls))
             environment["TMPDIR"] = environment["SQLITE_TMPDIR"] = os.fspath(self._home.coordinator)
+        elif name == "node" and self._plan.node_confined:
+            done = confine.apply(node_sandbox(self._home, self._folders))
+            if (done.filesystem, done.ptrace) != (
+                "confined",
+                "refused",
+            ) or confine.NOT_MARKED in done.shortfalls:
+                raise ConfinementFailed("; ".join(done.shortfalls))
+            environment["TMPDIR"] = environment["SQLITE_TMPDIR"] = os.fspath(self._home.node)
 
     def _say(self, event: str, part: str = "", **details: object) -> None:
         given = {key: value for key, value in details.items() if value not in (None, "")}
@@ -236,15 +248,19 @@ class Launcher:
             sys.stdout.flush()
 
 
+def _handed(keys: OpenedLock | None, part: str) -> int:
+    if keys is None:
+        return -1
+    from kindmesh.mesh.key_files import give_keys  # noqa: PLC0415 - most launchers have no keys, and stay small
+
+    return give_keys(keys.parts(part))
+
+
 def _sentence(event: str, part: str, given: Mapping[str, object]) -> str:
     name = _WORDS.get(part, part)
     match event:
-        case "isolation" if given["mode"] == "none":
-            return (
-                "Medulla cannot be isolated on this system: nothing beyond read and notify will be allowed."
-            )
         case "isolation":
-            return f"Medulla is isolated ({given['mode']})."
+            return "\n".join(isolation_words(given))
         case "ready":
             return f"{name} is running."
         case "ended" if given.get("status") != 0:
@@ -282,10 +298,12 @@ def launch(
     as_json: bool = False,
     options: Mapping[str, Sequence[str]] | None = None,
     anchor: str = "",
+    folders: Sequence[str] = (),
     unlock: Callable[[Home], OpenedLock | None] = lambda _: None,
 ) -> int:
     """Run everything on the coordinator's device until it is told to stop; the exit code. `anchor` is the folder of the
-    audit's receipts, which the coordinator may write to; `unlock` opens the lock of the private keys, if there is one.
+    audit's receipts, which the coordinator may write to; `folders` are those that the node may use; `unlock` opens the
+    lock of the private keys, if there is one.
 
     Raises:
         NotInitialised: no mesh was made here.
@@ -301,17 +319,32 @@ def launch(
         give_back(home)
         check_private(home)
         keys = unlock(home)
-        clear_leftovers(home)
-        plan = choose_isolation(home)
+        _clear_leftovers(home)
+        plan = choose_isolation(home, folders)
         take_over(home, plan)
+        remember_plan(home, plan)
         try:
             return Launcher(
-                home, plan, commands(home, plan, options), as_json=as_json, anchor=anchor, keys=keys
+                home,
+                plan,
+                commands(home, plan, options),
+                as_json=as_json,
+                anchor=anchor,
+                folders=folders,
+                keys=keys,
             ).run()
         finally:
             give_back(home)
     finally:
         os.close(lock)
+
+
+def _clear_leftovers(home: Home) -> None:
+    if not any(home.root.glob("**/.*.old")) and not any(home.root.glob("**/.*.new")):
+        return
+    from kindmesh.mesh.key_conversion import clear_leftovers  # noqa: PLC0415 - hardly ever needed
+
+    clear_leftovers(home)
 
 
 def hold_launcher(home: Home) -> int:

@@ -28,18 +28,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kindmesh.mesh.confine_landlock import Landlocked, landlock_abi, landlock_restrict
-from kindmesh.mesh.confine_seccomp import deny_network_sockets
+from kindmesh.mesh.confine_seccomp import deny_network_sockets, deny_steering
 from kindmesh.protocol.errors import ConfinementFailed
 
 if sys.platform != "win32":
     import resource
 
 __all__ = [
-    "Confinement", "Landlocked", "Sandbox", "User", "apply", "die_with_parent", "drop_capabilities",
+    "NOT_MARKED", "Confinement", "Landlocked", "Sandbox", "User", "apply", "deny_steering", "die_with_parent",
+    "drop_capabilities",
     "drop_user", "landlock_abi", "landlock_restrict", "network_reach", "no_network", "no_new_privs",
     "non_dumpable", "runtime_paths",
 ]  # fmt: skip
 
+NOT_MARKED = "the calls that steer other processes are not refused (no seccomp here)"
 NetworkReach = Literal["none", "tcp-denied", "open"]
 
 _PR_SET_PDEATHSIG, _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 1, 3, 4
@@ -76,6 +78,7 @@ class Sandbox:
     scope_signals: bool = True
     scope_abstract_sockets: bool = True
     non_dumpable: bool = False
+    deny_steering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +293,7 @@ def apply(sandbox: Sandbox) -> Confinement:
     )
     if sandbox.network == "none":
         deny_network_sockets()
+    steering = not sandbox.deny_steering or deny_steering()
     undumpable = sandbox.non_dumpable and non_dumpable()
     network = network_reach() if sandbox.network == "none" else "open"
     return Confinement(
@@ -301,7 +305,10 @@ def apply(sandbox: Sandbox) -> Confinement:
         no_new_privs=privs,
         dumpable=not undumpable,
         uid=os.geteuid() if hasattr(os, "geteuid") else -1,
-        shortfalls=tuple(_shortfalls(sandbox, landlocked, network, privs, undumpable)),
+        shortfalls=(
+            *_shortfalls(sandbox, landlocked, network, privs, undumpable),
+            *(() if steering else (NOT_MARKED,)),
+        ),
     )
 
 

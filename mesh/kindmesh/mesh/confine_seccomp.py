@@ -1,6 +1,6 @@
-"""A seccomp filter with one purpose: no socket of any family but Unix.
+"""Seccomp filters: no socket of any family but Unix; and no steering of other processes, the kernel or mounts.
 
-What it decides: for each system call, allow or answer with an error. Refused: `socket` with a domain other
+What the first decides: for each system call, allow or answer with an error. Refused: `socket` with a domain other
 than AF_UNIX (EACCES), `io_uring_setup` (ENOSYS; a ring can open sockets without `socket`), every call made
 through another calling convention than the process's own (EPERM; a 64-bit process could otherwise use the
 32-bit or x32 table, whose numbers differ). Everything else stays allowed: files are Landlock's business.
@@ -20,7 +20,7 @@ import os
 import struct
 import sys
 
-__all__ = ["deny_network_sockets"]
+__all__ = ["deny_network_sockets", "deny_steering"]
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -77,9 +77,52 @@ def deny_network_sockets() -> bool:
     machine = _MACHINES.get(_machine())
     if machine is None or sys.byteorder != "little":
         return False
-    code = _program(*machine)
+    return _install(_program(*machine))
+
+
+def _install(code: bytes) -> bool:
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     zero = ctypes.c_ulong(0)
     result: int = libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), ctypes.byref(program), zero, zero)
     return result == 0
+
+
+#: by machine: ptrace, process_vm_readv, process_vm_writev, mount, umount2, pivot_root, add_key, request_key, keyctl,
+#: bpf, perf_event_open, userfaultfd, kexec_load, init_module, finit_module, delete_module, open_by_handle_at,
+#: pidfd_getfd
+_STEERING = {
+    "x86_64": (101, 310, 311, 165, 166, 155, 248, 249, 250, 321, 298, 323, 246, 175, 313, 176, 304, 438),
+    "aarch64": (117, 270, 271, 40, 39, 41, 217, 218, 219, 280, 241, 282, 104, 105, 273, 106, 265, 438),
+    "arm": (26, 376, 377, 21, 52, 218, 309, 310, 311, 386, 364, 388, 347, 128, 379, 129, 371, 438),
+}
+
+
+def deny_steering() -> bool:
+    """Takes the calls away by which a process steers others, the kernel or its mounts; True when the kernel took it.
+
+    Also a mark: a filter cannot be removed, so /proc/PID/status (`Seccomp_filters`) tells a process that has it, and
+    all that it starts, from one that has not.
+    """
+    if sys.platform != "linux" or sys.byteorder != "little":
+        return False
+    machine = _machine()
+    if machine not in _MACHINES:
+        return False
+    numbers = _STEERING[machine]
+    arch, _ = _MACHINES[machine]
+
+    def line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+        return struct.pack("=HBBI", code, if_true, if_false, value)
+
+    # The two answers stand at the end: allow, refuse. Jumps count instructions to skip.
+    refuse = 5 + len(numbers)
+    body = [
+        line(_LOAD_WORD, _OFFSET_ARCH),
+        line(_JUMP_EQUAL, arch, 0, refuse - 2),
+        line(_LOAD_WORD, _OFFSET_NR),
+        line(_JUMP_AT_LEAST, _X32_BIT, refuse - 4, 0),
+        *(line(_JUMP_EQUAL, number, refuse - 5 - index, 0) for index, number in enumerate(numbers)),
+    ]
+    body += [line(_RETURN, _ALLOW), line(_RETURN, _ERRNO | errno.EPERM)]
+    return _install(b"".join(body))

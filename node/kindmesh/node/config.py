@@ -49,7 +49,8 @@ class MeshSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[node]`: `capabilities` offered (empty: all that are installed), less those `disabled`; `concurrency` jobs at
     once, of which `emergency_reserve` are kept free for emergencies; `grace_ms` is how long running jobs may take to
-    finish when the node is told to end; `keep_days` is how long results are kept after they were taken."""
+    finish when the node is told to end; `keep_days` is how long results are kept after they were taken; `folders`
+    outside the state folder may be used by its capabilities where the node is confined (beside Medulla)."""
 
     capabilities: tuple[str, ...] = ()
     disabled: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_ms: int = 5_000
     keep_days: int = 7
     artifacts_mib: int = 4_096
+    folders: tuple[str, ...] = ()
 
 
 class MedullaSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

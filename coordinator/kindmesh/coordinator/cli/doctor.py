@@ -61,6 +61,7 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _trust(home)
     if is_coordinator(home):
         yield from _recovery_kit(home)
+        yield from _isolation(home)
         yield from _ask("coordinator", home)
     yield from _ask("node", home)
 
@@ -167,6 +168,17 @@ def _recovery_kit(home: Home) -> Iterator[Finding]:
         yield finding("recovery kit", "warn", f"{home.recovery_kit} is still on this disk", hint)
     else:
         yield finding("recovery kit", "ok", "not on this disk")
+
+
+def _isolation(home: Home) -> Iterator[Finding]:
+    from kindmesh.coordinator.isolation_words import isolation_words, remembered_plan
+
+    found = remembered_plan(home)
+    if not found:
+        return
+    words = isolation_words(found)
+    weak = found["mode"] == "none" or (found["mode"] == "landlock" and not found.get("node_confined"))
+    yield finding("isolation", "warn" if weak else "ok", " ".join(words), words[-1] if weak else "")
 
 
 def _ask(part: str, home: Home) -> Iterator[Finding]:

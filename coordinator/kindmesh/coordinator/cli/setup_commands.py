@@ -100,6 +100,7 @@ def run_up(out: Output, listen: str) -> int:
             as_json=out.as_json,
             options={"coordinator": ["--listen", address]},
             anchor=config.audit.anchor,
+            folders=config.node.folders,
             unlock=unlock_folder,
         )
     if not (home.identity / TRUST_FILE).exists():

@@ -93,10 +93,18 @@ def _admission(isolation: Isolation, peer_uid: int, launcher: int) -> Callable[[
         if isolation == "uid":
             return peer.uid in (peer_uid, own, 0)
         if isolation == "landlock":
-            return peer.pid == launcher or _status(peer.pid, "PPid", "NoNewPrivs") == (str(launcher), "1")
+            return peer.pid == launcher or _is_coordinator(peer.pid, launcher)
         return peer.uid in (own, 0)
 
     return admit
+
+
+def _is_coordinator(pid: int, launcher: int) -> bool:
+    """A child of the launcher that cannot gain rights. This device's node is one, too, but it carries one seccomp
+    filter more than the launcher, which nobody can take off again."""
+    if _status(pid, "PPid", "NoNewPrivs") != (str(launcher), "1"):
+        return False
+    return _status(pid, "Seccomp", "Seccomp_filters") == _status(launcher, "Seccomp", "Seccomp_filters")
 
 
 def _status(pid: int, *names: str) -> tuple[str, ...]:
