@@ -19,9 +19,9 @@ from tests.coordinator.medulla_kit import key
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_call, medulla_socket
-from kindmesh.coordinator.brain.medulla.service import Service
+from kindmesh.coordinator.brain.medulla.service import DIGEST_KEEP_MS, Service
 from kindmesh.coordinator.owner import Owner, create_mesh, unlock_owner
-from kindmesh.mesh.clock import SystemClock, SystemEntropy
+from kindmesh.mesh.clock import FlooredClock, SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.trust import Trust
@@ -333,6 +333,21 @@ def test_a_full_disk_refuses_and_memory_does_not_run_ahead(mesh: Mesh) -> None:
 
 def big() -> bytes:
     return encode_value({"text": "x" * 200_000})
+
+
+def test_what_a_digest_stands_for_is_forgotten_after_a_while(mesh: Mesh) -> None:
+    service = Service(mesh.home.medulla, "none")
+    service.ask(mesh.advert())
+    assert service.audit.key(service.audit.committed) is not None
+    clock = FlooredClock(SystemClock(), SystemClock().now_ms() + DIGEST_KEEP_MS + 1_000)
+    service.close()
+    service = Service(mesh.home.medulla, "none", clock=clock)
+    service.process([])
+    service.process([])
+    service.close()
+    service = Service(mesh.home.medulla, "none")
+    assert service.audit.key(service.audit.committed) is None
+    service.close()
 
 
 def test_a_changed_store_stops_medulla_with_a_plain_word(mesh: Mesh) -> None:

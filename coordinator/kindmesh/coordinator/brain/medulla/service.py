@@ -74,6 +74,9 @@ SCHEMA: Final = Schema(
 _SAVE: Final = (
     "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value"
 )
+DIGEST_KEEP_MS: Final = 30 * 86_400_000
+"""How long what an entry's digest stands for can be tested against a guess."""
+_HOUR_MS: Final = 3_600_000
 _BACK: Final = 64
 _FORGET: Final = "DELETE FROM state WHERE kind = ? AND key = ?"
 OWN_WORDS: Final = ("audit", "request")
@@ -123,6 +126,7 @@ class Service:
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._confinement = _encode(confinement or {})
+        self._forgot_ms = 0
         self._path = folder / "state" / "medulla.db"
         self._lock = _take_lock(private_folder(folder / "state") / "lock")
         self._open()
@@ -179,6 +183,7 @@ class Service:
     def process(self, frames: Sequence[bytes]) -> list[bytes]:
         """A batch of request frames (without lengths); the reply frames in the same order, with their lengths."""
         self.audit.tick()
+        self._forget()
         replies: list[bytes] = []
         kept: list[Instruction] = []
         durable = False
@@ -211,6 +216,16 @@ class Service:
                 log.error("store failed", extra={"code": error.code})
                 return [_packed((_number(data), "error", error_to_wire(error))) for data in frames]
         return replies
+
+    def _forget(self) -> None:
+        """Once an hour: the digests of old entries can no longer be tested against a guess."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._forgot_ms >= _HOUR_MS:
+            self._forgot_ms = now_ms
+            try:
+                self.audit.forget_before(now_ms - DIGEST_KEEP_MS)
+            except StoreError as error:
+                log.warning("old digests were not forgotten", extra={"code": error.code})
 
     def _decide(self, event: msgspec.Struct) -> tuple[list[Instruction], Answer]:
         now_ms = self._clock.now_ms()
@@ -293,4 +308,4 @@ def _packed(reply: tuple[int, str, msgspec.Struct]) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-__all__ = ["SCHEMA", "Service", "write_keys"]
+__all__ = ["DIGEST_KEEP_MS", "OWN_WORDS", "SCHEMA", "Service", "write_keys"]
