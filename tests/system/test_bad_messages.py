@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,22 +9,33 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.household import Household
-from tests.system.kit import Mole, medulla_key, mesh, say, soon, turned_away
+from tests.system.kit import PATIENCE_S, Mole, medulla_key, mesh, say, soon, turned_away
 
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.exchange import Exchange
+from kindmesh.mesh.home import Home
+from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.vault import folder_key
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.codec import encode, encode_value
 from kindmesh.protocol.crypto import CurveKey, SigningKey, sha256
 from kindmesh.protocol.envelope import make_envelope
-from kindmesh.protocol.errors import AccessRefused, PeerUnreachable
+from kindmesh.protocol.errors import AccessRefused, PeerUnreachable, Revoked
 from kindmesh.protocol.ids import new_id, parse_id
 from kindmesh.protocol.limits import PERMIT_TTL_MS, WIRE_VERSIONS
 from kindmesh.protocol.manifest import Effect
-from kindmesh.protocol.messages import Hello, JobResult, MessageType, Relay, SessionType, Stop, TrustKnown
+from kindmesh.protocol.messages import (
+    Hello,
+    JobResult,
+    MessageType,
+    Relay,
+    Request,
+    SessionType,
+    Stop,
+    TrustKnown,
+)
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.principal import OWNER
@@ -213,16 +223,15 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
             assert (await say(lab.desk, "revoke", name)).code == 0
         begun = time.monotonic()
         spy.uplink.post(spy.coordinator, MessageType.STOP, Stop("from a removed device"))
-        answer = asyncio.create_task(spy.ask("nodes"))
+        # It was told, and goes on all the same.
+        assert spy.trust.is_removed
+        spy.uplink.post(spy.coordinator, MessageType.REQUEST, Request("nodes", encode_value({})))
 
         async def refused() -> bool:
             return await turned_away(lab) > before
 
         assert await soon(refused, 1.0)
         assert time.monotonic() - begun < 1.0
-        assert not answer.done()
-        answer.cancel()
-        await asyncio.gather(answer, return_exceptions=True)
     # Both are gone from the list, no job goes there, and a removed device is not let in again.
     assert {node["name"] for node in lab.ask("nodes")}.isdisjoint({"spy", "guest"})
     said = await say(lab.desk, "call", "device.echo", "text=hi", "--on", "guest")
@@ -231,8 +240,26 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
     guest = lab.devices["guest"].running
     assert guest is not None
     await guest.until("disconnected")
-    # The node itself says that it is alone, and how to look further.
-    doctor = await say(lab.devices["guest"], "doctor")
-    assert doctor.code == 1
-    found = {one["check"]: one for one in doctor.objects[-1]["findings"]}
-    assert found["coordinator"]["level"] == "fail"
+
+    # The node itself learns it, and says so, also when it is not running; it comes back as a new device.
+    device = lab.devices["guest"]
+
+    async def knows() -> bool:
+        found = (await say(device, "doctor")).objects[-1]["findings"]
+        return any("was removed from the mesh" in one["message"].lower() for one in found)
+
+    assert await soon(knows, PATIENCE_S)
+    assert "join --fresh" in (await say(device, "nodes")).error["hint"]
+    await device.down()
+    for words in (("nodes",), ("call", "device.echo", "text=hi"), ("up",)):
+        said = await say(device, *words)
+        assert said.code != 0
+        assert said.error["code"] == "REVOKED", words
+    with pytest.raises(Revoked):
+        await device.join(lab.desk)
+    await device.join(lab.desk, fresh=True)
+    await device.up()
+    await lab.alive("guest")
+    assert (await say(device, "call", "device.echo", "text=hi", "--on", "guest")).code == 0
+    old = Home(next((device.home.root / "former").iterdir()))
+    assert Trust.load(old.identity).is_removed

@@ -38,6 +38,7 @@ from kindmesh.mesh.papers import ask_papers
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.readmit_guest import come_back
 from kindmesh.mesh.recollection import Recollection
+from kindmesh.mesh.removal import removal_in
 from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
@@ -53,6 +54,7 @@ from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
+from kindmesh.node.leaving import Leaving
 from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.people_renewal import PeopleRenewal
 from kindmesh.node.renewing import Renewing
@@ -160,6 +162,7 @@ class Node:
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
         self.lookout = Lookout(self.uplink, self._finder)
+        self.leaving = Leaving(self.trust, self.uplink, self.executor)
         self.homecoming = Homecoming(
             self.uplink,
             self.trust,
@@ -194,6 +197,7 @@ class Node:
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
         self.uplink.on_trust(self.trust_notes.look)
+        self.uplink.on_trust(self.leaving.look)
         self.uplink.on_refusal(partial(self.audit.refused, "message"))
         self._control = control
         self._beats = 0
@@ -213,6 +217,7 @@ class Node:
             stack.push_async_callback(self.uplink.close)
             stack.push_async_callback(self.lookout.close)
             stack.push_async_callback(self.homecoming.close)
+            stack.push_async_callback(self.leaving.close)
             self.executor.resume()
             await self.uplink.start()
             if self._control:
@@ -268,9 +273,10 @@ class Node:
         self.trust_notes.look()
         self.audit.tick()
         self.journal.save_latch()
-        if self.config.mesh.mdns:
+        self.leaving.look()
+        if self.config.mesh.mdns and not self.leaving.begun:
             self.lookout.beat()
-        if self._seeks_papers:
+        if self._seeks_papers and not self.leaving.begun:
             self.homecoming.beat()
         if self._beats % FORGET_EVERY == 0:
             try:
@@ -336,7 +342,7 @@ def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
     """The process: lock, configuration, logs, then serve.
 
     Raises:
-        KindmeshError: why it cannot start.
+        Revoked: this device was removed from the mesh. KindmeshError: why else it cannot start.
     """
     from kindmesh.mesh.logs import setup_logging  # noqa: PLC0415 - only a process sets up logs
 
@@ -345,6 +351,9 @@ def run(home: Home, *, as_json: bool, ready_fd: int) -> None:
     setup_logging(config.log.level, "" if form == "auto" else form)
     with home.lock("node"):
         check_private(home)
+        gone = removal_in(home.identity)
+        if gone is not None:
+            raise gone
         node = Node(home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=_transport())
         asyncio.run(serve(node, _speaker(as_json, ready_fd)))
 

@@ -462,15 +462,16 @@ class Executor:
             if found is not None:
                 self._happened(DeadlinePassed(work.job.job_id, found[1]))
 
-    async def drain(self, grace_ms: int) -> None:
-        """Take no new jobs; let running ones end within `grace_ms`, then cancel them; all results are written."""
+    async def drain(self, grace_ms: int, why: KindmeshError | None = None) -> None:
+        """Take no new jobs; let running ones end within `grace_ms`, then cancel them (`why`: not because the device is
+        switched off); all results are written."""
         self._ending = True
         running = {work.task for work in self._work.values() if work.task is not None}
         if running and grace_ms:
             await asyncio.wait(running, timeout=grace_ms / 1000)
         for order, attempt, _ in self._machine.open_jobs():
-            why = Interrupted("the device was switched off before it was done; nothing was changed")
-            self._happened(CancelAsked(order.job_id, attempt, why))
+            cause = why or Interrupted("the device was switched off before it was done; nothing was changed")
+            self._happened(CancelAsked(order.job_id, attempt, cause))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
         for order, attempt, state in self._machine.open_jobs():

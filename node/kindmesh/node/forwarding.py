@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kindmesh.mesh.endpoint import Endpoint
+from kindmesh.mesh.removal import check_not_removed, removal
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.codec import decode, decode_value, encode_value
 from kindmesh.protocol.envelope import Envelope
@@ -39,9 +40,11 @@ class Forwarding:
         """The coordinator's result; what it sends before goes to `event`.
 
         Raises:
+            Revoked: this device was removed from the mesh.
             PeerUnreachable: it cannot be reached, or the link was lost before it answered.
             KindmeshError: what it answered.
         """
+        check_not_removed(self._trust)
         coordinator = self._trust.coordinator.subject
         try:
             request_id = self._endpoint.post(
@@ -81,10 +84,12 @@ class Forwarding:
     def _on_peer(self, peer: bytes, up: bool) -> None:
         if up:
             return
+        gone = removal(self._trust)
         for answer, _ in list(self._waiting.values()):
             if not answer.done():
                 answer.set_exception(
-                    PeerUnreachable(
+                    gone
+                    or PeerUnreachable(
                         "the link to the coordinator was lost before it answered",
                         hint="Ask again when it is back; kindmesh jobs shows what became of it.",
                     )

@@ -21,6 +21,7 @@ from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.control import Call, Handler
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.meshclock import MeshClock
+from kindmesh.mesh.removal import COME_BACK, removal
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.uplink import Uplink
 from kindmesh.node.executor import Executor
@@ -210,7 +211,9 @@ class LocalControl:
         return [*self._look_at_link(), *self._look_at_trust(), *self._look_at_work(), *audit]
 
     def _look_at_link(self) -> list[dict[str, str]]:
-        found = []
+        found: list[dict[str, str]] = []
+        if self._trust.is_removed:
+            return found
         if self._uplink.connected(self._uplink.coordinator):
             found.append(_finding("coordinator", "ok", f"connected, at {self._uplink.address}"))
         else:
@@ -229,9 +232,11 @@ class LocalControl:
     def _look_at_trust(self) -> list[dict[str, str]]:
         now_ms = self._clock.now_ms()
         found = []
+        gone = removal(self._trust)
+        if gone is not None:
+            return [_finding("membership", "fail", gone.message, gone.hint)]
         if self._homecoming.removed:
-            hint = "If that was a mistake: pair it again from a new state folder (KINDMESH_HOME)."
-            found.append(_finding("membership", "fail", "this device was removed from the mesh", hint))
+            found.append(_finding("membership", "fail", "this device was removed from the mesh", COME_BACK))
         elif self._homecoming.problem is not None:
             problem = self._homecoming.problem
             message = f"the coordinator was replaced, and has not let this device in again: {problem.message}"

@@ -129,7 +129,9 @@ class Revoked(AuthenticationError):
     """This member was removed from the mesh."""
 
     code = "REVOKED"
-    default_hint = "To have it back, pair it again from a new state folder (KINDMESH_HOME)."
+    default_hint = (
+        "To have it back: kindmesh pair at the coordinator, then kindmesh join --fresh TEXT on that device."
+    )
 
 
 class CertificateRefused(AuthenticationError):

@@ -58,6 +58,12 @@ def examine(home: Home) -> Iterator[Finding]:
         hint = "Run kindmesh init (first device), or kindmesh join TEXT (every other)."
         yield finding("mesh", "warn", "this device belongs to no mesh yet", hint)
         return
+    from kindmesh.mesh.removal import removal_in
+
+    gone = removal_in(home.identity)
+    if gone is not None:
+        yield finding("mesh", "fail", gone.message, gone.hint)
+        return
     yield from _trust(home)
     if is_coordinator(home):
         yield from _recovery_kit(home)

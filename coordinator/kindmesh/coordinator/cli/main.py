@@ -17,7 +17,7 @@ import typer
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.mesh.secrecy import hide_arguments
-from kindmesh.protocol.errors import InvalidInput, KindmeshError
+from kindmesh.protocol.errors import InvalidInput, KindmeshError, NotRunning
 
 app = typer.Typer(
     name="kindmesh",
@@ -46,11 +46,21 @@ def _run(as_json: bool, command: Callable[[Output], int]) -> None:
     try:
         code = command(out)
     except KindmeshError as error:
-        code = out.trouble(error)
+        code = out.trouble(_why(error))
     except KeyboardInterrupt:
         out.clear()
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)
+
+
+def _why(error: KindmeshError) -> KindmeshError:
+    """What was removed from the mesh does not run, and starting it would not help."""
+    if not isinstance(error, NotRunning):
+        return error
+    from kindmesh.mesh.home import Home
+    from kindmesh.mesh.removal import removal_in
+
+    return removal_in(Home.locate().identity) or error
 
 
 @app.command()
@@ -175,15 +185,22 @@ def join(
     at: Annotated[
         str, typer.Option(help="Where the typed code is shown, host or host:port; default: found by mDNS.")
     ] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="As a new device (it was removed); keeps what it was before.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Join the mesh that an invitation is for.
 
     Example: kindmesh join --code "maple otter 4821"
     """
+    from kindmesh.coordinator.cli.fresh import run_fresh
     from kindmesh.coordinator.cli.join_commands import run_join
 
-    _run(as_json, lambda out: run_join(out, text, name, scan=scan, code=code, at=at))
+    _run(
+        as_json,
+        lambda out: run_fresh(out, fresh, lambda: run_join(out, text, name, scan=scan, code=code, at=at)),
+    )
 
 
 @app.command()
@@ -314,12 +331,17 @@ def stop(
 @app.command()
 def revoke(
     device: Annotated[str, typer.Argument(help="The device's or person's name or id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove a device or a person from the mesh."""
-    from kindmesh.coordinator.cli.mesh_commands import run_revoke
+    """Remove a device or a person from the mesh.
 
-    _run(as_json, lambda out: run_revoke(out, device))
+    Example: kindmesh revoke kitchen
+    """
+    from kindmesh.coordinator.cli.revoke_command import run_revoke
+
+    _run(as_json, lambda out: run_revoke(out, device, yes=yes))
 
 
 @app.command()

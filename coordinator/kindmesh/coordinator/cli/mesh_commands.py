@@ -1,15 +1,14 @@
-"""`nodes`, `capabilities`, `jobs`, `stop`, `revoke`: looking at the mesh and holding it back."""
+"""`nodes`, `capabilities`, `jobs`, `stop`: looking at the mesh and holding it back."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from kindmesh.coordinator.cli.as_person import connect_as, person_named
-from kindmesh.coordinator.cli.local import connect, connect_node, is_coordinator
+from kindmesh.coordinator.cli.as_person import connect_as
+from kindmesh.coordinator.cli.local import connect, connect_node
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, age, sentence, table
 from kindmesh.mesh.home import Home
-from kindmesh.protocol.errors import InvalidInput, NotInitialised
 
 
 def _percent(value: float | None) -> str:
@@ -166,37 +165,6 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
     return EXIT_DONE
 
 
-def run_revoke(out: Output, device: str) -> int:
-    """Remove a device or a person from the mesh."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase
-    from kindmesh.coordinator.cli.people_commands import run_remove
-    from kindmesh.coordinator.owner import unlock_owner
-    from kindmesh.protocol.ids import parse_id
-    from kindmesh.protocol.signed import signed_to_bytes
-
-    home = Home.locate()
-    if not is_coordinator(home):
-        raise NotInitialised("members are removed at the coordinator")
-    with connect(home, timeout_ms=10_000) as client:
-        nodes: list[dict[str, Any]] = client.call("nodes")
-        found = [node for node in nodes if device in (node["id"], node["name"])]
-        if not found and person_named(client, device) is not None:
-            return run_remove(out, device, "")
-        if len(found) != 1:
-            wrong = "more than one device has" if found else "nobody and no device has"
-            raise InvalidInput(
-                f"{wrong} the name {device!r}", field="device", hint="Use the id from kindmesh nodes."
-            )
-        if found[0]["role"] == "coordinator":
-            raise InvalidInput("the coordinator cannot remove itself", field="device")
-        removal = unlock_owner(home, ask_passphrase()).sign_removal(parse_id(found[0]["id"]))
-        client.call("revoke", {"removal": signed_to_bytes(removal)})
-    out.result(
-        {"ok": True, "device": found[0]["id"], "name": found[0]["name"]}, f"{found[0]['name']} was removed."
-    )
-    return EXIT_DONE
-
-
 __all__ = [
     "duration",
     "job_lines",
@@ -205,6 +173,5 @@ __all__ = [
     "run_capabilities",
     "run_jobs",
     "run_nodes",
-    "run_revoke",
     "run_stop",
 ]

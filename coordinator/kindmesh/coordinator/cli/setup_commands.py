@@ -112,6 +112,11 @@ def run_up(out: Output, listen: str) -> int:
         from kindmesh.coordinator.cli.label_commands import wait_for_adoption
 
         wait_for_adoption(out, home, label)
+    from kindmesh.mesh.removal import removal_in
+
+    gone = removal_in(home.identity)
+    if gone is not None:
+        raise gone
     return _become_node(home, as_json=out.as_json)
 
 

@@ -204,10 +204,10 @@ class Device:
             await self.running.kill()
             self.running = None
 
-    async def join(self, door: Device, *, save: Path | None = None) -> Events:
+    async def join(self, door: Device, *, save: Path | None = None, fresh: bool = False) -> Events:
         """Pair this device at `door` (the coordinator), with the person's part played from both screens.
 
-        Returns the objects that both commands wrote, in order.
+        `fresh`: as a new device, although it was one before. Returns the objects that both commands wrote, in order.
 
         Raises:
             KindmeshError: what either side reported.
@@ -216,7 +216,9 @@ class Device:
         async with started(door, "pair", *(["--save", str(save)] if save else [])) as pairing:
             window = await pairing.until("window")
             events.append(window)
-            async with started(self, "join", "-", "--name", self.name) as joining:
+            async with started(
+                self, "join", "-", "--name", self.name, *(["--fresh"] if fresh else [])
+            ) as joining:
                 await joining.write(window["text"])
                 code = await joining.until("code")
                 knock = await pairing.until("knock")

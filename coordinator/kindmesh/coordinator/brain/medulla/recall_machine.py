@@ -184,7 +184,7 @@ def _before(beliefs: Beliefs, event: Readmit) -> tuple[Certificate, Readmission]
     ):
         raise Revoked(
             f"{shown.name} was removed from the mesh",
-            hint="Join again from a new state folder: that makes a new key.",
+            hint="kindmesh join --fresh TEXT on that device makes a new key.",
         )
     newest = history.newest_ever(shown.subject)
     if newest is None or newest.serial <= shown.serial:

@@ -100,7 +100,7 @@ def _check_grant(beliefs: Beliefs, grant: Grant, subject: bytes, now_ms: int) ->
     if beliefs.is_removed(subject) or subject in beliefs.anchors.subjects:
         raise Revoked(
             "this key was removed from the mesh",
-            hint="Join again from a new state folder: that makes a new key.",
+            hint="kindmesh join --fresh TEXT on that device makes a new key.",
         )
     beliefs.check_curve_free(grant.curve_pub, subject)
 
