@@ -46,6 +46,7 @@ DAY_MS: Final = 24 * 3_600_000
 RECALL_DAYS: Final = 30
 """How long members of before are let in again without a question, unless the owner says otherwise."""
 RECALL_DAYS_MAX: Final = 90
+_ROTATING: Final = "rotating"
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -147,10 +148,14 @@ def rotate_owner(
         now_ms = clock.now_ms()
         before = service.beliefs.anchors
         owner_key = SigningKey(entropy.token(32))
-        replaced = _owner_here(home)
+        replaced = _replaced(home)
         kept = [
-            one for one in before.certificates if one.kind != "person" or replaced not in (b"", one.subject)
+            one
+            for one in before.certificates
+            if one.kind != "person" or (replaced and one.subject not in replaced)
         ]
+        # Whom an interrupted try has named meanwhile, nobody has the key of.
+        write_private(home.owner / _ROTATING, b"".join({*replaced, key_id(owner_key.public)}))
         anchors = (anchor(sealed.mesh, owner_key, "person", owner_name, now_ms), *kept)
         version = next_version(max(before.version, sealed.after), now_ms)
         bundle = sign_anchors(AnchorList(sealed.mesh, version, now_ms, anchors), root)
@@ -177,6 +182,7 @@ def rotate_owner(
     )
     for trust in trusts:
         trust.merge(update)
+    (home.owner / _ROTATING).unlink()
     subjects = [trust.certificate.subject for trust in trusts]
     return CreatedMesh(sealed.mesh, owner.subject, subjects[0], subjects[1], home.recovery_kit)
 
@@ -189,12 +195,16 @@ def _same_mesh(sealed: SealedKey, mesh: bytes) -> None:
         )
 
 
-def _owner_here(home: Home) -> bytes:
-    """The id of the owner whose key is in this folder; empty when the file is lost or damaged."""
+def _replaced(home: Home) -> set[bytes]:
+    """The ids of the owner whose key is in this folder, and of those that interrupted tries named; empty when the file
+    is lost or damaged: then every owner is replaced."""
     try:
-        return key_id(sealed_from_bytes(read_private(home.owner / OWNER_KEY, limit=1024)).public)
+        here = key_id(sealed_from_bytes(read_private(home.owner / OWNER_KEY, limit=1024)).public)
     except (StoreError, Malformed):
-        return b""
+        return set()
+    rotating = home.owner / _ROTATING
+    ids = read_private(rotating) if rotating.exists() else b""
+    return {here, *(ids[at : at + 20] for at in range(0, len(ids), 20))}
 
 
 __all__ = ["RECALL_DAYS", "RECALL_DAYS_MAX", "Checked", "check_kit", "recover_mesh", "rotate_owner"]
