@@ -310,3 +310,19 @@ def test_what_another_present_issuer_certified_may_be_permitted_here() -> None:
     told = second.ask(m.TrustWanted())
     first.ask(m.Learn((), (told.roster,), (told.revocations,)))
     assert first.ask(first.request("notes.list")).answer == "deny"
+    # The root names only the second from now on: what the first certified counts no more, and offers nothing.
+    alone = AnchorList(
+        first.mesh,
+        NOW + 1,
+        NOW + 1,
+        (*first.anchors.of_kind("person"), *both.anchors[-2:]),
+    )
+    third = key("third")
+    first.ask(m.Issue(first.grant(third, "third")))
+    told = first.ask(m.TrustWanted())
+    second.ask(m.Learn((), (told.roster,)))
+    second.ask(m.Advertise(first.advert(third, manifest(), version=1)))
+    assert key_id(third.public) in second.beliefs.offers
+    second.ask(m.Learn((sign_anchors(alone, first.root),)))
+    assert key_id(third.public) not in second.beliefs.offers
+    assert second.restored().offers == second.beliefs.offers

@@ -153,7 +153,10 @@ async def test_papers_that_make_more_of_the_device_are_not_taken(door: Door) -> 
         await door.come()
 
 
-async def test_a_coordinator_without_that_key_gets_nothing(door: Door) -> None:
+async def test_a_coordinator_without_that_key_gets_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kindmesh.mesh.readmit_guest.ANSWER_S", 0.5)
     door.coordinator = msgspec.structs.replace(door.coordinator, curve_pub=door.phone.curve.public)
     with pytest.raises(PeerUnreachable):
         async with asyncio.timeout(30):

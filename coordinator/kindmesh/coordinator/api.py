@@ -207,6 +207,7 @@ class Api:
             self._hub,
             self._auditing.findings(),
             papers_problem=self.papers_problem,
+            returning=len(self._returning.waiting()),
         )
 
     async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:

@@ -42,6 +42,7 @@ async def coordinator_findings(
     audit: Sequence[tuple[str, str, str]] = (),
     *,
     papers_problem: str = "",
+    returning: int = 0,
 ) -> list[dict[str, Any]]:
     """A list of `{check, level, message, hint}`, level one of ok, warn, fail."""
     found = [_finding("coordinator", "ok", f"Listens at {hub.address}.")]
@@ -62,6 +63,10 @@ async def coordinator_findings(
             _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
         )
     found += [_finding("audit", level, message, hint) for level, message, hint in audit]
+    if returning:
+        hint = "Let them in, or send them away: kindmesh recover --waiting"
+        message = f"{returning} of the mesh's former devices wait to be let in again."
+        found.append(_finding("recovery", "warn", message, hint))
     if papers_problem:
         hint = "Devices find a coordinator whose keys changed by its papers. Free that port, or choose another one."
         found.append(_finding("papers", "warn", papers_problem, hint))

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kindmesh.coordinator.cli.kit import picture_of
 from kindmesh.coordinator.cli.local import is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_FAILED, Output, sentence
 from kindmesh.mesh.control_client import ControlClient
@@ -169,9 +170,10 @@ def _trust(home: Home) -> Iterator[Finding]:
 
 
 def _recovery_kit(home: Home) -> Iterator[Finding]:
-    if home.recovery_kit.exists():
+    here = [path for path in (home.recovery_kit, picture_of(home.recovery_kit)) if path.exists()]
+    if here:
         hint = "Print it, put it away, then delete the file."
-        yield finding("recovery kit", "warn", f"{home.recovery_kit} is still on this disk", hint)
+        yield finding("recovery kit", "warn", f"{here[0]} is still on this disk", hint)
     else:
         yield finding("recovery kit", "ok", "not on this disk")
 

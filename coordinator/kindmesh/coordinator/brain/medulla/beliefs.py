@@ -33,10 +33,9 @@ from kindmesh.protocol.errors import (
     CertificateRefused,
     NotInitialised,
     StoreDamaged,
-    UnknownMember,
     WrongDestination,
 )
-from kindmesh.protocol.ids import key_id, short_id
+from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, ROSTER_STALE_MS
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
@@ -155,8 +154,9 @@ class Beliefs:
         self.recall = open_recall(signed, self.history.ever_pub(signed.author, "person"))
 
     def _put_known_advert(self, signed: Signed) -> None:
-        if self.member(signed.author) is not None:
-            self.put_advert(signed)
+        member = self.member(signed.author)
+        if member is not None:
+            self.put_advert(signed, member)
 
     def _put_declined(self, key: bytes, value: bytes) -> None:
         refused = decode(Decline, value).capabilities
@@ -173,15 +173,8 @@ class Beliefs:
         self.serial = max(self.serial, certificate.serial)
         return certificate
 
-    def put_advert(self, signed: Signed) -> Advert:
-        """Take over the advert of a member.
-
-        Raises:
-            UnknownMember: its author is none.
-        """
-        member = self.member(signed.author)
-        if member is None:
-            raise UnknownMember(f"{short_id(signed.author)} is no member of this mesh")
+    def put_advert(self, signed: Signed, member: Certificate) -> Advert:
+        """Take over the advert of a member."""
         advert = open_advert(signed, member.ed_pub)
         self.check_mesh(advert.mesh)
         manifests = [offer.manifest for offer in advert.offers]
@@ -207,10 +200,8 @@ class Beliefs:
         self._decided.clear()
 
     def put_former_policy(self, signed: Signed) -> bool:
-        """Take over the newest policy of an owner of before; False when it does not count (any more)."""
+        """Take over the newest policy of an owner of before; False when a newer one is known."""
         policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
-        if self.anchors.find(signed.author, "person") is not None:
-            return False
         if self.former_policy is not None and policy.version <= self.former_policy.version:
             return False
         self.former_policy = policy

@@ -244,7 +244,7 @@ def advertise(beliefs: Beliefs, event: Advertise, now_ms: int, fresh: bytes) -> 
     if certificate is None:
         raise UnknownMember(f"{short_id(subject)} is no member of this mesh")
     before = beliefs.offers.get(subject)
-    advert = beliefs.put_advert(event.advert)
+    advert = beliefs.put_advert(event.advert, certificate)
     if before is not None and (advert.boot, advert.version) < before.age:
         beliefs.offers[subject] = before
         raise Replayed(f"a newer advert of {certificate.name} is known")
