@@ -12,7 +12,7 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.protocol.anchors import AnchorList, MeshBundle, open_bundle, sign_anchors
 from kindmesh.protocol.certificate import CapabilityGrant, open_certificate
-from kindmesh.protocol.crypto import SigningKey
+from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.errors import (
     BadSignature,
     CertificateRefused,
@@ -303,6 +303,10 @@ def test_what_another_present_issuer_certified_may_be_permitted_here() -> None:
         second.beliefs = beliefs
         advertised = second.ask(m.Advertise(first.advert(first.phone, manifest(), version=7)))
         assert "notes.list" in advertised.operations
+    # The key of a connection belongs to one member, whichever Medulla certified it.
+    thief = second.grant(key("thief"), "thief", curve_pub=sha256(b"curve" + first.phone.public))
+    with pytest.raises(CertificateRefused, match="phone"):
+        second.ask(m.Issue(thief))
     assert second.ask(second.request("notes.list")).answer == "allow"
     assert first.ask(first.request("notes.list")).answer == "allow"
     second.ask(m.Revoke(second.removal(key_id(first.phone.public))))

@@ -30,6 +30,14 @@ def test_each_kind_has_its_own_bucket_and_bytes_count_for_all() -> None:
     assert allowance.refused == 2
 
 
+def test_a_stop_has_room_when_all_else_is_used_up() -> None:
+    allowance = Allowance(0.0)
+    while allowance.take("signed", 500, 0.0):
+        assert allowance.refused == 0
+    assert not allowance.take("session", 300 << 20, 0.0)
+    assert allowance.take("stop", 500, 0.0)
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3)), max_size=60))
 def test_never_more_than_burst_and_rate_allow(steps: list[tuple[float, float]]) -> None:
     rate, burst = 1.5, 4.0

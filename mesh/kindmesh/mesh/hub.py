@@ -37,6 +37,8 @@ from kindmesh.protocol.session import SessionKeys, derive_session, is_session_fr
 log = logging.getLogger("kindmesh.mesh.hub")
 
 _HELLO: Final = bytes([MessageType.HELLO])
+_KINDS: Final[dict[bytes, Kind]] = {_HELLO: "hello", bytes([MessageType.STOP]): "stop"}
+"""By the type's byte of a header; all others are `signed`."""
 _TOLD: Final = frozenset(10**power for power in range(12))
 """Which of a member's refused messages are logged: a flood must not become a flood of log lines."""
 REBIND_S: Final = 0.1
@@ -164,9 +166,7 @@ class Hub(Endpoint):
         allowance = self._allowances.get(peer)
         if allowance is None:
             allowance = self._allowances[peer] = Allowance(now)
-        kind: Kind = (
-            "session" if is_session_frame(frames[0]) else "hello" if frames[0][2:3] == _HELLO else "signed"
-        )
+        kind: Kind = "session" if is_session_frame(frames[0]) else _KINDS.get(frames[0][2:3], "signed")
         if not allowance.take(kind, sum(map(len, frames)), now):
             raise RateLimited()
 

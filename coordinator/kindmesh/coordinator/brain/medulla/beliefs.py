@@ -257,12 +257,15 @@ class Beliefs:
         return heard if heard is not None and heard.serial > own[0].serial else own[0]
 
     def check_curve_free(self, curve_pub: bytes, subject: bytes) -> None:
-        """Refuse a CURVE key that another member has, or had before its last rotation.
+        """Refuse a CURVE key that another member has, or had before its last rotation, whichever Medulla certified it.
 
         Raises:
             CertificateRefused: names the member.
         """
-        for other, _ in self.certificates.values():
+        for other in (
+            *(certificate for certificate, _ in self.certificates.values()),
+            *self.history.members(),
+        ):
             taken = curve_pub and curve_pub in (other.curve_pub, other.curve_previous)
             if taken and other.subject != subject:
                 raise CertificateRefused(f"{other.name} has this CURVE key already")
