@@ -319,6 +319,13 @@ def test_a_delegation_ends_with_its_time_and_with_its_person() -> None:
     assert "nobody lets" in denied(world, world.acting("Bo"))
 
 
+def test_names_are_those_that_medulla_knows() -> None:
+    world = People()
+    for kind, id_, whom in (("goal", "x", "nobody at all"), ("goal", "x", ""), ("limb", "x", "owner")):
+        asker = Principal(cast(Any, kind), id_, "the boss", whom)
+        assert "boss" not in denied(world, world.request(principal=asker))
+
+
 def test_a_delegation_by_the_owner_for_a_removed_person_gives_nothing() -> None:
     world = People()
     terms = world.person("Anna")

@@ -13,7 +13,14 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla import people, people_machine
 from kindmesh.coordinator.brain.medulla import people_messages as pm
 from kindmesh.coordinator.brain.medulla.machine import validate
-from kindmesh.protocol.certificate import Renewal, open_certificate, sign_renewal
+from kindmesh.protocol.anchors import AnchorList, sign_anchors
+from kindmesh.protocol.certificate import (
+    Renewal,
+    RevocationList,
+    open_certificate,
+    sign_renewal,
+    sign_revocations,
+)
 from kindmesh.protocol.errors import (
     AccessRefused,
     BadSignature,
@@ -391,3 +398,38 @@ def test_only_so_many_requests_are_remembered(monkeypatch: pytest.MonkeyPatch) -
     world.now_ms += 9 * DAY
     assert world.ask(world.wish("Anna")).answer == "allow"
     assert len(world.beliefs.people.used) == 1
+
+
+def test_a_removal_that_another_medulla_signed_takes_a_person_with_all_keys() -> None:
+    world = People()
+    terms = world.person("Anna")
+    world.ask(pm.Accept(world.acceptance(world.invited("Anna"), key("tablet"))))
+    world.delegated(world.delegation("Anna"), key("Anna"))
+    request = world.wish("Anna")
+    assert world.ask(request).answer == "allow"
+    second = key("second issuer")
+    shared = AnchorList(
+        world.mesh, T0 + 1, T0 + 1, (*world.anchors.certificates, world._anchor(second, "issuer", ()))
+    )
+    revoked = sign_revocations(RevocationList(world.mesh, 1, T0 + 1, (terms.person,)), second)
+    world.ask(m.Learn((sign_anchors(shared, world.root),), (), (revoked,)))
+    assert not world.beliefs.people.keys
+    assert not world.beliefs.people.delegations
+    assert "removed" in world.ask(request).reasons[0]
+    world.again()
+    assert not world.beliefs.people.terms
+
+
+def test_terms_and_delegations_of_an_owner_of_before_still_hold_and_open_invitations_do_not() -> None:
+    world = People()
+    world.person("Anna")
+    waiting = world.invited("Carl")
+    world.delegated(world.delegation("Anna", kind="limb"), world.owner)
+    heir = key("heir")
+    issuer, medulla = world.anchors.of_kind("issuer"), world.anchors.of_kind("medulla")
+    anchors = (world._anchor(heir, "person", ("owner",)), *issuer, *medulla)
+    world.ask(m.Learn((sign_anchors(AnchorList(world.mesh, T0 + 1, T0 + 1, anchors), world.root),)))
+    world.again()
+    assert [one.terms.name for one in world.ask(pm.PeopleWanted()).persons] == ["Anna"]
+    assert len(world.beliefs.people.delegations) == 1
+    refused(world, pm.Accept(world.acceptance(waiting)), AccessRefused)

@@ -25,7 +25,7 @@ from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, decode_value
-from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed, Revoked
+from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed, Revoked, UnknownMember
 from kindmesh.protocol.ids import format_id, format_time_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, ROSTER_MAX
 from kindmesh.protocol.manifest import Effect, Operation, effect_names, parse_effects
@@ -94,8 +94,9 @@ class PeopleDesk:
         signed = signed_from_bytes(proof)
         try:
             certificate = self._trust.membership.get(signed.author)
-        except Revoked as error:
-            raise Revoked(error.message, hint="The owner can invite anew: kindmesh people invite.") from error
+        except (Revoked, UnknownMember) as error:
+            hint = "The owner can invite this person anew: kindmesh people invite."
+            raise type(error)(error.message, hint=hint) from error
         if certificate.kind != "person" or not certificate.person:
             raise CertificateRefused("this key is no person's")
         now_ms = self._clock.now_ms()

@@ -93,7 +93,10 @@ def _remember_policy(beliefs: Beliefs, signed: Signed) -> list[Instruction]:
 
 def _take_removals(beliefs: Beliefs, now_ms: int) -> list[Instruction]:
     own = beliefs.revocations
-    new = tuple(sorted(beliefs.history.revoked - set(own.subjects) - beliefs.anchors.subjects))
+    heard = beliefs.history.revoked - beliefs.anchors.subjects
+    # A person leaves with every key, also those that only this Medulla knows.
+    keys = {key.subject for subject in heard for key in beliefs.people.keys_of(subject)}
+    new = tuple(sorted((heard | keys) - set(own.subjects)))
     if not new:
         return []
     grown = msgspec.structs.replace(
@@ -107,6 +110,7 @@ def _take_removals(beliefs: Beliefs, now_ms: int) -> list[Instruction]:
             forgotten = True
         if beliefs.offers.pop(subject, None):
             instructions.append(Forget("advert", subject))
+        instructions += beliefs.people.drop(subject, (subject,))
         instructions.append(beliefs.log("revocation", "allow", now_ms, subject, rules=("heard",)))
     if forgotten:
         instructions.append(beliefs.sign_new_roster(now_ms))
