@@ -59,6 +59,7 @@ class Counter:
             auditing=none,
             people=PeopleDesk(none, none, none, rig.clock, news=lambda event: None, leave=rig.heart.leave),
             copies=Copies(cast(Hub, rig.endpoint), none, none),
+            renewals=none,
         )
         self.phone, self.kitchen = (
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")

@@ -80,6 +80,7 @@ from kindmesh.protocol.messages import (
     Reply,
     Request,
     ResultTaken,
+    Rotate,
     SessionType,
     SignedAdvert,
     Stop,
@@ -433,6 +434,7 @@ SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
     SessionType.TRUST_UPDATE: TrustUpdate(
         (SIGNED_ROSTER,), (SIGNED_REVOCATIONS,), SIGNED_POLICY, SIGNED["phone"], BUNDLE
     ),
+    SessionType.ROTATE: Rotate(),
     SessionType.RELAY: Relay((HELLO_FRAMES[0], HELLO_FRAMES[1], HELLO_FRAMES[2]), 1),
 }
 

@@ -114,6 +114,8 @@ class World:
         """How wrong the clocks of devices are that start from now on."""
         self.clocks: dict[str, SimulatedClock] = {}
         self.jumped_ms = 0
+        self.papers = False
+        """Whether the coordinator believes that it can be asked for papers, and so changes its CURVE key by itself."""
         self.silent: set[Process] = set()
         self._alive: dict[str, Life] = {}
         self.processes: list[Process] = []
@@ -197,7 +199,7 @@ class World:
 
     def _coordinator(self, name: str, transport: ProcessTransport) -> Coordinator:
         return Coordinator(
-            home_of(self.folder, name), Config(mesh=MeshSection(mdns=False)), clock=self.clock,
+            home_of(self.folder, name), Config(mesh=MeshSection(mdns=False, papers=self.papers)), clock=self.clock,
             entropy=self._entropy(name), transport=transport, listen="memory://desk:1", door="memory://desk:2",
             medulla=SimulatedLink(self.medulla), sync="inline", control=False,
         )  # fmt: skip

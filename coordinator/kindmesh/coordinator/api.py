@@ -3,10 +3,8 @@
     status nodes capabilities doctor watch            how things are
     submit call explain jobs job cancel               having something done
     approvals approve decisions raise.answer          the owner's yes
-    pair.open pair.waiting pair.answer revoke release policy.set stop      trust
+    pair.open .challenge .waiting .answer revoke release rotate policy policy.set stop      trust
     audit.rows audit.heads audit.accept               the audit logs
-    approvals approve                                 the owner's yes
-    pair.open .challenge .waiting .answer revoke policy policy.set stop      trust
     people people.invite .withdraw .terms .accept .renew delegate undelegate      people (see `people`)
     artifact.put_begin .put_append .put_finish .read  files
 
@@ -34,6 +32,7 @@ from kindmesh.coordinator.pairing import PAIR_DEFAULT_MS, Pairing, WindowWish
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
+from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit_report import ROWS_MAX
@@ -73,6 +72,7 @@ LOCAL_ONLY: Final = frozenset(
         "pair.open",
         "pair.waiting",
         "raise.answer",
+        "rotate",
         "readmit.answer",
         "readmit.waiting",
         "people.invite",
@@ -102,6 +102,7 @@ class Api:
         auditing: AuditService,
         people: PeopleDesk,
         copies: Copies,
+        renewals: RenewalService,
     ) -> None:
         self._heart = heart
         self._hub = hub
@@ -121,6 +122,7 @@ class Api:
         self._copies = copies
         self._auditing = auditing
         self._people = people
+        self._renewals = renewals
         self._begun = time.monotonic()
         self.methods: dict[str, Method] = {
             "status": self._status,
@@ -137,6 +139,7 @@ class Api:
             "approvals": self._approvals,
             "decisions": self._decided,
             "raise.answer": self._raise_answer,
+            "rotate": self._rotate,
             "approve": self._approve,
             "pair.open": self._pair_open,
             "pair.answer": self._pair_answer,
@@ -343,6 +346,30 @@ class Api:
             return await self._raises.grant(signed_from_bytes(grant))
         effects = int(parse_effects(params.words("effects")))
         return await self._raises.decline(parse_id(params.text("device")), params.text("capability"), effects)
+
+    async def _rotate(self, params: Params, emit: Emit, who: Principal) -> Any:
+        text = params.text("device", "")
+        device = self._heart.devices.resolve(text) if text else self._hub.device_id
+        if device == self._hub.device_id:
+            away = [
+                node["name"]
+                for node in self._heart.devices.nodes()
+                if node["role"] == "node" and not node["connected"]
+            ]
+            rotated = await self._renewals.rotate_own()
+            return {
+                "device": format_id(device),
+                "name": self._trust.certificate.name,
+                "rotated": rotated,
+                "away": away,
+            }
+        rotated = await self._renewals.rotate_device(device)
+        return {
+            "device": format_id(device),
+            "name": self._heart.devices.name(device),
+            "rotated": rotated,
+            "away": [],
+        }
 
     async def _approve(self, params: Params, emit: Emit, who: Principal) -> Any:
         return await self._heart.approve(signed_from_bytes(params.data("approval")))

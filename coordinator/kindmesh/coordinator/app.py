@@ -140,6 +140,8 @@ class Coordinator:
         self.renewals = RenewalService(
             hub=self.hub, host=self.host, identity=self.identity, folder=identity_folder, trust=self.trust,
             trust_service=self.trust_service, medulla=self.medulla, clock=self.clock, entropy=entropy,
+            # Only when a device that was away for long can ask for the new key.
+            rotates=config.mesh.papers,
         )  # fmt: skip
         self.auditing = AuditService(
             hub=self.hub, trust=self.trust, boot=self.identity.boot, audit=self.audit,
@@ -206,6 +208,7 @@ class Coordinator:
             uploads=self.uploads,
             auditing=self.auditing,
             people=self.people,
+            renewals=self.renewals,
         )
         devices = self.heart.devices
         self.remote = Remote(

@@ -22,7 +22,7 @@ from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.enrol_host import EnrolHost
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
-from kindmesh.mesh.renewal import Renewals
+from kindmesh.mesh.renewal import Renewals, happens
 from kindmesh.mesh.renewal_machine import Phase
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.envelope import Envelope
@@ -32,10 +32,12 @@ from kindmesh.protocol.errors import (
     TransportError,
     error_to_wire,
 )
-from kindmesh.protocol.messages import Heartbeat, MessageType, Renew, Renewed
+from kindmesh.protocol.messages import Heartbeat, MessageType, Renew, Renewed, Rotate, SessionType
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.renewals")
+
+ROTATE_S: Final = 90.0
 
 SETTLE_MS: Final = 5_000
 """For at least this long after the new certificate, or after a start, devices may still come and learn it."""
@@ -60,7 +62,7 @@ class RenewalService:
         medulla: MedullaClient,
         clock: Clock,
         entropy: Entropy,
-        rotates: bool = False,
+        rotates: bool = True,
     ) -> None:
         """Raises: StoreDamaged, InsecurePermissions, StoreError: the next key."""
         self._hub = hub
@@ -72,6 +74,7 @@ class RenewalService:
         self._clock = clock
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._rosters: dict[bytes, int] = {}
+        self._heard_ms: dict[bytes, int] = {}
         self._since_ms = clock.now_ms()
         self._version = self._roster_version()
         self._hurried = False
@@ -95,6 +98,7 @@ class RenewalService:
     def heard(self, peer: bytes, beat: Heartbeat) -> None:
         """A device says which roster it has."""
         issuer = self._trust.signed_certificate.author
+        self._heard_ms[peer] = self._clock.now_ms()
         self._rosters[peer] = max(
             (one.roster for one in beat.known.issuers if one.issuer == issuer), default=0
         )
@@ -108,6 +112,23 @@ class RenewalService:
         """A new CURVE key soon: only devices that are connected now are waited for."""
         self._hurried = True
         self.own.want_rotation()
+
+    async def rotate_own(self) -> bool:
+        """The same, waiting for it; False if it takes longer than `ROTATE_S` (it goes on all the same)."""
+        before = self._identity.curve.public
+        self.rotate()
+        return await happens(lambda: self._identity.curve.public != before, ROTATE_S)
+
+    async def rotate_device(self, device: bytes) -> bool:
+        """Tell a device to change its CURVE key, and wait for it; False if it takes longer than `ROTATE_S`.
+
+        Raises:
+            Revoked, UnknownMember. PeerUnreachable, BackPressure: it is not connected.
+        """
+        membership = self._trust.membership
+        before = membership.get(device).curve_pub
+        self._hub.tell(device, SessionType.ROTATE, Rotate())
+        return await happens(lambda: membership.get(device).curve_pub != before, ROTATE_S)
 
     def tick(self) -> None:
         """Time passed."""
@@ -128,7 +149,7 @@ class RenewalService:
             and self._rosters.get(member.subject, 0) < self._version
         ]
         if self._hurried:
-            unaware = [subject for subject in unaware if self._hub.connected(subject)]
+            unaware = [subject for subject in unaware if now_ms - self._heard_ms.get(subject, 0) < SETTLE_MS]
             return not unaware or now_ms - self._since_ms > HURRY_MS
         return not unaware or now_ms - certificate.not_before_ms > PATIENCE_MS
 

@@ -9,10 +9,11 @@ Whoever holds other keys than this identity's (a person's, on a device they use)
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.identity import Identity, make_next_curve, next_curve, take_next_curve
@@ -39,6 +40,8 @@ from kindmesh.protocol.errors import KindmeshError, StoreError
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.mesh.renewal")
+
+LOOK_S: Final = 0.1
 
 
 class Renewals:
@@ -168,4 +171,13 @@ class Renewals:
         }
 
 
-__all__ = ["Renewals"]
+async def happens(wanted: Callable[[], bool], within_s: float) -> bool:
+    """Wait until `wanted()` is true; False if that takes longer."""
+    for _ in range(int(within_s / LOOK_S)):
+        if wanted():
+            return True
+        await asyncio.sleep(LOOK_S)
+    return wanted()
+
+
+__all__ = ["Renewals", "happens"]

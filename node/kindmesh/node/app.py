@@ -255,6 +255,7 @@ class Node:
             uploads=self.uploads,
             forwarding=self.forwarding,
             witnessing=self.witnessing,
+            renewing=self.renewing,
             homecoming=self.homecoming,
         )
         server = ControlServer(self.home.socket("node"), local.handlers())

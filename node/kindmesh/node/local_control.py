@@ -29,6 +29,7 @@ from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import Uploads, artifact_id
 from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NodeJournal
+from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.node.witnessing import Witnessing
@@ -65,6 +66,7 @@ class LocalControl:
         forwarding: Forwarding,
         witnessing: Witnessing,
         homecoming: Homecoming,
+        renewing: Renewing,
     ) -> None:
         self._identity = identity
         self._trust = trust
@@ -77,6 +79,7 @@ class LocalControl:
         self._artifacts = artifacts
         self._uploads = uploads
         self._forwarding = forwarding
+        self._renewing = renewing
         self._witnessing = witnessing
         self._homecoming = homecoming
 
@@ -89,6 +92,7 @@ class LocalControl:
             "watch": self._watch,
             "stop": self._stop,
             "stop.reset": self._reset,
+            "rotate": self._rotate,
             "artifact.put_begin": _plain(self._uploads.begin),
             "artifact.put_append": _plain(self._uploads.append),
             "artifact.put_finish": _plain(self._uploads.finish),
@@ -147,6 +151,14 @@ class LocalControl:
         self._journal.reset()
         return {"stopped": False, "stops": stops}
 
+    async def _rotate(self, params: Any, call: Call) -> Any:
+        rotated = await self._renewing.rotate()
+        return {
+            "device": format_id(self._identity.device_id),
+            "name": self._trust.certificate.name,
+            "rotated": rotated,
+        }
+
     async def _watch(self, params: Any, call: Call) -> Any:
         def tell(event: dict[str, Any]) -> None:
             call.event({**event, "job": format_time_id(event["job"])})
@@ -187,6 +199,7 @@ class LocalControl:
                 for order, state in self._executor.open_jobs()
             ],
             "results_waiting": self._reporter.waiting,
+            "certificate": self._renewing.renewals.as_dict(),
             "stopped": self._journal.stopped,
             "stops": self._stops(),
             "capabilities": [

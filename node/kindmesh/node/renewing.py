@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.identity import Identity
-from kindmesh.mesh.renewal import Renewals
+from kindmesh.mesh.renewal import Renewals, happens
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.uplink import Uplink
 from kindmesh.protocol.envelope import Envelope
 from kindmesh.protocol.errors import SourceMismatch
-from kindmesh.protocol.messages import MessageType, Renew, Renewed, TrustUpdate
+from kindmesh.protocol.messages import MessageType, Renew, Renewed, SessionType, TrustUpdate
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.node.renewing")
+
+ROTATE_S: Final = 30.0
 
 
 class Renewing:
@@ -38,6 +40,7 @@ class Renewing:
     ) -> None:
         """Raises: StoreDamaged, InsecurePermissions, StoreError: the next key."""
         self._uplink = uplink
+        self._identity = identity
         self._trust = trust
         self._asked = b""
         self.renewals = Renewals(
@@ -45,12 +48,23 @@ class Renewing:
             swapped=uplink.redial,
         )  # fmt: skip
         uplink.on(MessageType.RENEWED, self._on_renewed)
+        uplink.on_session(SessionType.ROTATE, self._on_rotate)
         uplink.on_peer(self._on_peer)
         uplink.on_trust(self.renewals.trust_changed)
+
+    async def rotate(self) -> bool:
+        """A new CURVE key now; False if that takes longer than `ROTATE_S` (it goes on all the same)."""
+        before = self._identity.curve.public
+        self.renewals.want_rotation()
+        return await happens(lambda: self._identity.curve.public != before, ROTATE_S)
 
     def tick(self) -> None:
         """Time passed."""
         self.renewals.tick()
+
+    def _on_rotate(self, peer: bytes, ref: int, body: Any) -> None:
+        if peer == self._trust.coordinator.subject:
+            self.renewals.want_rotation()
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         self.renewals.link(up)

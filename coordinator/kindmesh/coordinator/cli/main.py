@@ -345,6 +345,20 @@ def revoke(
 
 
 @app.command()
+def rotate(
+    device: Annotated[str, typer.Argument(help="The device's name or id; default: this device.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Change the key of a device's connections now; it changes by itself with every renewal.
+
+    Example: kindmesh rotate phone
+    """
+    from kindmesh.coordinator.cli.rotate_command import run_rotate
+
+    _run(as_json, lambda out: run_rotate(out, device))
+
+
+@app.command()
 def demo(
     image: Annotated[
         Path | None, typer.Option(help="The photo of a letter; default: one that comes along.")

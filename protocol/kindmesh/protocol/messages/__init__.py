@@ -13,7 +13,7 @@ import msgspec
 from kindmesh.protocol.messages.artifacts import ArtifactData, ArtifactGet
 from kindmesh.protocol.messages.hello import Advert, Hello, NodeFacts, SignedAdvert, Welcome
 from kindmesh.protocol.messages.jobs import Job, JobCancel, JobResult, Stop
-from kindmesh.protocol.messages.renewal import Renew, Renewed
+from kindmesh.protocol.messages.renewal import Renew, Renewed, Rotate
 from kindmesh.protocol.messages.requests import Reply, Request
 from kindmesh.protocol.messages.session import (
     Call,
@@ -53,6 +53,7 @@ SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
     SessionType.RESULT_TAKEN: ResultTaken,
     SessionType.TRUST_UPDATE: TrustUpdate,
     SessionType.RELAY: Relay,
+    SessionType.ROTATE: Rotate,
 }
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "Reply",
     "Request",
     "ResultTaken",
+    "Rotate",
     "SessionBody",
     "SessionType",
     "SignedAdvert",

@@ -24,4 +24,8 @@ class Renewed(msgspec.Struct, array_like=True, frozen=True):
     error: WireError | None = None
 
 
-__all__ = ["Renew", "Renewed"]
+class Rotate(msgspec.Struct, array_like=True, frozen=True):
+    """The coordinator passes on that somebody wants this device to change its CURVE key now; it does so by `Renew`."""
+
+
+__all__ = ["Renew", "Renewed", "Rotate"]

@@ -34,6 +34,7 @@ class SessionType(enum.IntEnum):
     RESULT_TAKEN = 6
     TRUST_UPDATE = 7
     RELAY = 8
+    ROTATE = 9
 
 
 __all__ = ["MessageType", "SessionType"]
