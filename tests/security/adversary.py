@@ -149,12 +149,14 @@ class Raw:
 
 
 async def open_tcp(port: int, count: int) -> list[asyncio.StreamWriter]:
-    """Connections that never say anything, as many of `count` as are accepted."""
-    found = []
-    for _ in range(count):
-        with contextlib.suppress(OSError):
-            found.append((await asyncio.open_connection("127.0.0.1", port))[1])
-    return found
+    """Connections that never say anything, as many of `count` as are accepted within a second."""
+
+    async def one() -> asyncio.StreamWriter | None:
+        with contextlib.suppress(OSError, TimeoutError):
+            return (await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 1.0))[1]
+        return None
+
+    return [writer for writer in await asyncio.gather(*(one() for _ in range(count))) if writer is not None]
 
 
 # --------------------------------------------------------------------------------------------------------- members

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.system.kit import PATIENCE_S, mesh, talking
 
 from kindmesh.coordinator.lab.device import Device
 from kindmesh.coordinator.lab.mesh import Lab
+from kindmesh.protocol.audit import AuditEntry
+from kindmesh.protocol.codec import decode
 from kindmesh.protocol.ids import parse_id
 
 CANARY = "kitchen"
@@ -93,6 +96,25 @@ class Watch:
         """Wait until it has refused that often with that code, and said so in its log."""
         await within(lambda: asyncio.to_thread(lambda: self.refused().get(code, 0) >= at_least), f"{code}")
         assert self.logged("message refused", code), f"{code} is not in the log of {self._device}"
+        await self.noted("message", "refused", code)
+
+    async def noted(self, kind: str, answer: str, code: str = "") -> None:
+        """Wait until the audit log has an entry of that kind, answer and code. Many alike of one minute are one entry,
+        so it may be older than this watch."""
+
+        async def there() -> bool:
+            return any((one.kind, one.answer, one.code) == (kind, answer, code) for one in self.audit())
+
+        await within(there, f"{kind} {answer} {code} in the audit log of {self._device}")
+
+    def audit(self) -> list[AuditEntry]:
+        """The whole audit log of the part, as it is on the disk."""
+        home = self._lab.devices[self._device].home
+        path = (home.coordinator if self._part == "coordinator" else home.node) / "journal.db"
+        with closing(sqlite3.connect(path)) as rows:
+            return [
+                decode(AuditEntry, entry) for (entry,) in rows.execute("SELECT entry FROM audit ORDER BY seq")
+            ]
 
     async def turns_away(self, at_least: int = 1) -> None:
         """Wait until the socket has refused that often."""

@@ -94,6 +94,7 @@ async def test_a_flood_that_leaves_no_file_descriptor(lab: Lab) -> None:
         resource.prlimit(coordinator, resource.RLIMIT_NOFILE, (in_use + 40, limits[1]))
         try:
             opened += await open_tcp(lab.port, 200)
+            assert len(os.listdir(f"/proc/{coordinator}/fd")) >= in_use + 35
             wish = {
                 "operation": "device.echo",
                 "args": {"text": "still here"},
