@@ -95,7 +95,8 @@ class Watch:
     async def refuses(self, code: str, at_least: int = 1) -> None:
         """Wait until it has refused that often with that code, and said so in its log."""
         await within(lambda: asyncio.to_thread(lambda: self.refused().get(code, 0) >= at_least), f"{code}")
-        assert self.logged("message refused", code), f"{code} is not in the log of {self._device}"
+        sentence = "a member sends too much" if code == "RATE_LIMITED" else "message refused"
+        assert self.logged(sentence, code), f"{code} is not in the log of {self._device}"
         await self.noted("message", "refused", code)
 
     async def noted(self, kind: str, answer: str, code: str = "") -> None:

@@ -10,7 +10,17 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 import zmq
-from tests.security.adversary import Knocker, Raw, fresh_key, member, open_tcp, window, written
+from tests.security.adversary import (
+    Knocker,
+    Raw,
+    fresh_key,
+    greeting,
+    member,
+    open_tcp,
+    utter,
+    window,
+    written,
+)
 from tests.security.kit import Watch, canary, household, pids, resident_kib, sings, within
 from tests.system.kit import Mole, talking
 
@@ -30,7 +40,7 @@ GROWTH_KIB = 64 * 1024
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     """A desk, a kitchen, and a member that does not know when to stop."""
-    async with household(tmp_path_factory.mktemp("floods"), "mole") as lab:
+    async with household(tmp_path_factory.mktemp("floods"), "mole", "spy") as lab:
         yield lab
 
 
@@ -159,6 +169,16 @@ async def test_a_flood_of_valid_messages(lab: Lab) -> None:
         assert await flooding > 200
     for pid, kib in before.items():
         assert resident_kib(pid) - kib < GROWTH_KIB, f"{pid} grew"
+
+
+async def test_a_flood_of_greetings(lab: Lab) -> None:
+    """Each would cost two signatures and a key: a member has few of them, and its session goes on meanwhile."""
+    async with canary(lab), member(lab, "spy") as spy:
+        watch = Watch(lab)
+        for _ in range(100):
+            await utter(spy, written(spy, MessageType.HELLO, greeting(spy)))
+        await watch.refuses("RATE_LIMITED", 50)
+        await spy.ask("nodes")
 
 
 async def test_a_flood_of_session_frames(lab: Lab) -> None:

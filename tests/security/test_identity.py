@@ -182,16 +182,16 @@ async def test_a_certificate_with_widened_roles_or_effects(lab: Lab) -> None:
 async def test_a_certificate_of_another_mesh(lab: Lab) -> None:
     stranger = Household(11, CLOCK.now_ms())
     stranger.add("mole")
-    async with canary(lab), member(lab, "mole") as mole:
+    async with canary(lab), member(lab, "spy") as spy:
         watch = Watch(lab)
-        mole.send(written(mole, MessageType.HELLO, greeting(mole, stranger.certificates["mole"])))
+        spy.send(written(spy, MessageType.HELLO, greeting(spy, stranger.certificates["mole"])))
         await watch.refuses("CERTIFICATE_REFUSED")
 
 
 async def test_anothers_certificate_shown_as_ones_own(lab: Lab) -> None:
     async with canary(lab), member(lab, "mole") as mole, member(lab, "spy") as spy:
         watch = Watch(lab)
-        mole.send(written(mole, MessageType.HELLO, greeting(mole, spy.trust.signed_certificate)))
+        spy.send(written(spy, MessageType.HELLO, greeting(spy, mole.trust.signed_certificate)))
         await watch.refuses("REVOKED")
         # The signature of one purpose does not serve another.
         domain = sign_certificate(
