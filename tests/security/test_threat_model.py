@@ -15,9 +15,11 @@ def cases_of(path: Path) -> set[str]:
     """Names of the test functions of a file, those of classes too."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        node.name for node in ast.walk(tree) if isinstance(node, functions) and node.name.startswith("test_")
-    }
+    found = {node.name for node in ast.walk(tree) if isinstance(node, functions)}
+    # A state machine is a test by an assignment: `TestThing = Thing.TestCase`.
+    assigned = [node.targets[0] for node in tree.body if isinstance(node, ast.Assign)]
+    found |= {name.id for name in assigned if isinstance(name, ast.Name)}
+    return {name for name in found if name.startswith(("test_", "Test"))}
 
 
 def test_every_test_that_the_threat_model_names_exists() -> None:
