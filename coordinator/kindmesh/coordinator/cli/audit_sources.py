@@ -6,13 +6,16 @@ be read from there, and comes through the running coordinator, as those of other
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Self
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.service import SCHEMA as MEDULLA_SCHEMA
 from kindmesh.coordinator.cli.local import is_coordinator
+from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.mesh.audit import AuditRows
 from kindmesh.mesh.audit_anchor import open_anchor
 from kindmesh.mesh.audit_export import Log
@@ -22,6 +25,8 @@ from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.store import Schema, Store
 from kindmesh.mesh.trust import Trust
+from kindmesh.node.config import load_config
+from kindmesh.node.journal import NODE_SCHEMA
 from kindmesh.protocol.audit import SealedEntry
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.ids import format_id, parse_id
@@ -51,6 +56,20 @@ class Missing(msgspec.Struct, frozen=True):
     why: str
 
 
+@contextmanager
+def _as_keeper(home: Home) -> Iterator[None]:
+    """For root, while Kindmesh runs under users of its own: read as the user whose files they are now."""
+    keeper = home.identity.stat().st_uid
+    if os.geteuid() != 0 or keeper == 0:
+        yield
+        return
+    os.seteuid(keeper)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 class Logs:
     """All that is known of the audit from this device; a context manager that closes what it opened.
 
@@ -60,7 +79,8 @@ class Logs:
     def __init__(self, home: Home, *, everything: bool = False) -> None:
         self._stack = ExitStack()
         self._home = home
-        self.trust = Trust.load(home.identity)
+        with _as_keeper(home):
+            self.trust = Trust.load(home.identity)
         self.mesh = self.trust.mesh
         self.logs: list[Log] = []
         self.memories: list[Memory] = []
@@ -68,7 +88,8 @@ class Logs:
         self.names: dict[bytes, str] = {}
         self._client: ControlClient | None = None
         try:
-            self._collect(everything)
+            with _as_keeper(home):
+                self._collect(everything)
         except BaseException:
             self._stack.close()
             raise
@@ -85,15 +106,11 @@ class Logs:
         return [log.source for log in self.logs]
 
     def _collect(self, everything: bool) -> None:
-        from kindmesh.node.journal import NODE_SCHEMA
-
         home, trust = self._home, self.trust
         name = trust.certificate.name
         self._learn(trust)
         self._connect()
         if is_coordinator(home):
-            from kindmesh.coordinator.heart.journal import HEART_SCHEMA
-
             desk = Trust.load(home.coordinator / "identity")
             self._learn(desk)
             place = Place("coordinator", desk.certificate.name, desk.certificate.ed_pub)
@@ -137,8 +154,6 @@ class Logs:
 
     def _medulla(self, device: str) -> None:
         """Medulla's log, out of its folder if that can be read here."""
-        from kindmesh.coordinator.brain.medulla.service import SCHEMA
-
         path = self._home.medulla / "state" / "medulla.db"
         medullas = self.trust.membership.anchors.of_kind("medulla")
         # With several, ours is the one whose log our coordinator remembers.
@@ -150,7 +165,7 @@ class Logs:
         except OSError:
             readable = False
         if readable or self._client is None:
-            self._store(place, path, SCHEMA, None)
+            self._store(place, path, MEDULLA_SCHEMA, None)
         else:
             self.logs.append(Log(ApiSource(place, self._client, "medulla"), None))
 
@@ -182,10 +197,6 @@ class Logs:
         return found[1] if found else None
 
     def _receipts(self) -> None:
-        import os
-
-        from kindmesh.node.config import load_config
-
         try:
             anchor = open_anchor(load_config(self._home.config_file, os.environ).audit.anchor)
             if anchor is not None:
