@@ -93,7 +93,7 @@ class AuditService:
         found = []
         for seen in beat.audit_seen:
             if seen.author == self.audit.author and seen.size != self.audit.committed:
-                if self._pace.due(peer, seen.author, beat.beat):
+                if self.audit.head is not None and self._pace.due(peer, seen.author, beat.beat):
                     found.append(self.audit.news(seen.size))
             elif seen.author == self._medulla_author and seen.size != self._medulla_size:
                 proof = self._proofs.get(seen.size)

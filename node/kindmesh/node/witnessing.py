@@ -37,7 +37,7 @@ class Witnessing:
     def outgoing(self, beat: int) -> tuple[tuple[AuditSeen, ...], tuple[AuditNews, ...]]:
         """(what is remembered, what is new) for the next heartbeat."""
         news: AuditNews | None = None
-        if self._seen is not None and self._seen != self._audit.committed:
+        if self._seen is not None and self._audit.head is not None and self._seen != self._audit.committed:
             coordinator = self._trust.coordinator.subject
             if self._pace.due(coordinator, self._audit.author, beat):
                 news = self._audit.news(self._seen)

@@ -164,10 +164,12 @@ class Logs:
             readable = path.is_file()
         except OSError:
             readable = False
-        if readable or self._client is None:
+        if readable:
             self._store(place, path, MEDULLA_SCHEMA, None)
-        else:
+        elif self._client is not None:
             self.logs.append(Log(ApiSource(place, self._client, "medulla"), None))
+        else:
+            self.missing.append(Missing("Medulla's log", "it can only be read while Kindmesh runs"))
 
     def _others(self, client: ControlClient, everything: bool) -> None:
         here = self.trust.certificate.subject
