@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import zmq
@@ -12,6 +13,7 @@ from tests.mesh.transports import CLIENT, SERVER, STRANGER, Inbox, World, until
 
 from kindmesh.mesh.transport import Listener
 from kindmesh.mesh.zmq_transport import ZmqListener, ZmqTransport
+from kindmesh.mesh.zmq_transport.context import Reader
 from kindmesh.protocol.crypto import CurveKey
 from kindmesh.protocol.errors import AddressInUse, ConfigError, PeerUnreachable
 from kindmesh.protocol.limits import FRAME_MAX, FRAMES_MAX
@@ -95,6 +97,57 @@ async def test_nobody_new_gets_in_when_the_zap_handler_is_dead(world: World) -> 
     await first.close()
     await second.close()
     await listener.close()
+
+
+async def test_a_mistake_in_the_zap_handler_lets_nobody_in_is_heard_of_and_the_handler_goes_on(
+    world: World,
+) -> None:
+    desk, phone, late = Inbox(), Inbox(), Inbox()
+    mistakes: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+    stranger = CurveKey(b"\x33" * 32)
+
+    def admit(key: bytes) -> bool:
+        if key == stranger.public:
+            raise RuntimeError("a mistake of ours")
+        return world.admit(key)
+
+    transport = ZmqTransport()
+    listener = transport.listen("tcp://127.0.0.1:0", SERVER, admit)
+    await listener.start(desk.receive)
+    lost = await world.dial(listener.address, late, key=stranger)
+    await until(lambda: bool(mistakes))
+    assert isinstance(mistakes[0]["exception"], RuntimeError)
+    first = await world.connect(listener, phone)
+    first.send([b"the handler goes on"])
+    assert await desk.frames() == [b"the handler goes on"]
+    assert not lost.connected
+    assert listener.peers() == {CLIENT.public}
+    await first.close()
+    await lost.close()
+    await listener.close()
+
+
+async def test_what_waits_behind_a_mistake_is_read_all_the_same(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    taken: list[bytes] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+
+    def take(message: list[bytes]) -> None:
+        taken.append(message[0])
+        if len(taken) == 1:
+            raise RuntimeError("a mistake of ours")
+
+    with context.socket(zmq.PAIR) as far:
+        far.bind("inproc://behind")
+        near = context.socket(zmq.PAIR)
+        near.connect("inproc://behind")
+        reader = Reader(near, take)
+        for word in (b"one", b"two", b"three"):
+            far.send(word)
+        await until(lambda: len(taken) == 3)
+        reader.close()
 
 
 async def test_a_frame_above_the_limit_ends_the_connection_and_is_not_delivered(

@@ -136,6 +136,7 @@ class Coordinator:
             on_heartbeat=self._on_heartbeat,
         )
         self.trust_service = TrustService(self.hub, self.trust, self.medulla)
+        self.trust_service.on_gone(self.heart.remove)
         self.host = EnrolHost(self.clock, entropy, transport, door, self.identity.curve)
         self.renewals = RenewalService(
             hub=self.hub, host=self.host, identity=self.identity, folder=identity_folder, trust=self.trust,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -40,7 +41,12 @@ class TrustService:
         self._learning: set[asyncio.Task[None]] = set()
         self._known: dict[bytes, TrustKnown] = {}
         self._heard = asyncio.Event()
+        self._gone_handlers: list[Callable[[bytes], None]] = []
         hub.on_session(SessionType.TRUST_UPDATE, self._on_update)
+
+    def on_gone(self, handler: Callable[[bytes], None]) -> None:
+        """Tell `handler(member id)` of every member that was removed, whoever said so."""
+        self._gone_handlers.append(handler)
 
     def _on_update(self, peer: bytes, ref: int, update: TrustUpdate) -> None:
         """A device knows something newer, which others decided: Medulla hears of it, too."""
@@ -153,6 +159,8 @@ class TrustService:
             self._hub.drop(gone)
             self._hub.forget(gone)
             self._known.pop(gone, None)
+            for handler in self._gone_handlers:
+                handler(gone)
         for member in after:
             if self._hub.connected(member):
                 self._push(member, update)

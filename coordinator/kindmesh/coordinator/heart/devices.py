@@ -152,7 +152,7 @@ class Devices:
 
     def occupy(self, device_id: bytes, operation: str, change: int) -> None:
         """One more (+1) or one less (-1) job of this operation on that device."""
-        device = self._devices[device_id]
+        device = self._device(device_id)
         device.total += change
         seat = device.seats.get(operation)
         if seat is not None:

@@ -27,6 +27,7 @@ from kindmesh.coordinator.heart.machine_words import (
     DeadlinePassed,
     DeviceBack,
     DeviceLost,
+    DeviceRemoved,
     Event,
     Finish,
     NoCandidate,
@@ -347,6 +348,11 @@ class Dispatch:
         """A device is away: jobs on it move or wait."""
         for entry in [entry for entry in self.open.values() if entry.machine.device == device]:
             self.tell(entry, DeviceLost(device))
+
+    def device_removed(self, device: bytes) -> None:
+        """A device is no member any more: its jobs move or end."""
+        for entry in list(self.open.values()):
+            self.tell(entry, DeviceRemoved(device))
 
     def device_back(self, device: bytes) -> None:
         """A device has a new session, or speaks again."""

@@ -49,7 +49,7 @@ from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
 from kindmesh.protocol.manifest import check_fields
 from kindmesh.protocol.policy import Approval, ApprovalRequest
-from kindmesh.protocol.principal import Principal, belongs_to, principal_text
+from kindmesh.protocol.principal import Principal, belongs_to, device_principal, principal_text
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.heart")
@@ -88,6 +88,7 @@ class Heart:
         self._reviewer = reviewer
         self._limits = limits or HeartLimits()
         self._journal = HeartJournal(store, vault)
+        self._members = trust.membership
         self.devices = Devices(trust.membership, endpoint.device_id, clock.now_ms())
         self._dispatch = Dispatch(
             endpoint=endpoint, devices=self.devices, journal=self._journal, reviewer=reviewer, clock=clock
@@ -130,6 +131,9 @@ class Heart:
         rows = self._journal.open_jobs()
         for row in rows:
             self._dispatch.resume(row)
+        for device in {row.now.device for row in rows} - {b""}:
+            if device in self._members.revoked:
+                self._dispatch.device_removed(device)
         if rows:
             log.info("jobs go on after a restart", extra={"count": len(rows)})
         return len(rows)
@@ -299,6 +303,11 @@ class Heart:
     def announce(self, event: Document) -> None:
         """News that concern no single job, for everybody who watches."""
         self._dispatch.telling.everybody(event)
+
+    def remove(self, member: bytes) -> None:
+        """A member was removed: jobs that it has move or end, visibly; what it asked for itself ends."""
+        self._dispatch.device_removed(member)
+        self.leave(device_principal(member))
 
     def leave(self, who: Principal) -> None:
         """Somebody was removed: their open jobs, and those of what acted for them, end."""

@@ -20,6 +20,7 @@ from kindmesh.coordinator.heart.machine_words import (
     DeadlinePassed,
     DeviceBack,
     DeviceLost,
+    DeviceRemoved,
     Ended,
     Finish,
     Instruction,
@@ -133,6 +134,26 @@ def part_from_device(job: Job, now_ms: int) -> list[Instruction]:
     return []
 
 
+def on_removed(job: Job, event: DeviceRemoved, now_ms: int) -> list[Instruction]:
+    """A device was removed: what it has moves, where that is harmless, or ends, because nobody will hear of it."""
+    job.older.pop(event.device, None)
+    if event.device != job.device or job.lease == "freed":
+        return []
+    job.note(now_ms, "removed", event.device)
+    if job.lease == "chosen":
+        job.take("none")
+        job.state, job.avoid = "queued", event.device
+        return [Place(event.device)]
+    why = "its device was removed from the mesh while it had it"
+    if job.movable and not (job.cancel_by or job.overdue):
+        return again(job, now_ms)
+    if job.effectful:
+        return job.finish(now_ms, _unknown(why))
+    if job.cancel_by:
+        return job.finish(now_ms, _cancelled(job.cancel_by))
+    return job.finish(now_ms, Finish("failed", False, "INTERRUPTED", why, "Start it again."))
+
+
 def on_back(job: Job, event: DeviceBack, now_ms: int) -> list[Instruction]:
     """A device is here (again): it gets its jobs again, and hears which of its old ones moved."""
     if event.device == job.device:
@@ -237,5 +258,6 @@ def _unknown(why: str) -> Finish:
 
 
 __all__ = [
-    "on_back", "on_cancel", "on_deadline", "on_lost", "on_restarted", "on_result", "on_retry", "part_from_device",
+    "on_back", "on_cancel", "on_deadline", "on_lost", "on_removed", "on_restarted", "on_result", "on_retry",
+    "part_from_device",
 ]  # fmt: skip

@@ -122,6 +122,12 @@ class DeviceLost(msgspec.Struct, frozen=True, gc=False):
     device: bytes
 
 
+class DeviceRemoved(msgspec.Struct, frozen=True, gc=False):
+    """The device was removed from the mesh: it never reports any more."""
+
+    device: bytes
+
+
 class DeviceBack(msgspec.Struct, frozen=True, gc=False):
     """The device has a new session, or offers something new."""
 
@@ -150,7 +156,8 @@ class Restarted(msgspec.Struct, frozen=True, gc=False):
 
 Event: TypeAlias = (
     Submitted | Placed | NoCandidate | Permitted | ApprovalNeeded | Refused | ReviewerGone | SendFailed | Accepted
-    | Running | ResultArrived | DeviceLost | DeviceBack | DeadlinePassed | RetryDue | CancelAsked | Restarted
+    | Running | ResultArrived | DeviceLost | DeviceRemoved | DeviceBack | DeadlinePassed | RetryDue | CancelAsked
+    | Restarted
 )  # fmt: skip
 
 
@@ -214,7 +221,8 @@ StoryEntry: TypeAlias = tuple[int, str, bytes, StoryDetail]
 
 __all__ = [
     "ENDED", "STATES", "Accepted", "AckResult", "ApprovalNeeded", "AskPermit", "CancelAsked", "DeadlinePassed",
-    "DeviceBack", "DeviceLost", "Ended", "Event", "Finish", "Instruction", "Lease", "NoCandidate", "Permitted", "Place",
+    "DeviceBack", "DeviceLost", "DeviceRemoved",
+    "Ended", "Event", "Finish", "Instruction", "Lease", "NoCandidate", "Permitted", "Place",
     "Placed", "Refused", "Restarted", "ResultArrived", "RetryDue", "ReviewerGone", "Running", "ScheduleRetry",
     "SendCancel", "SendFailed", "SendJob", "State", "StoryDetail", "StoryEntry", "Submitted",
 ]  # fmt: skip

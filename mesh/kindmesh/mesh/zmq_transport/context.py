@@ -50,7 +50,13 @@ class Reader:
     def ready(self) -> None:
         """Take what is there."""
         while not self.socket.closed and readable(self.socket):
-            self._take(self.socket.recv_multipart(NOW))
+            message = self.socket.recv_multipart(NOW)
+            try:
+                self._take(message)
+            except BaseException:
+                # The signal of what else waits is used up: that is read in the next turn.
+                self._loop.call_soon(self.ready)
+                raise
 
     def close(self) -> None:
         """Stop reading; the socket is closed too."""
