@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kindmesh.coordinator.bench.floor import floor
 from kindmesh.coordinator.bench.footprint import pss_mib, rss_mib
+from kindmesh.coordinator.bench.pairing import run_pairing
 from kindmesh.coordinator.bench.roundtrip import EFFECT, NAMES, ROUNDS, run_roundtrip
 from kindmesh.coordinator.bench.statistics import Sample, percentile, row
 
@@ -90,3 +91,13 @@ async def test_a_tiny_run_has_every_row_and_ratios_to_the_baseline() -> None:
         assert one["cpu_us"] >= 0
         assert one["ratio_p50"] == pytest.approx(one["p50_us"] / base["p50_us"], rel=0.02)
     assert said[-1] == f"round {ROUNDS} of {ROUNDS}"
+
+
+async def test_pairing_is_measured_from_the_invitation_to_the_first_job() -> None:
+    notes: list[str] = []
+    found = await run_pairing(2, notes.append)
+    assert found["runs"] == 2
+    assert notes == ["run 1 of 2", "run 2 of 2"]
+    whole, paired = found["qr_to_first_job_s"], found["qr_to_paired_s"]
+    assert 0 < whole["median"] <= whole["max"]
+    assert 0 < paired["median"] < whole["max"]

@@ -63,11 +63,14 @@ def wait_for_adoption(out: Output, home: Home, label: Label) -> None:
     """
     from kindmesh.mesh.clock import SystemEntropy
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     open_folder(home)
     with home.lock("node"):
         identity = Identity.create(home.identity, SystemEntropy())
-        asyncio.run(_wait(out, home, label, identity))
+        try:
+            asyncio.run(_wait(out, home, label, identity))
+        finally:
+            signal.signal(signal.SIGTERM, before)
         forget_label(home.identity)
     sys.stdout.flush()
 

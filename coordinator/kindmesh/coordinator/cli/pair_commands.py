@@ -78,12 +78,14 @@ def run_pair(
     if at and "label" not in wish:
         raise InvalidInput("--at says where the device of a label waits", field="at")
     owner = unlock_owner(home, ask_passphrase())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A picture with the secret is to be removed also when somebody ends this.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with connect(home) as stream, connect(home) as nonces, connect(home) as answers:
         window = _Window(out, owner, answers, Desk(stream, nonces), role=role, save=save)
         try:
             return window.run(wish)
         finally:
+            signal.signal(signal.SIGTERM, before)
             window.tidy()
 
 
