@@ -261,15 +261,22 @@ class _Window:
             return
         self._out.clear()
         if self._right is not None:
-            words = "Right. Enter grants all of it; or name what it may do (device notes=read, -speech); no refuses: "
+            words, short = (
+                "Right. Enter grants all of it; or name what it may do (device notes=read, -speech)",
+                "Grant",
+            )
         elif self._asked.recognised:
-            words = (
-                "This is the device with the label. yes lets it in (yes and names grant less), no refuses: "
+            words, short = (
+                "This is the device with the label. yes, no, or yes and what it may do",
+                "Let it in",
             )
         else:
-            words = "Type the check code that the device shows (or no, or code and capabilities to trim): "
-        above = f"{self._clock()}\n" if self._live else ""
-        sys.stderr.write(above + words)
+            words, short = (
+                "Type the check code that the device shows (or no, or code and what it may do)",
+                "Code",
+            )
+        # On a terminal the last line stays short: what is above it is found by counting lines.
+        sys.stderr.write(f"{words}.\n{self._clock()}\n{short}: " if self._live else f"{words}: ")
         sys.stderr.flush()
 
     def _tick(self) -> None:
