@@ -133,10 +133,15 @@ class TrustService:
             DiskFull, StoreError: done all the same, but not on this disk.
         """
         before = {member.subject for member in self._trust.membership.members()}
-        self._warn(update)
         unsaved: StoreError | None = None
         try:
-            if not self._trust.merge(update):
+            # Whose word counts comes first: a removal may be by somebody who was named just now.
+            changed = self._trust.merge(TrustUpdate(bundle=update.bundle))
+        except StoreError as error:
+            changed, unsaved = True, error
+        self._warn(update)
+        try:
+            if not self._trust.merge(update) and not changed:
                 return
         except StoreError as error:
             unsaved = error
