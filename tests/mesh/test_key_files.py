@@ -55,7 +55,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path / "home").create()
     Identity.create(made.identity, ENTROPY)
     folder_key(made.node / "store.key")
-    write_key(private_folder(made.root / "people") / "anna.person", b"p" * 90)
+    write_key(private_folder(made.medulla / "keys") / "permit.key", b"p" * 32)
     yield made
     close_keys(made.root)
 

@@ -184,7 +184,7 @@ def _try_users(home: Home, reasons: list[str]) -> IsolationPlan | None:
     for user in (medulla, others):
         problem = _reachable(home, user)
         if problem:
-            reasons.append(f"own users do not work here: {problem}")
+            reasons.append(f"own users cannot work here ({problem})")
             return None
     return IsolationPlan("uid", medulla, others, tuple(reasons))
 

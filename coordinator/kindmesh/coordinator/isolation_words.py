@@ -34,7 +34,7 @@ def isolation_words(described: Mapping[str, object]) -> list[str]:
     words = [f"Medulla is isolated ({mode})."]
     if mode == "landlock":
         words += [
-            f"A user of its own would be stronger: {reason}. {_what_to_do(reason)}" for reason in reasons
+            f"A user of its own would be stronger, but {reason}. {_what_to_do(reason)}" for reason in reasons
         ]
         if described.get("node_confined"):
             words.append("This device's node is kept out of Medulla's and the owner's files.")

@@ -5,7 +5,8 @@ there: so the lock is written before the first file is wrapped and removed after
 interrupted conversion is finished by asking for it again. What a file held before gets a second name first
 (`.NAME.old`), is written over with zeros there, and removed: on a disk that writes in place nothing is left of it. A
 flash drive (SSD, SD card) and file systems that copy on write may keep the old blocks for a while; the guide says so.
-Only with nothing running in the folder.
+Only with nothing running in the folder. Not wrapped here, because they are sealed by themselves if their person wants
+that: the owner's key, and people's keys (`people accept --seal`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ _PLACES: Final = (
     ("coordinator/identity", "*.key"),
     ("coordinator/identity", "*.next"),
     ("medulla/keys", "*.key"),
-    ("people", "*.person"),
 )
 _OLD: Final = ".old"
 
@@ -51,7 +51,7 @@ class KeyStatus(msgspec.Struct, frozen=True):
 
 
 def key_files(home: Home) -> list[Path]:
-    """Every file with a private key of this folder that is not sealed by itself (as the owner's is)."""
+    """Every file with a private key of this folder, but those of people: they can be sealed by themselves."""
     return sorted(
         path
         for place, pattern in _PLACES
