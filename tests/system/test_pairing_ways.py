@@ -152,4 +152,4 @@ async def test_a_removed_device_is_told_what_works(tmp_path: Path) -> None:
             assert (await pairing.until("refused"))["code"] == "REVOKED"
             assert running.process.stdout is not None
             last = json.loads((await asyncio.wait_for(running.process.stdout.read(), 30)).splitlines()[-1])
-            assert (last["error"]["code"], "state folder" in last["error"]["hint"]) == ("REVOKED", True)
+            assert (last["error"]["code"], "join --fresh" in last["error"]["hint"]) == ("REVOKED", True)

@@ -70,6 +70,12 @@ VISIT_AGAIN_S: Final = 20.0
 """A device that took an invitation and did not knock in this time is visited again."""
 
 
+_TURNED_AWAY: Final = EnrolmentRefused(
+    "the owner did not let this device in",
+    hint="The window may still be open: try kindmesh join again, or ask the owner for a new one.",
+)
+
+
 class WindowWish(msgspec.Struct, frozen=True, kw_only=True):
     """What a window is to be: how long (ms, 1 s to 15 min), for which role; with a typed code; or for the device of
     this label (`KL1:` text), which may wait at `at` (`host:port`; empty: mDNS finds it)."""
@@ -304,7 +310,7 @@ class Pairing:
         if grant is None:
             del self._knocks[knock]
             self._note("refused", subject=key_id(hello.ed_pub))
-            self._host.refuse(hop_key, EnrolmentRefused("the owner did not let this device in"))
+            self._host.refuse(hop_key, _TURNED_AWAY)
             return {"paired": False, "name": hello.name}
         signed = signed_from_bytes(grant)
         opened = open_grant(signed, self._trust.membership.anchors.owner_pub(signed.author))
