@@ -42,14 +42,16 @@ def test_the_same_start_under_another_tag_and_an_older_start_that_lives_are_copi
         boots.validate()
 
 
-def test_the_owner_keeps_the_one_that_is_connected() -> None:
+def test_after_the_owners_word_the_start_that_is_confirmed_next_counts() -> None:
     boots = Boots()
     boots.confirm(PHONE, start(5, "b"))
     boots.confirm(PHONE, start(3))
     boots.release(PHONE)
     assert not boots.copied
-    assert boots.confirm(PHONE, start(3)) == "same"
+    assert boots.confirm(PHONE, start(3)) == "first"
     assert boots.confirm(PHONE, start(4, "n")) == "restart"
+    # The other one is alive after all.
+    assert boots.confirm(PHONE, start(3)) == "copy"
     boots.release(DESK)
     boots.forget(PHONE)
     boots.forget(DESK)

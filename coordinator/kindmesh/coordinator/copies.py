@@ -2,7 +2,7 @@
 
 The hub notices (see `mesh.boot_machine`), Medulla holds (and keeps holding over restarts), people are told by `doctor`
 here and on the device itself, and `kindmesh review` asks. Removing the member ends it; the owner's signed `Release`
-says that it is one device after all, and the start that is connected then is the one that counts.
+says that it is one device after all, and the start that is confirmed next is the one that counts.
 """
 
 from __future__ import annotations

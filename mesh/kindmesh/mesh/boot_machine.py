@@ -67,11 +67,9 @@ class Boots:
         return "copy"
 
     def release(self, member: bytes) -> None:
-        """The owner says that it is one device: the start that is live now is the one that counts."""
+        """The owner says that it is one device: whichever start is confirmed next is the one that counts."""
         self.copied.discard(member)
-        live = self._live.get(member)
-        if live is not None:
-            self._highest[member] = live
+        self._highest.pop(member, None)
 
     def forget(self, member: bytes) -> None:
         """The member was removed."""
