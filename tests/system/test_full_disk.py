@@ -25,11 +25,11 @@ LINE = "x" * 1_500
 
 
 @contextmanager
-def full(pid: int, journal: Path) -> Iterator[None]:
-    """The files of this process cannot grow beyond what its journal has now."""
+def full(pid: int, journal: Path, room: int = 65_536) -> Iterator[None]:
+    """The files of this process cannot grow more than `room` bytes beyond what its journal has now."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     largest = max(path.stat().st_size for path in (journal, journal.with_name(journal.name + "-wal")))
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 65_536, hard))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + room, hard))
     try:
         yield
     finally:
@@ -58,34 +58,49 @@ async def test_the_disk_of_a_node_fills(tmp_path: Path) -> None:
         allow(lab, "notes.append")
         kitchen = lab.devices["kitchen"]
         pid = lab.ask("status", device="kitchen", part="node")["pid"]
-        jobs: list[asyncio.Future[dict[str, Any]]] = []
+        done: list[int] = []
+        count = 0
         async with talking(lab.desk) as client, watching(kitchen.home.socket("node")) as events:
-            with full(pid, kitchen.home.node_journal):
-                unsaved = asyncio.ensure_future(until(events, lambda event: event["event"] == "unsaved"))
-                while not unsaved.done():
-                    assert len(jobs) < 200
-                    jobs.append(
-                        asyncio.ensure_future(client.call("submit", {**wish(len(jobs)), "wait": True}))
-                    )
-                    await asyncio.wait({jobs[-1], unsaved}, return_when=asyncio.FIRST_COMPLETED)
-                # The last one was done, and how it ended does not fit on the disk: nobody is told yet.
-                assert not jobs[-1].done()
-                # The next one is not begun, and says why; what writes nothing is still answered.
-                refused = await client.call("submit", {**wish(998), "wait": True})
-                assert refused["state"] == "failed"
-                told(refused["error"])
-                assert (
-                    await say(lab.desk, "call", "device.echo", "text=hi", "--on", "kitchen", "--session")
-                ).code == 0
-                assert not jobs[-1].done()
+            # Where in a job the last page goes depends on the room; what is looked for is after the effect.
+            for pages in range(16, 32):
+                with full(pid, kitchen.home.node_journal, pages * 4096):
+                    while True:
+                        assert count < 600
+                        number, count = count, count + 1
+                        job = asyncio.ensure_future(client.call("submit", {**wish(number), "wait": True}))
+                        unsaved = asyncio.ensure_future(
+                            until(events, lambda event: event["event"] == "unsaved")
+                        )
+                        await asyncio.wait({job, unsaved}, return_when=asyncio.FIRST_COMPLETED)
+                        if unsaved.done():
+                            break
+                        unsaved.cancel()
+                        await asyncio.gather(unsaved, return_exceptions=True)
+                        ended_so = job.result()
+                        if ended_so["state"] != "succeeded":
+                            told(ended_so["error"])
+                            break
+                        done.append(number)
+                    if unsaved.done() and not unsaved.cancelled():
+                        # It was done, and how it ended does not fit on the disk: nobody is told yet.
+                        assert not job.done()
+                        # The next one is not begun, and says why; what writes nothing is still answered.
+                        refused = await client.call("submit", {**wish(998), "wait": True})
+                        assert refused["state"] == "failed"
+                        told(refused["error"])
+                        call = ("call", "device.echo", "text=hi", "--on", "kitchen", "--session")
+                        assert (await say(lab.desk, *call)).code == 0
+                        assert not job.done()
+                if not job.done():
+                    break
             # With room again, what was done is told.
             async with asyncio.timeout(PATIENCE_S):
-                for job in jobs:
-                    assert (await job)["state"] == "succeeded"
+                assert (await job)["state"] == "succeeded", "the disk never filled after an effect"
+            done.append(number)
             after = await client.call("submit", {**wish(999), "wait": True})
             assert after["state"] == "succeeded", after
         numbers = [int(text.split()[0]) for text in notes(kitchen)]
-        assert numbers == [*range(len(jobs)), 999]
+        assert numbers == [*done, 999]
         assert lab.ask("status", device="kitchen", part="node")["pid"] == pid
 
 
