@@ -219,13 +219,17 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
     async with Mole(lab.devices["spy"].home, f"127.0.0.1:{lab.port}") as spy:
         await spy.ask("nodes")
         before = await turned_away(lab)
-        for name in ("spy", "guest"):
+        for name in ("guest", "spy"):
             assert (await say(lab.desk, "revoke", name)).code == 0
         begun = time.monotonic()
-        spy.uplink.post(spy.coordinator, MessageType.STOP, Stop("from a removed device"))
-        # It was told, and goes on all the same.
+        # It was told, and goes on all the same, on the connection that it has.
         assert spy.trust.is_removed
-        spy.uplink.post(spy.coordinator, MessageType.REQUEST, Request("nodes", encode_value({})))
+        assert spy.tap.channel is not None
+        for type_, body in (
+            (MessageType.STOP, Stop("from a removed device")),
+            (MessageType.REQUEST, Request("nodes", encode_value({}))),
+        ):
+            spy.tap.channel.send(spy.uplink._post.write(type_, spy.coordinator, body)[1])
 
         async def refused() -> bool:
             return await turned_away(lab) > before
