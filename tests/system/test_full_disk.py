@@ -53,37 +53,45 @@ def told(error: dict[str, Any] | KindmeshError) -> None:
     assert hint
 
 
+async def until_full(
+    client: AsyncControlClient, events: asyncio.Queue[dict[str, Any]], first: int, done: list[int]
+) -> asyncio.Future[dict[str, Any]]:
+    """Jobs one after the other, from number `first`, until one is refused for want of room, or was done and cannot be
+    told for want of room (its future is then not done). The numbers that succeeded before go into `done`."""
+    unsaved = asyncio.ensure_future(until(events, lambda event: event["event"] == "unsaved"))
+    try:
+        for number in range(first, first + 200):
+            job: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(
+                client.call("submit", {**wish(number), "wait": True})
+            )
+            await asyncio.wait({job, unsaved}, return_when=asyncio.FIRST_COMPLETED)
+            if unsaved.done():
+                return job
+            if job.result()["state"] != "succeeded":
+                told(job.result()["error"])
+                return job
+            done.append(number)
+    finally:
+        unsaved.cancel()
+        await asyncio.gather(unsaved, return_exceptions=True)
+    raise AssertionError("the disk never filled")
+
+
 async def test_the_disk_of_a_node_fills(tmp_path: Path) -> None:
     async with mesh(tmp_path / "lab", "kitchen") as lab:
         allow(lab, "notes.append")
         kitchen = lab.devices["kitchen"]
         pid = lab.ask("status", device="kitchen", part="node")["pid"]
+        written: list[int] = []
         done: list[int] = []
         count = 0
         async with talking(lab.desk) as client, watching(kitchen.home.socket("node")) as events:
             # Where in a job the last page goes depends on the room; what is looked for is after the effect.
             for pages in range(16, 32):
                 with full(pid, kitchen.home.node_journal, pages * 4096):
-                    while True:
-                        assert count < 600
-                        number, count = count, count + 1
-                        job = asyncio.ensure_future(client.call("submit", {**wish(number), "wait": True}))
-                        unsaved = asyncio.ensure_future(
-                            until(events, lambda event: event["event"] == "unsaved")
-                        )
-                        await asyncio.wait({job, unsaved}, return_when=asyncio.FIRST_COMPLETED)
-                        if unsaved.done():
-                            break
-                        unsaved.cancel()
-                        await asyncio.gather(unsaved, return_exceptions=True)
-                        ended_so = job.result()
-                        if ended_so["state"] != "succeeded":
-                            told(ended_so["error"])
-                            break
-                        done.append(number)
-                    if unsaved.done() and not unsaved.cancelled():
-                        # It was done, and how it ended does not fit on the disk: nobody is told yet.
-                        assert not job.done()
+                    job = await until_full(client, events, count, done)
+                    count += len(done) + 1
+                    if not job.done():
                         # The next one is not begun, and says why; what writes nothing is still answered.
                         refused = await client.call("submit", {**wish(998), "wait": True})
                         assert refused["state"] == "failed"
@@ -91,16 +99,18 @@ async def test_the_disk_of_a_node_fills(tmp_path: Path) -> None:
                         call = ("call", "device.echo", "text=hi", "--on", "kitchen", "--session")
                         assert (await say(lab.desk, *call)).code == 0
                         assert not job.done()
-                if not job.done():
-                    break
+                        break
+                    written += done
+                    done = []
+            else:
+                raise AssertionError("the disk never filled after an effect")
             # With room again, what was done is told.
             async with asyncio.timeout(PATIENCE_S):
-                assert (await job)["state"] == "succeeded", "the disk never filled after an effect"
-            done.append(number)
+                assert (await job)["state"] == "succeeded"
             after = await client.call("submit", {**wish(999), "wait": True})
             assert after["state"] == "succeeded", after
         numbers = [int(text.split()[0]) for text in notes(kitchen)]
-        assert numbers == [*done, 999]
+        assert numbers == [*written, *done, count - 1, 999]
         assert lab.ask("status", device="kitchen", part="node")["pid"] == pid
 
 

@@ -87,6 +87,8 @@ class Discovery:
         from zeroconf import InterfaceChoice, NotRunningException  # noqa: PLC0415 - loaded only where it is used
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf  # noqa: PLC0415
 
+        # An address that goes away is normal life (see `refresh`); what keeps mDNS from running is in `problem`.
+        logging.getLogger("zeroconf").setLevel(logging.ERROR)
         try:
             zeroconf = AsyncZeroconf(interfaces=self._interfaces or InterfaceChoice.All)
             await zeroconf.zeroconf.async_wait_for_start()
