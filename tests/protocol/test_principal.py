@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.protocol.samples import IDS
 
-from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.principal import (
     OWNER,
@@ -33,6 +33,12 @@ def test_a_text_says_who_it_is_without_names(principal: Principal) -> None:
     found = principal_from_text(text)
     assert (found.kind, found.id, found.acting_for) == (principal.kind, principal.id, principal.acting_for)
     assert principal_document(found)["kind"] == principal.kind
+
+
+@pytest.mark.parametrize("text", ["", "Owner", "somebody x", "own er"])
+def test_what_names_nobody_is_not_the_owner(text: str) -> None:
+    with pytest.raises(Malformed):
+        principal_from_text(text)
 
 
 def test_a_job_is_its_askers_and_whom_it_was_done_for() -> None:

@@ -24,7 +24,7 @@ import msgspec
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.trust_service import TrustService
-from kindmesh.mesh.addresses import parse_address
+from kindmesh.mesh.addresses import parse_address, parse_place
 from kindmesh.mesh.adopt import adopt
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.clock import Entropy
@@ -62,6 +62,8 @@ log = logging.getLogger("kindmesh.coordinator.pairing")
 
 Emit = Callable[[dict[str, Any]], None]
 
+WAITING_PORT: Final = 7438
+"""Where a device with a label waits for its coordinator, unless its settings say otherwise: its mesh port + 1."""
 ROLES: Final = ("node", "bridge")
 KEYS_AFTER_DOOR: Final = 2
 """The keys of the door are told this many ports after it."""
@@ -78,7 +80,7 @@ _TURNED_AWAY: Final = EnrolmentRefused(
 
 class WindowWish(msgspec.Struct, frozen=True, kw_only=True):
     """What a window is to be: how long (ms, 1 s to 15 min), for which role; with a typed code; or for the device of
-    this label (`KL1:` text), which may wait at `at` (`host:port`; empty: mDNS finds it)."""
+    this label (`KL1:` text), which may wait at `at` (`host` or `host:port`; empty: mDNS finds it)."""
 
     ttl_ms: int = PAIR_WINDOW_DEFAULT_MS
     role: str = "node"
@@ -124,7 +126,7 @@ class Pairing:
         `paired`.
 
         Raises:
-            AlreadyInitialised: a window is open. InvalidInput: a role, time or label that is none.
+            AlreadyInitialised: a window is open. InvalidInput: a role, time, label or address that is none.
             CapabilityMissing: typed codes need a library. AddressInUse: the port next to the door is taken.
         """
         if wish.role not in ROLES:
@@ -136,6 +138,7 @@ class Pairing:
         label = label_from_text(wish.label) if wish.label else None
         if wish.typed and label is not None:
             raise InvalidInput("a window has a typed code or is for a label, not both", field="typed")
+        at = str(parse_place(wish.at, WAITING_PORT)).partition("://")[2] if wish.at else ""
         if wish.typed:
             load_library()
         events: asyncio.Queue[WindowEvent] = asyncio.Queue()
@@ -152,7 +155,7 @@ class Pairing:
         self._label = label
         self._note("opened", number=wish.ttl_ms)
         try:
-            async with self._beside(wish, invitation, emit) as more:
+            async with self._beside(wish, at, invitation, emit) as more:
                 emit(_describe_window(wish, purpose, invitation, label) | more)
                 while True:
                     event = await events.get()
@@ -167,7 +170,7 @@ class Pairing:
 
     @asynccontextmanager
     async def _beside(
-        self, wish: WindowWish, invitation: Invitation, emit: Emit
+        self, wish: WindowWish, at: str, invitation: Invitation, emit: Emit
     ) -> AsyncIterator[dict[str, Any]]:
         """What a window needs besides the door: its keys told in the clear, or visits to the device of a label."""
         if wish.typed:
@@ -187,7 +190,7 @@ class Pairing:
                 await self._neighbours.show_door(0)
                 await beside.close()
         elif self._label is not None:
-            visiting = asyncio.create_task(self._visit(self._label, wish.at, invitation, emit), name="adopt")
+            visiting = asyncio.create_task(self._visit(self._label, at, invitation, emit), name="adopt")
             try:
                 yield {"mdns": not self._neighbours.problem}
             finally:

@@ -12,7 +12,7 @@ import socket
 
 import msgspec
 
-from kindmesh.protocol.errors import ConfigError, PeerUnreachable
+from kindmesh.protocol.errors import ConfigError, InvalidInput, PeerUnreachable
 
 ANY = "*"
 """As a host to listen at: every address of this machine."""
@@ -61,6 +61,20 @@ def parse_address(text: str) -> Address:
     return Address(bare, int(port))
 
 
+def parse_place(text: str, port: int) -> Address:
+    """What a person types: `host`, `host:port`, `[ip]` or `[ip]:port`; `port` where none is given.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    bare = text.rpartition("]")[2] if text.startswith("[") else text
+    try:
+        return parse_address(f"tcp://{text if ':' in bare else f'{text}:{port}'}")
+    except ConfigError as error:
+        hint = f"For instance 192.0.2.7:{port}."
+        raise InvalidInput(f"{text[:80]!r} is no address", field="at", hint=hint) from error
+
+
 async def look_up(text: str) -> Address:
     """The address with its host as numbers; waits for the name service only if there is a name.
 
@@ -79,4 +93,4 @@ async def look_up(text: str) -> Address:
     return Address(str(found[0][4][0]), address.port)
 
 
-__all__ = ["ANY", "Address", "look_up", "parse_address"]
+__all__ = ["ANY", "Address", "look_up", "parse_address", "parse_place"]

@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from kindmesh.protocol.bounds import Name, OptionalKey, Word, printable
-from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.ids import format_id
 
 PrincipalKind = Literal["owner", "person", "device", "goal", "limb", "home"]
@@ -119,13 +119,19 @@ def principal_document(principal: Principal) -> dict[str, str]:
 
 
 def principal_from_text(text: str) -> Principal:
-    """Undo `principal_text`, without names."""
+    """Undo `principal_text`, without names.
+
+    Raises:
+        Malformed: no such text.
+    """
+    if text == "owner":
+        return OWNER
     head, _, whom = text.partition(" for ")
     kind, _, id_ = head.partition(" ")
     for known in ("person", "device", "goal", "limb", "home"):
         if kind == known:
             return Principal(known, id_, acting_for=whom.removeprefix("person "))
-    return OWNER
+    raise Malformed(f"{printable(text[:80])!r} names nobody who acts")
 
 
 __all__ = [

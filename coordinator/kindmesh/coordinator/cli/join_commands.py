@@ -65,6 +65,7 @@ def _join_with(out: Output, home: Home, invitation: Invitation, name: str) -> in
 
 
 def _join_typed(out: Output, home: Home, code: str, name: str, at: str) -> int:
+    from kindmesh.mesh.addresses import parse_place
     from kindmesh.mesh.clock import SystemEntropy
     from kindmesh.mesh.enrol_guest import type_code
     from kindmesh.mesh.spake import load_library
@@ -73,7 +74,8 @@ def _join_typed(out: Output, home: Home, code: str, name: str, at: str) -> int:
 
     plain = parse_code(code)
     load_library()
-    place = parse_place(at, DOOR_PORT) if at else None
+    address = parse_place(at, DOOR_PORT) if at else None
+    place = (address.host, address.port) if address is not None else None
     home.create()
     open_folder(home)
     with home.lock("node"):
@@ -231,23 +233,4 @@ async def _look_around(home: Home, identity: Identity) -> dict[bytes, tuple[str,
         await discovery.close()
 
 
-def parse_place(text: str, port: int) -> tuple[str, int]:
-    """`host`, `host:port`, `[ip]` or `[ip]:port` as host (without brackets) and port.
-
-    Raises:
-        InvalidInput.
-    """
-    from kindmesh.mesh.addresses import parse_address
-    from kindmesh.protocol.errors import ConfigError
-
-    bare = text.rpartition("]")[2] if text.startswith("[") else text
-    try:
-        address = parse_address(f"tcp://{text if ':' in bare else f'{text}:{port}'}")
-    except ConfigError as error:
-        raise InvalidInput(
-            f"{text[:80]!r} is no address", field="at", hint="For instance 192.0.2.7:7440."
-        ) from error
-    return address.host, address.port
-
-
-__all__ = ["check_home", "knock", "own_offers", "parse_place", "run_join"]
+__all__ = ["check_home", "knock", "own_offers", "run_join"]

@@ -158,7 +158,7 @@ def pair(
         str, typer.Option(help="Adopt the device with this label (its KL1: text, - or @FILE).")
     ] = "",
     scan: Annotated[str, typer.Option(help="Read the label from a picture (FILE) or the camera.")] = "",
-    at: Annotated[str, typer.Option(help="Where the device with the label waits, host:port.")] = "",
+    at: Annotated[str, typer.Option(help="Where the device with the label waits, host or host:port.")] = "",
     as_json: Json = False,
 ) -> None:
     """Let another device in: shows a QR code, asks you about whoever knocks.
