@@ -121,10 +121,13 @@ async def test_an_unknown_operation_gets_the_nearest_name(lab: Lab) -> None:
 
 async def test_no_device_able_says_why_for_each_and_how_to_install_it(tmp_path: Path) -> None:
     """Nobody has the text reader's libraries: a device that says so offers it as missing."""
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['rapidocr'] = None\n")
+    # Beside the state folders: what contains them is closed to a confined node.
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['rapidocr'] = None\n")
     picture = tmp_path / "picture.png"
     picture.write_bytes(png(10, 10))
-    async with mesh(tmp_path / "lab", "kitchen", PYTHONPATH=str(tmp_path)) as lab:
+    async with mesh(tmp_path / "lab", "kitchen", PYTHONPATH=str(without)) as lab:
         said = await say(lab.desk, "call", "vision.read_text", f"image={picture}")
         assert said.code == 3, said
         assert said.error["code"] == "NO_DEVICE_ABLE"
