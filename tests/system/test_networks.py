@@ -89,13 +89,3 @@ async def test_a_coordinator_that_gets_another_address_while_it_runs_is_found_by
         assert await soon(moved, PATIENCE_S)
         await lab.alive("kitchen", timeout_s=PATIENCE_S)
         await works(lab, "kitchen")
-
-
-async def test_a_coordinator_that_comes_back_with_another_address_is_found_by_mdns(tmp_path: Path) -> None:
-    async with family(tmp_path / "lab", "kitchen", mdns=True) as (lab, networks):
-        await works(lab, "kitchen")
-        await lab.desk.down()
-        networks.move("desk", 77)
-        await lab.desk.up()
-        await lab.alive("kitchen", timeout_s=PATIENCE_S)
-        await works(lab, "kitchen")
