@@ -76,6 +76,7 @@ async def test_a_person_is_invited_accepts_asks_and_leaves(lab: Lab) -> None:
 
     removed = (await lab.desk.run("revoke", "Anna"))[-1]
     assert removed["name"] == "Anna"
+    assert "phone" in removed["told"] + removed["not_reached"]
     with pytest.raises(Revoked):
         await phone.run("call", "device.echo", "text=hello")
     with pytest.raises(Revoked):

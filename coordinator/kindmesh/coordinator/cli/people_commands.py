@@ -318,10 +318,15 @@ def run_remove(out: Output, name: str, device: str) -> int:
                 raise InvalidInput(f"{person['name']} has no key on {device[:64]!r}", field="device")
             subject, where = keys[0]["id"], f" on {keys[0]['device_name']}"
         removal = unlock_owner(home, ask_passphrase()).sign_removal(parse_id(subject))
-        client.call("revoke", {"removal": signed_to_bytes(removal)})
+        answer: dict[str, Any] = client.call("revoke", {"removal": signed_to_bytes(removal)})
+    told, missed = answer["told"], answer["not_reached"]
     out.result(
-        {"ok": True, "person": subject, "name": person["name"]}, f"{person['name']} was removed{where}."
-    )
+        {"ok": True, "person": subject, "name": person["name"], "told": told, "not_reached": missed,
+         "within_ms": answer["within_ms"]},
+        f"{person['name']} was removed{where}.",
+        *([f"Told: {', '.join(told)}."] if told else []),
+        *([f"Not reached: {', '.join(missed)}. They are told when they are back."] if missed else []),
+    )  # fmt: skip
     return EXIT_DONE
 
 

@@ -65,6 +65,23 @@ def run_check(out: Output, kit: str) -> int:
     return EXIT_DONE
 
 
+def _asked(out: Output, kit: str, *, new_passphrase: bool, new_kit: Path | None) -> tuple[str, str, str]:
+    """What every use of the kit begins with: the kit's text, its passphrase, and the new passphrase (empty: the same).
+
+    Raises:
+        InvalidInput, WrongPassphrase: what was given cannot be used; nothing was opened yet.
+    """
+    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
+
+    if new_kit is not None:
+        check_place(new_kit)
+    text = read_kit(kit)
+    passphrase = ask_passphrase()
+    chosen = changed_passphrase() if new_passphrase else ""
+    out.progress("opening the kit and making keys ...")
+    return text, passphrase, chosen
+
+
 def run_recover(
     out: Output,
     kit: str,
@@ -76,7 +93,6 @@ def run_recover(
     new_kit: Path | None,
 ) -> int:
     """Make the mesh's coordinator anew in this state folder."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
     from kindmesh.coordinator.cli.setup_commands import check_name, default_name
     from kindmesh.coordinator.recovery import recover_mesh
 
@@ -86,12 +102,7 @@ def run_recover(
         raise AlreadyInitialised(f"{home.root} belongs to a mesh already", hint=hint)
     check_name(name)
     check_name(owner_name)
-    if new_kit is not None:
-        check_place(new_kit)
-    text = read_kit(kit)
-    passphrase = ask_passphrase()
-    chosen = changed_passphrase() if new_passphrase else ""
-    out.progress("opening the kit and making keys ...")
+    text, passphrase, chosen = _asked(out, kit, new_passphrase=new_passphrase, new_kit=new_kit)
     made = recover_mesh(
         home,
         text,
@@ -127,16 +138,10 @@ def run_rotate_owner(
     out: Output, kit: str, owner_name: str, *, new_passphrase: bool, new_kit: Path | None
 ) -> int:
     """Replace the owner's key of the coordinator in this state folder."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
     from kindmesh.coordinator.recovery import rotate_owner
 
     home = Home.locate()
-    if new_kit is not None:
-        check_place(new_kit)
-    text = read_kit(kit)
-    passphrase = ask_passphrase()
-    chosen = changed_passphrase() if new_passphrase else ""
-    out.progress("opening the kit and making keys ...")
+    text, passphrase, chosen = _asked(out, kit, new_passphrase=new_passphrase, new_kit=new_kit)
     made = rotate_owner(home, text, passphrase, owner_name=owner_name, new_passphrase=chosen)
     shown = put_kit(out, made.recovery_kit, new_kit)
     out.result(
@@ -153,16 +158,10 @@ def run_rotate_owner(
 
 def run_second(out: Output, kit: str, owner_name: str, *, new_passphrase: bool, new_kit: Path | None) -> int:
     """Make the member's device in this state folder a second coordinator."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase, changed_passphrase
     from kindmesh.coordinator.second import make_second
 
     home = Home.locate()
-    if new_kit is not None:
-        check_place(new_kit)
-    text = read_kit(kit)
-    passphrase = ask_passphrase()
-    chosen = changed_passphrase() if new_passphrase else ""
-    out.progress("opening the kit and making keys ...")
+    text, passphrase, chosen = _asked(out, kit, new_passphrase=new_passphrase, new_kit=new_kit)
     made = make_second(home, text, passphrase, owner_name=owner_name, new_passphrase=chosen)
     shown = put_kit(out, made.recovery_kit, new_kit)
     out.result(
