@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.memory import MemoryNetwork
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.post import Post
+from kindmesh.mesh.recollection import Recollection
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.uplink import HINTS_MAX, Uplink
 from kindmesh.mesh.zmq_transport import ZmqTransport
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.envelope import ENVELOPE_DOMAIN
-from kindmesh.protocol.errors import DeadlineExceeded, InvalidInput, PeerUnreachable, error_to_wire
+from kindmesh.protocol.errors import DeadlineExceeded, DiskFull, InvalidInput, PeerUnreachable, error_to_wire
 from kindmesh.protocol.messages import (
     CallReply,
     JobCancel,
@@ -153,6 +155,27 @@ async def test_a_revoked_node_is_refused_on_a_live_connection(rig: Rig) -> None:
     rig.desk.on(MessageType.JOB_CANCEL, lambda envelope, body: seen.set())
     kitchen.post(kitchen.coordinator, MessageType.JOB_CANCEL, JobCancel(b"j" * 16, 1))
     await asyncio.wait_for(seen.wait(), 5)
+
+
+async def test_a_full_disk_keeps_nobody_from_being_removed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def no_room(path: Path, data: bytes) -> None:
+        raise DiskFull(f"The disk is full: could not write {path}.")
+
+    async with rigged("memory") as rig:
+        gone = [(await rig.node(name)).device_id for name in ("phone", "kitchen")]
+        rig.desk_post.recollection = Recollection(tmp_path / "kept")
+        monkeypatch.setattr("kindmesh.mesh.recollection.write_private", no_room)
+        rig.household.revoked += gone
+        rig.desk_post.trust.merge(TrustUpdate(revocations=(rig.household.revocations(),)))
+        for peer in gone:
+            rig.desk.drop(peer)
+            rig.desk.forget(peer)
+        assert not any(map(rig.desk.connected, gone))
+    assert [record.getMessage() for record in caplog.records].count(
+        "a removed member is still in a file"
+    ) == 2
 
 
 async def test_a_node_with_a_clock_ten_minutes_off_is_corrected_and_says_so(rig: Rig) -> None:

@@ -26,6 +26,7 @@ from kindmesh.protocol.errors import (
     PeerUnreachable,
     RateLimited,
     Revoked,
+    StoreError,
     TransportError,
     UnknownMember,
     UnsupportedVersion,
@@ -108,13 +109,15 @@ class Hub(Endpoint):
             self._peer_changed(peer, False)
 
     def forget(self, peer: bytes) -> None:
-        """A member was removed: nothing of it need be remembered.
-
-        Raises:
-            DiskFull, StoreError.
-        """
+        """A member was removed: nothing of it need be remembered. A full disk keeps nobody from being removed: what is
+        then left in the file harms nobody, since its key never counts again."""
         self._allowances.pop(peer, None)
-        self._post.recollection.forget(peer)
+        try:
+            self._post.recollection.forget(peer)
+        except StoreError as error:
+            log.error(
+                "a removed member is still in a file", extra={"code": error.code, "peer": peer.hex()[:8]}
+            )
 
     def _admit(self, curve_pub: bytes) -> bool:
         return self._post.trust.membership.by_curve(curve_pub) is not None
