@@ -14,8 +14,8 @@ from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.recollection import Recollection
-from kindmesh.protocol.errors import BackPressure, Replayed, SourceMismatch, UnknownCritical
-from kindmesh.protocol.messages import Hello, JobCancel, MessageType, TrustKnown
+from kindmesh.protocol.errors import BackPressure, DiskFull, Replayed, SourceMismatch, UnknownCritical
+from kindmesh.protocol.messages import Hello, JobCancel, MessageType, Request, Stop, TrustKnown
 from kindmesh.protocol.replay import MessageMemory
 
 CLOCK, ENTROPY = SystemClock(), SystemEntropy()
@@ -144,6 +144,33 @@ def test_a_restart_is_no_copy(members: Members) -> None:
     members.desk.read(word(restarted, members.desk), phone.device_id)
     members.desk.read(late, None)
     assert not members.desk.recollection.boots.copied
+
+
+def test_neither_a_full_disk_nor_a_full_memory_keeps_anybody_from_stopping(
+    members: Members, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    desk, phone = members.desk, members.phone.identity.device_id
+    desk.recollection = Recollection(tmp_path / "kept")
+    desk.read(word(members.phone, desk), None)
+
+    def no_room(fd: int, data: bytes) -> None:
+        raise OSError(28, "no room")
+
+    monkeypatch.setattr("kindmesh.mesh.recollection.write_all", no_room)
+
+    def asked(type_: MessageType, body: Any) -> list[bytes]:
+        return members.phone.write(type_, desk.identity.device_id, body)[1]
+
+    desk.read(asked(MessageType.REQUEST, Request("stop", b"\x80")), phone)
+    desk.read(asked(MessageType.STOP, Stop("now")), None)
+    with pytest.raises(DiskFull):
+        desk.read(word(members.phone, desk), None)
+    monkeypatch.undo()
+    desk.recollection._memories[phone] = MessageMemory(capacity=0)
+    desk.read(asked(MessageType.REQUEST, Request("stop", b"\x80")), phone)
+    desk.read(asked(MessageType.STOP, Stop("now")), None)
+    with pytest.raises(BackPressure):
+        desk.read(word(members.phone, desk), None)
 
 
 def test_what_came_in_custody_is_remembered_over_a_restart(members: Members, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.envelope import Envelope, make_envelope, open_envelope, peek_header
-from kindmesh.protocol.errors import Malformed, Replayed, SourceMismatch
+from kindmesh.protocol.errors import BackPressure, Malformed, Replayed, SourceMismatch, StoreError
 from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, TTL_DEFAULT_MS
@@ -147,7 +147,16 @@ class Post:
             self._window(hop, start).accept(header.boot, header.sequence)
         if hop is None or type_ in _ONCE:
             until_ms = header.issued_ms + header.ttl_ms + CLOCK_SKEW_MS
-            self.recollection.accept(header.src, header.message_id, until_ms, now_ms)
+            try:
+                self.recollection.accept(header.src, header.message_id, until_ms, now_ms)
+            except (StoreError, BackPressure) as error:
+                # What came directly is guarded by its session's window, and to stop again does no harm: neither a full
+                # disk nor a full memory may keep anybody from stopping the house.
+                if hop is None and type_ is not MessageType.STOP:
+                    raise
+                log.error(
+                    "a message is not remembered", extra={"code": error.code, "peer": header.src.hex()[:8]}
+                )
         body = decode(BODIES[type_], envelope.body)
         if isinstance(body, Job) and body.priority != "emergency":
             check_validity(certificate, now_ms)
