@@ -41,7 +41,7 @@ from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.holding import Uploads, artifact_id
 from kindmesh.protocol.codec import decode, encode
-from kindmesh.protocol.errors import AccessRefused, InvalidInput, TransportError, UnknownJob
+from kindmesh.protocol.errors import AccessRefused, InternalError, InvalidInput, TransportError, UnknownJob
 from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import ARTIFACT_CHUNK
 from kindmesh.protocol.manifest import parse_effects
@@ -169,6 +169,16 @@ class Api:
             "artifact.put_finish": self._put_finish,
             "artifact.read": self._read,
         }
+
+    def add(self, methods: dict[str, Method]) -> None:
+        """Further methods, from the parts that own them.
+
+        Raises:
+            InternalError: a name is given twice; a bug.
+        """
+        if twice := methods.keys() & self.methods.keys():
+            raise InternalError(f"methods given twice: {', '.join(sorted(twice))}")
+        self.methods.update(methods)
 
     # ------------------------------------------------------------------------------------------ how things are
 
