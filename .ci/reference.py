@@ -234,7 +234,8 @@ def commands() -> str:
         command: Any = typer.main.get_command(app)
         for word in path:
             command = command.commands[word]
-        waiting += [(*path, name) for name in getattr(command, "commands", {})]
+        inside = getattr(command, "commands", {})
+        waiting += [(*path, name) for name in inside if not inside[name].hidden]
         shown = runner.invoke(app, [*path, "--help"], prog_name="kindmesh")
         text = "\n".join(line.rstrip() for line in shown.stdout.strip().splitlines())
         parts.append(f"## {' '.join(('kindmesh', *path))}\n\n```text\n{text}\n```\n\n")

@@ -747,3 +747,20 @@ async def test_devices_are_named_by_name_or_id(rig: Rig) -> None:
     with pytest.raises(InvalidInput) as caught:
         rig.heart.devices.resolve("phon")
     assert caught.value.hint == "Did you mean phone?"
+
+
+@virtual("phone")
+async def test_a_job_is_named_by_the_beginning_of_its_id(rig: Rig) -> None:
+    first = (await rig.heart.run(wish()))["job"]
+    await asyncio.sleep(3600)
+    rig.nodes["phone"].heartbeat()
+    second = (await rig.heart.run(wish()))["job"]
+    named = rig.heart.read.named
+    assert named(second) == named(second[:16].upper()) == parse_time_id(second)
+    with pytest.raises(InvalidInput, match="several jobs") as several:
+        named(first[:3])
+    assert first in several.value.hint
+    with pytest.raises(UnknownJob):
+        named("vvv")
+    with pytest.raises(UnknownJob):
+        named(second[:16], "person nobody")

@@ -19,6 +19,7 @@ from kindmesh.protocol.ids import (
     parse_id,
     parse_time_id,
     short_id,
+    time_id_range,
 )
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -129,3 +130,20 @@ def test_ids_and_their_text_sort_by_time(first: int, a: bytes, second: int, b: b
 def test_what_is_no_time_id_is_refused(typed: str) -> None:
     with pytest.raises(InvalidInput):
         parse_time_id(typed)
+
+
+@given(times, entropies, st.integers(1, 26))
+def test_the_beginning_of_an_id_means_all_ids_that_begin_so(time: int, entropy: bytes, length: int) -> None:
+    one = new_id(time, entropy)
+    beginning = format_time_id(one)[:length]
+    first, last = time_id_range(beginning.upper())
+    assert first <= one <= last
+    assert format_time_id(first).startswith(beginning)
+    assert format_time_id(last).startswith(beginning)
+    assert (first == last) == (length == 26)
+
+
+@pytest.mark.parametrize("typed", ["", "w", "0-", "é", "0" * 25 + "1", "0" * 27])
+def test_what_begins_no_time_id_is_refused(typed: str) -> None:
+    with pytest.raises(InvalidInput):
+        time_id_range(typed)

@@ -328,11 +328,15 @@ class Api:
             raise UnknownJob()
         return document
 
+    def _named(self, params: Params, who: Principal) -> bytes:
+        whose = "" if who.kind == "owner" else principal_text(who)
+        return self._heart.read.named(params.text("id"), whose)
+
     async def _job(self, params: Params, emit: Emit, who: Principal) -> Any:
-        return self._own(parse_time_id(params.text("id")), who)
+        return self._own(self._named(params, who), who)
 
     async def _cancel(self, params: Params, emit: Emit, who: Principal) -> Any:
-        job_id = parse_time_id(params.text("id"))
+        job_id = self._named(params, who)
         self._own(job_id, who)
         return self._heart.cancel(job_id, "the owner" if who.kind == "owner" else describe_principal(who))
 

@@ -97,6 +97,22 @@ def parse_time_id(text: str) -> bytes:
     return raw
 
 
+def time_id_range(text: str) -> tuple[bytes, bytes]:
+    """The least and the greatest id whose `format_time_id` begins with `text` (1 to 26 characters).
+
+    Raises:
+        InvalidInput: no id begins so.
+    """
+    plain = text.strip().upper()
+    if not 0 < len(plain) < 26:
+        raw = parse_time_id(text)
+        return raw, raw
+    if not set(plain) <= set("0123456789ABCDEFGHIJKLMNOPQRSTUV"):
+        raise InvalidInput("this is not a job id", field="id", hint="kindmesh jobs lists them.")
+    first, last = (base64.b32hexdecode(plain.ljust(26, fill) + "=" * 6) for fill in "0V")
+    return first, last
+
+
 __all__ = [
     "format_id",
     "format_time_id",
@@ -106,4 +122,5 @@ __all__ = [
     "parse_id",
     "parse_time_id",
     "short_id",
+    "time_id_range",
 ]

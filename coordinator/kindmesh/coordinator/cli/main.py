@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.mesh.secrecy import hide_arguments
@@ -276,25 +277,7 @@ def call(
     )  # fmt: skip
 
 
-@app.command()
-def jobs(
-    job: Annotated[str, typer.Argument(help="A job's id: shows its whole story.")] = "",
-    *,
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
-    state: Annotated[str, typer.Option(help="Only those in this state.")] = "",
-    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the job.")] = False,
-    person: As = "",
-    as_json: Json = False,
-) -> None:
-    """List recent jobs, or show one: who did what, where and why, under which permit, how long."""
-    from kindmesh.coordinator.cli.mesh_commands import run_cancel, run_jobs
-
-    _run(
-        as_json,
-        lambda out: (
-            run_cancel(out, job, person) if cancel else run_jobs(out, job, limit, state, person=person)
-        ),
-    )
+app.add_typer(jobs, name="jobs")
 
 
 @app.command()

@@ -1,8 +1,7 @@
-"""`nodes`, `capabilities`, `jobs`, `stop`: looking at the mesh and holding it back."""
+"""`nodes`, `capabilities`, `stop`: looking at the mesh and holding it back."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from kindmesh.coordinator.cli.as_person import connect_as
@@ -76,74 +75,6 @@ def run_capabilities(out: Output) -> int:
     return EXIT_DONE
 
 
-def run_jobs(out: Output, job: str, limit: int, state: str, *, person: str = "") -> int:
-    """Recent jobs, or the whole story of one."""
-    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
-        if job:
-            found: dict[str, Any] = client.call("job", {"id": job})
-            out.result(found, *job_lines(found))
-            return EXIT_DONE
-        jobs: list[dict[str, Any]] = client.call(
-            "jobs", {"limit": limit, **({"state": state} if state else {})}
-        )
-    if out.as_json:
-        for one in jobs:
-            out.result(one)
-        return EXIT_DONE
-    rows = [
-        [
-            one["job"],
-            one["operation"],
-            one["state"],
-            one.get("device_name") or "-",
-            str(one.get("attempts", 0)),
-            duration(one),
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["submitted_ms"] / 1000)),
-        ]
-        for one in jobs
-    ]
-    out.result(None, *table(["JOB", "OPERATION", "STATE", "DEVICE", "TRIES", "TOOK", "SUBMITTED"], rows))
-    return EXIT_DONE
-
-
-def run_cancel(out: Output, job: str, person: str = "") -> int:
-    """Cancel a job."""
-    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
-        found: dict[str, Any] = client.call("cancel", {"id": job})
-    out.result({"ok": True, **found}, f"Asked {job} to end; it is {found['state']} now.")
-    return EXIT_DONE
-
-
-def duration(job: dict[str, Any]) -> str:
-    """How long a job took, or has taken until now."""
-    ended = job.get("ended_ms")
-    if ended is None:
-        return "..."
-    return milliseconds(ended - job["submitted_ms"])
-
-
-def milliseconds(value: int) -> str:
-    """`12 ms`, `1.2 s`, `3.4 min`."""
-    if value < 1_000:
-        return f"{value} ms"
-    return f"{value / 1_000:.1f} s" if value < 120_000 else f"{value / 60_000:.1f} min"
-
-
-def job_lines(job: dict[str, Any]) -> list[str]:
-    """A job's document for people: what became of it, then its timeline."""
-    lines = [f"{job['operation']}: {job['state']} after {duration(job)}"]
-    if job.get("error"):
-        lines.append(sentence(job["error"]["message"]))
-        if job["error"].get("hint"):
-            lines.append(job["error"]["hint"])
-    start = job["submitted_ms"]
-    for entry in job.get("timeline", []):
-        who = f" {entry['device_name']}" if entry.get("device_name") else ""
-        detail = f"  {entry['detail']}" if entry.get("detail") else ""
-        lines.append(f"  {entry['at_ms'] - start:>7} ms  {entry['what']}{who}{detail}")
-    return lines
-
-
 def run_stop(out: Output, reset: bool, reason: str) -> int:
     """Halt motion, actuation and speech everywhere; or let this device go on."""
     home = Home.locate()
@@ -165,13 +96,4 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
     return EXIT_DONE
 
 
-__all__ = [
-    "duration",
-    "job_lines",
-    "milliseconds",
-    "run_cancel",
-    "run_capabilities",
-    "run_jobs",
-    "run_nodes",
-    "run_stop",
-]
+__all__ = ["run_capabilities", "run_nodes", "run_stop"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kindmesh.coordinator.cli.mesh_commands import milliseconds
+from kindmesh.coordinator.cli.jobs_commands import milliseconds
 from kindmesh.coordinator.demo.story import SAY, Told
 
 NEXT = (

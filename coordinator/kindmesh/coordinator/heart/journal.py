@@ -240,6 +240,13 @@ class HeartJournal:
         found = self.store.query_one(f"{_SELECT} WHERE job_id = ?", (job_id,))
         return None if found is None else _row(found)
 
+    def between(self, first: bytes, last: bytes, limit: int, principal: str = "") -> list[bytes]:
+        """Ids of up to `limit` jobs from `first` to `last` (16 bytes, both included); `principal` as in `recent`."""
+        mine = " AND (principal = ? OR principal LIKE ?)" if principal else ""
+        sql = f"SELECT job_id FROM job WHERE job_id BETWEEN ? AND ?{mine} ORDER BY job_id LIMIT ?"  # noqa: S608
+        whose = (principal, f"% for {principal}") if principal else ()
+        return [bytes(job_id) for (job_id,) in self.store.query(sql, (first, last, *whose, limit))]
+
     def find_key(self, key: str) -> JobRow | None:
         """The job submitted with this idempotency key."""
         found = self.store.query_one(f"{_SELECT} WHERE key = ?", (key,))

@@ -14,8 +14,8 @@ from kindmesh.coordinator.heart.placement import explain, rank
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.codec import decode, decode_value
-from kindmesh.protocol.errors import ArtifactMissing, KindmeshError, UnknownJob
-from kindmesh.protocol.ids import format_id, format_time_id
+from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, KindmeshError, UnknownJob
+from kindmesh.protocol.ids import format_id, format_time_id, time_id_range
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.messages.jobs import ArtifactInfo
@@ -68,6 +68,26 @@ class Reading:
             "states": dict(states),
             "usual_ms": round(self._dispatch.usual_ms),
         }
+
+    def named(self, text: str, principal: str = "") -> bytes:
+        """The id of the job that a person means: its id, or the beginning of it, if no other job begins so.
+
+        Raises:
+            InvalidInput: not such an id, or several jobs begin so; names some.
+            UnknownJob: none does. Only those of `principal` count, if given.
+        """
+        bounds = time_id_range(text)
+        if bounds[0] == bounds[1]:
+            return bounds[0]
+        found = self._journal.between(*bounds, 4, principal)
+        if not found:
+            raise UnknownJob(f"no job's id begins with {text.strip()[:26]}")
+        if len(found) > 1:
+            some = ", ".join(format_time_id(job_id) for job_id in found[:3])
+            raise InvalidInput(
+                f"several jobs begin with {text.strip()[:26]}", field="id", hint=f"For instance {some}."
+            )
+        return found[0]
 
     def row(self, job_id: bytes) -> JobRow:
         """The job as the journal has it.

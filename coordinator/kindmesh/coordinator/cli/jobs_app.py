@@ -1,0 +1,132 @@
+"""The commands `jobs ...` with their options; what they do is in `jobs_commands`.
+
+Plain `kindmesh jobs` lists, and `kindmesh jobs ID` shows one: the spellings from before there were commands. A job is
+named by its id, or by the beginning of it as long as only one job begins so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
+from kindmesh.protocol.errors import KindmeshError
+
+PLAIN: Final = "plain"
+"""The hidden command behind the old spellings."""
+_TAKE_A_VALUE: Final = frozenset({"--limit", "--state", "--as"})
+
+
+def arranged(words: list[str], commands: frozenset[str]) -> list[str]:
+    """The words of a command line with the command first; without one it is `PLAIN`. `--help` alone stays as it is."""
+    position, skip = -1, False
+    for index, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word in _TAKE_A_VALUE:
+            skip = True
+        elif not word.startswith("-"):
+            position = index
+            break
+    if position < 0:
+        return words if {"-h", "--help"} & set(words) else [PLAIN, *words]
+    if words[position] in commands:
+        return [words[position], *words[:position], *words[position + 1 :]]
+    return [PLAIN, *words]
+
+
+class _Jobs(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As click does, once the command is in its place."""
+        return super().parse_args(ctx, arranged(list(args), frozenset(self.commands)))
+
+
+jobs = typer.Typer(
+    cls=_Jobs,
+    help="Jobs: who did what, where and why, under which permit, how long; and what to do about those that are stuck.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+As = Annotated[
+    str,
+    typer.Option(
+        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
+    ),
+]
+Limit = Annotated[int, typer.Option(help="How many, newest first.")]
+State = Annotated[str, typer.Option(help="Only those in this state.")]
+Job = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
+
+
+def _run(as_json: bool, command: Callable[[Output], int]) -> None:
+    out = Output(as_json)
+    try:
+        code = command(out)
+    except KindmeshError as error:
+        code = out.trouble(error)
+    except KeyboardInterrupt:
+        out.clear()
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
+
+
+@jobs.command(PLAIN, hidden=True)
+def plain(
+    job: Annotated[str, typer.Argument(help="A job's id: shows its whole story.")] = "",
+    *,
+    limit: Limit = 20,
+    state: State = "",
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the job.")] = False,
+    person: As = "",
+    as_json: Json = False,
+) -> None:
+    """List recent jobs, or show one."""
+    from kindmesh.coordinator.cli import jobs_commands as commands
+
+    if cancel:
+        _run(as_json, lambda out: commands.run_cancel(out, job, person))
+    elif job:
+        _run(as_json, lambda out: commands.run_show(out, job, person))
+    _run(as_json, lambda out: commands.run_list(out, limit, state, person))
+
+
+@jobs.command("list")
+def list_(limit: Limit = 20, state: State = "", person: As = "", as_json: Json = False) -> None:
+    """List recent jobs, the newest first; plain kindmesh jobs does the same.
+
+    Example: kindmesh jobs list --state uncertain
+    """
+    from kindmesh.coordinator.cli.jobs_commands import run_list
+
+    _run(as_json, lambda out: run_list(out, limit, state, person))
+
+
+@jobs.command()
+def show(job: Job, person: As = "", as_json: Json = False) -> None:
+    """Show one job: its story with times, the device, permits, attempts, what came of it and what to do.
+
+    Example: kindmesh jobs show 06ckm2
+    """
+    from kindmesh.coordinator.cli.jobs_commands import run_show
+
+    _run(as_json, lambda out: run_show(out, job, person))
+
+
+@jobs.command()
+def cancel(job: Job, person: As = "", as_json: Json = False) -> None:
+    """Ask that a job ends. What has begun ends when its device says so.
+
+    Example: kindmesh jobs cancel 06ckm2
+    """
+    from kindmesh.coordinator.cli.jobs_commands import run_cancel
+
+    _run(as_json, lambda out: run_cancel(out, job, person))
+
+
+__all__ = ["arranged", "jobs"]
