@@ -260,7 +260,37 @@ def states() -> str:
     return "".join(parts)
 
 
+def topics() -> str:
+    """The topics of events."""
+    module = importlib.import_module("kindmesh.protocol.topics")
+    events = importlib.import_module("kindmesh.protocol.messages.events")
+    registry = importlib.import_module("kindmesh.capabilities.registry")
+    declared = [
+        topic for entry in registry.ENTRIES for topic in module.declared_topics(registry.manifest_of(entry))
+    ]
+    rows = (
+        (
+            f"`{topic.name}`",
+            topic.title,
+            ", ".join(f"`{field.name}`{'' if field.required else ' (optional)'}" for field in topic.fields),
+            "yes" if topic.durable else "",
+            topic.data_class,
+            topic.publisher,
+        )
+        for topic in [*module.TOPICS, *declared]
+    )
+    return (
+        f"# Topics of events\n\n```text\n{inspect.cleandoc(events.__doc__ or '')}\n```\n\n"
+        "## Who may publish what\n\n"
+        f"{' '.join(inspect.cleandoc(module.__doc__ or '').split(chr(10) * 2)[1].split())}\n\n"
+        + table(("Topic", "When", "Data", "Durable", "About", "Published by"), rows)
+        + "## The labels of an event\n\n"
+        + struct_fields(events.Labels)
+    )
+
+
 PAGES = {
+    "topics": topics,
     "commands": commands,
     "states": states,
     "configuration": configuration,

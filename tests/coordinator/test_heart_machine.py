@@ -19,6 +19,7 @@ from kindmesh.coordinator.heart.machine_job import (
     STORY_MAX,
 )
 from kindmesh.coordinator.heart.machine_words import (
+    STATES,
     Accepted,
     AckResult,
     ApprovalNeeded,
@@ -48,6 +49,7 @@ from kindmesh.coordinator.heart.machine_words import (
 )
 from kindmesh.protocol.errors import InvalidTransition
 from kindmesh.protocol.manifest import Effect
+from kindmesh.protocol.topics import JOB_STATES
 
 A, B = b"A" * 20, b"B" * 20
 DEADLINE = 60_000
@@ -605,3 +607,7 @@ def test_after_a_restart_a_device_that_stays_away_is_lost() -> None:
     job.tell(Restarted(has_permit=True))
     assert job.tell(RetryDue())[0] == SendJob(A, 1)
     assert job.tell(SendFailed(1, "unreachable")) == [Place(A)]
+
+
+def test_every_state_of_a_job_has_its_topic() -> None:
+    assert tuple(JOB_STATES) == STATES

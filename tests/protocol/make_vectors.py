@@ -48,6 +48,7 @@ from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import check_fields, to_json_schema
 from kindmesh.protocol.messages import MessageType, SessionBody
+from kindmesh.protocol.messages.events import EVENT_DOMAIN
 from kindmesh.protocol.messages.hello import ADVERT_DOMAIN
 from kindmesh.protocol.names import skeleton
 from kindmesh.protocol.permit import Permit, check_permit, open_permit, sign_permit
@@ -539,6 +540,13 @@ def manifests() -> list[dict[str, Any]]:
             "bytes": plain(encode(samples.MANIFEST)),
         },
         signed_case("advert", "phone", ADVERT_DOMAIN, samples.ADVERT, bridge=True),
+        signed_case("event", "phone", EVENT_DOMAIN, samples.EVENT, bridge=False),
+        {
+            "name": "topics that a manifest declares",
+            "bridge": False,
+            "fields": plain(samples.TOPICS),
+            "bytes": plain(encode(samples.TOPICS)),
+        },
         {"name": "schema", "bridge": False, "schema": to_json_schema(operation.input)},
     ]
     for name, given in inputs.items():

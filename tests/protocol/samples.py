@@ -88,6 +88,16 @@ from kindmesh.protocol.messages import (
     TrustUpdate,
     Welcome,
 )
+from kindmesh.protocol.messages.events import (
+    DurableEvent,
+    EventFollow,
+    EventSubscribe,
+    EventTaken,
+    Interest,
+    Labels,
+    MeshEvent,
+    sign_event,
+)
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import MeshPapers
@@ -129,6 +139,7 @@ from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.topics import Topic, Topics
 from kindmesh.protocol.typed import (
     TYPED_VERSION,
     DoorKeys,
@@ -376,6 +387,20 @@ _WELCOME: Final = Welcome(
 )
 WELCOME_FRAMES: Final = frames(MessageType.WELCOME, _WELCOME, 2, "desk")
 
+EVENT: Final = MeshEvent(
+    time_id(60),
+    "perception.falls.detected",
+    IDS["phone"],
+    NOW,
+    Labels("device", (IDS["desk"],), "health", "care"),
+    encode_value({"confidence": 0.9, "room": "kitchen"}),
+    time_id(42),
+)
+TOPICS: Final = Topics(
+    (Topic("perception.falls.detected", "somebody fell", (Field("room", "text"),), data_class="health"),)
+)
+SIGNED_EVENT: Final = sign_event(EVENT, SIGNING["phone"])
+
 MESSAGES: Final[dict[MessageType, tuple[str, msgspec.Struct]]] = {
     MessageType.HELLO: ("phone", _HELLO),
     MessageType.WELCOME: ("desk", _WELCOME),
@@ -417,6 +442,8 @@ MESSAGES: Final[dict[MessageType, tuple[str, msgspec.Struct]]] = {
     MessageType.ARTIFACT_DATA: ("phone", ArtifactData(INFO.artifact, 0, 8, "text/plain", b"a letter")),
     MessageType.REQUEST: ("phone", Request("jobs", encode_value({"limit": 5}))),
     MessageType.REPLY: ("desk", Reply("ok", encode_value({"jobs": []}))),
+    MessageType.DURABLE_EVENT: ("phone", DurableEvent(SIGNED_EVENT)),
+    MessageType.EVENT_FOLLOW: ("phone", EventFollow(("system.device.*",))),
 }
 FRAMES: Final = {
     type_: frames(type_, body, number, author)
@@ -436,6 +463,11 @@ SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
     ),
     SessionType.ROTATE: Rotate(),
     SessionType.RELAY: Relay((HELLO_FRAMES[0], HELLO_FRAMES[1], HELLO_FRAMES[2]), 1),
+    SessionType.EVENT_SUBSCRIBE: EventSubscribe(
+        (Interest("system.device.*"), Interest("perception.falls.*", "room", encode_value("kitchen")))
+    ),
+    SessionType.EVENT: EVENT,
+    SessionType.EVENT_TAKEN: EventTaken((time_id(60),)),
 }
 
 

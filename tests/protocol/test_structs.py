@@ -38,6 +38,7 @@ SAMPLES: list[msgspec.Struct] = [
     samples.RENEWAL,
     samples.MANIFEST,
     samples.ADVERT,
+    samples.TOPICS,
     samples.POLICY,
     samples.GRANT,
     samples.REMOVAL,

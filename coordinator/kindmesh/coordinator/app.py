@@ -37,6 +37,7 @@ from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.audit_anchor import open_anchor
 from kindmesh.mesh.audit_witness import Witness
+from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.control import Call, ControlServer
 from kindmesh.mesh.durability import Where
@@ -106,6 +107,7 @@ class Coordinator:
         self.trust = Trust.load(identity_folder)
         self.identity = Identity.load(identity_folder, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
+        self.bus = EventBus(self.identity.device_id, self.clock, entropy)
         self.recollection = Recollection(home.coordinator / "recollection")
         self.hub = Hub(
             Post(self.identity, self.trust, self.clock, entropy, self.recollection),

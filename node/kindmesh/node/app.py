@@ -26,6 +26,7 @@ from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.audit_trust import TrustNotes
 from kindmesh.mesh.audit_witness import Witness
+from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.exchange import Exchange
@@ -106,6 +107,7 @@ class Node:
         self.trust = Trust.load(home.identity)
         self.identity = Identity.load(home.identity, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
+        self.bus = EventBus(self.identity.device_id, self.clock, entropy)
         self.recollection = Recollection(home.node / "recollection")
         key = folder_key(home.node / STORE_KEY, entropy=entropy)
         self.artifacts = ArtifactStore.open(

@@ -51,6 +51,18 @@ SUSPECT_MS: Final = 3_000
 ARTIFACT_CHUNK: Final = 262_144
 ARTIFACT_MAX: Final = 8 * 1024**3
 
+EVENT_DATA_MAX: Final = 16_384
+"""The data of one event. Larger things are artifacts, which an event can name."""
+EVENT_MAX: Final = 32_768
+EVENT_DEPTH_MAX: Final = 8
+EVENT_READERS_MAX: Final = 64
+EVENT_INTERESTS_MAX: Final = 256
+"""Patterns that one member may ask for at once."""
+EVENT_TAKEN_MAX: Final = 256
+"""Durable events that one message acknowledges."""
+TOPICS_MAX: Final = 64
+"""Topics that one capability may declare."""
+
 PAIR_WINDOW_DEFAULT_MS: Final = 300_000
 PAIR_WINDOW_MAX_MS: Final = 900_000
 PAIR_FAILURES_MAX: Final = 5

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.protocol.messages.artifacts import ArtifactData, ArtifactGet
+from kindmesh.protocol.messages.events import DurableEvent, EventFollow, EventSubscribe, EventTaken, MeshEvent
 from kindmesh.protocol.messages.hello import Advert, Hello, NodeFacts, SignedAdvert, Welcome
 from kindmesh.protocol.messages.jobs import Job, JobCancel, JobResult, Stop
 from kindmesh.protocol.messages.renewal import Renew, Renewed, Rotate
@@ -42,6 +43,8 @@ BODIES: Final[dict[MessageType, type[msgspec.Struct]]] = {
     MessageType.ARTIFACT_DATA: ArtifactData,
     MessageType.REQUEST: Request,
     MessageType.REPLY: Reply,
+    MessageType.DURABLE_EVENT: DurableEvent,
+    MessageType.EVENT_FOLLOW: EventFollow,
 }
 
 SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
@@ -54,6 +57,9 @@ SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
     SessionType.TRUST_UPDATE: TrustUpdate,
     SessionType.RELAY: Relay,
     SessionType.ROTATE: Rotate,
+    SessionType.EVENT_SUBSCRIBE: EventSubscribe,
+    SessionType.EVENT: MeshEvent,
+    SessionType.EVENT_TAKEN: EventTaken,
 }
 
 __all__ = [
@@ -64,6 +70,10 @@ __all__ = [
     "ArtifactGet",
     "Call",
     "CallReply",
+    "DurableEvent",
+    "EventFollow",
+    "EventSubscribe",
+    "EventTaken",
     "Heartbeat",
     "Hello",
     "Job",
@@ -71,6 +81,7 @@ __all__ = [
     "JobCancel",
     "JobProgress",
     "JobResult",
+    "MeshEvent",
     "MessageType",
     "NodeFacts",
     "Relay",

@@ -21,6 +21,8 @@ class MessageType(enum.IntEnum):
     ARTIFACT_DATA = 21
     REQUEST = 30
     REPLY = 31
+    DURABLE_EVENT = 50
+    EVENT_FOLLOW = 51
 
 
 class SessionType(enum.IntEnum):
@@ -35,6 +37,9 @@ class SessionType(enum.IntEnum):
     TRUST_UPDATE = 7
     RELAY = 8
     ROTATE = 9
+    EVENT_SUBSCRIBE = 30
+    EVENT = 31
+    EVENT_TAKEN = 32
 
 
 __all__ = ["MessageType", "SessionType"]
