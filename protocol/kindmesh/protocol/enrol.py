@@ -50,7 +50,7 @@ from kindmesh.protocol.certificate import open_certificate
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import constant_time_equal, hmac_sha256, sha256, verify
 from kindmesh.protocol.errors import EnrolmentRefused, InvalidInput, Malformed, UnsupportedVersion, WireError
-from kindmesh.protocol.limits import NAME_MAX, PAIR_SECRET
+from kindmesh.protocol.limits import NAME_MAX, OFFERS_MAX, PAIR_SECRET
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.typed import TypedAccepted, TypedConfirm, TypedShare, TypedStart
 
@@ -106,7 +106,7 @@ class EnrolHello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
     curve_pub: Key
     name: Name
     role: Word
-    offers: Annotated[tuple[OfferSummary, ...], Meta(max_length=64)]
+    offers: Annotated[tuple[OfferSummary, ...], Meta(max_length=OFFERS_MAX)]
     commitment: Hash
 
 

@@ -31,6 +31,8 @@ ANCHORS_MAX: Final = 32
 BUNDLE_MAX: Final = 16_384
 ISSUERS_MAX: Final = 64
 """Issuers that a device remembers, those that were replaced included."""
+OFFERS_MAX: Final = 128
+"""Capabilities that a device may ask for when it is paired."""
 NAME_MAX: Final = 64
 """Characters in a device's or a person's name."""
 TEXT_MAX: Final = 4_096

@@ -43,11 +43,19 @@ EFFECT = "write-effect"
 
 
 async def run_roundtrip(
-    *, payload: int, inflight: int, nodes: int, requests: int, note: Callable[[str], None]
+    *,
+    payload: int,
+    inflight: int,
+    nodes: int,
+    requests: int,
+    note: Callable[[str], None],
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The rows; `requests` of each kind in all."""
+    """The rows; `requests` of each kind in all. `only`: these rows of `NAMES` beside the floor, and none apart."""
     root = Path(tempfile.mkdtemp(prefix="kindmesh-bench-"))
-    names = (*NAMES, EFFECT) if 0 < payload <= NOTE_MAX else NAMES
+    names: tuple[str, ...] = (*NAMES, EFFECT) if 0 < payload <= NOTE_MAX else NAMES
+    if only:
+        names = tuple(name for name in NAMES if name == "floor" or name in only)
     samples = {name: Sample(name) for name in names}
     per_round = max(1, requests // ROUNDS)
     text = "x" * payload
@@ -79,7 +87,11 @@ async def run_roundtrip(
     rows = [
         row(samples[name], floor_sample, payload=payload, inflight=inflight, nodes=nodes) for name in names
     ]
-    return {"rows": rows[: len(NAMES)], "also": rows[len(NAMES) :], "rounds": ROUNDS}
+    return {
+        "rows": [one for one in rows if one["name"] != EFFECT],
+        "also": [one for one in rows if one["name"] == EFFECT],
+        "rounds": ROUNDS,
+    }
 
 
 async def _mesh(lab: Lab, nodes: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.coordinator.cli.pair_desk import read_line
@@ -17,6 +17,9 @@ from kindmesh.mesh.trust import TRUST_FILE
 from kindmesh.protocol.enrol import EnrolGranted, Invitation, OfferedOperation, OfferSummary
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, KindmeshError, PeerUnreachable
 from kindmesh.protocol.ids import format_id
+
+if TYPE_CHECKING:
+    from kindmesh.capabilities.registry import Entry
 
 JOIN_PATIENCE_S: Final = 900.0
 LOOK_S: Final = 10.0
@@ -130,11 +133,17 @@ def check_home(home: Home, mesh: bytes) -> None:
 
 def own_offers() -> tuple[OfferSummary, ...]:
     """What this device can do and asks to be granted."""
-    from kindmesh.capabilities.registry import available
+    from kindmesh.capabilities.registry import ENTRIES
+
+    return offer_summaries(ENTRIES)
+
+
+def offer_summaries(entries: Sequence[Entry]) -> tuple[OfferSummary, ...]:
+    """What a device with these capabilities asks to be granted."""
+    from kindmesh.capabilities.registry import manifest_of
 
     offers = []
-    for found in available():
-        manifest = found.manifest
+    for manifest in map(manifest_of, entries):
         effects = 0
         for operation in manifest.operations:
             effects |= operation.effects
@@ -146,9 +155,15 @@ def own_offers() -> tuple[OfferSummary, ...]:
 
 
 async def knock(
-    home: Home, invitation: Invitation, identity: Identity, name: str, show: Callable[[str], None]
+    home: Home,
+    invitation: Invitation,
+    identity: Identity,
+    name: str,
+    show: Callable[[str], None],
+    *,
+    offers: Sequence[OfferSummary] = (),
 ) -> None:
-    """Knock, and put the papers on disk.
+    """Knock, and put the papers on disk; `offers` other than this program's own are for measuring.
 
     Raises:
         KindmeshError: why this device is not a member.
@@ -174,7 +189,8 @@ async def knock(
             ),
         )
 
-    guest = Guest(invitation, identity, name, own_offers(), transport=ZmqTransport(), entropy=SystemEntropy())
+    asked = tuple(offers) or own_offers()
+    guest = Guest(invitation, identity, name, asked, transport=ZmqTransport(), entropy=SystemEntropy())
     await guest.knock(show, store, JOIN_PATIENCE_S)
 
 
@@ -233,4 +249,4 @@ async def _look_around(home: Home, identity: Identity) -> dict[bytes, tuple[str,
         await discovery.close()
 
 
-__all__ = ["check_home", "knock", "own_offers", "run_join"]
+__all__ = ["check_home", "knock", "offer_summaries", "own_offers", "run_join"]

@@ -540,6 +540,25 @@ def pairing(
     _run(as_json, lambda out: run_bench_pairing(out, runs))
 
 
+@bench.command(name="heart")
+def bench_heart(
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: a minute instead of several.")] = False,
+    jobs: Annotated[int, typer.Option(min=0, max=10_000_000, help="Jobs over which memory is watched.")] = 0,
+    finished: Annotated[
+        int, typer.Option(min=0, max=10_000_000, help="Finished jobs in the journals at a start.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """The figures that the Heart is held to: met or missed, and how each was measured.
+
+    Example: kindmesh bench heart --quick --row cancel --row move
+    """
+    from kindmesh.coordinator.cli.bench_heart import run_bench_heart
+
+    _run(as_json, lambda out: run_bench_heart(out, row or [], quick=quick, jobs=jobs, finished=finished))
+
+
 def run(arguments: Sequence[str]) -> int:
     """A command line to its end; the exit code. A call that is wrong in itself is answered in JSON, too, if asked."""
     try:
