@@ -15,6 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import diagrams
 import msgspec
 import typer
 from typer import testing
@@ -250,6 +251,8 @@ def states() -> str:
         "# States\n\nEverything that decides over time is a pure state machine: an event and a time go in,\n"
         "instructions come out. A pair of state and event that has no place in a machine's table is an error with\n"
         "the story so far. These are the machines, in the words with which their files open.\n\n"
+        "The drawings, and the tables below them, are not written by hand: a program told each machine every event\n"
+        "in every state that it can reach, and noted where it went (`.ci/diagrams.py`).\n\n"
     ]
     for name in machines:
         file = "/".join([name.split(".")[1], *name.split(".")]) + ".py"
@@ -257,6 +260,8 @@ def states() -> str:
         parts.append(
             f"## {name.removeprefix('kindmesh.')}\n\n[`{file}`](../../{file})\n\n```text\n{said}\n```\n\n"
         )
+        if name in diagrams.DRAWINGS:
+            parts.append(diagrams.DRAWINGS[name]())
     return "".join(parts)
 
 
