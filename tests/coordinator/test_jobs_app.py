@@ -9,7 +9,7 @@ from kindmesh.coordinator.cli.jobs_app import PLAIN, arranged
 from kindmesh.coordinator.cli.jobs_commands import job_lines
 from kindmesh.coordinator.cli.main import app
 
-NAMES = frozenset({"list", "show", "cancel", PLAIN})
+NAMES = frozenset({"list", "show", "cancel", "settle", "dead", PLAIN})
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,42 @@ def test_a_job_is_shown_with_what_went_wrong_what_to_do_and_its_story() -> None:
     ]
     assert [line.split() for line in lines if "permit" in line] == [["permit", "06p1"], ["permit", "06p2"]]
     assert lines[-1].split() == ["200", "ms", "placed", "kitchen", "the", "only", "device"]
+
+
+def test_an_uncertain_job_says_how_to_settle_it_and_later_what_was_said() -> None:
+    job = {
+        "job": "06ckm2",
+        "operation": "notes.append",
+        "state": "uncertain",
+        "submitted_ms": 0,
+        "ended_ms": 1,
+    }
+    assert any("jobs settle 06ckm2 --happened" in line for line in job_lines({**job, "settled": None}))
+    said = {
+        "happened": False,
+        "by": "Anna",
+        "at_ms": 0,
+        "contradicted": True,
+        "note": "still off",
+        "value": None,
+    }
+    text = "\n".join(job_lines({**job, "settled": said}))
+    assert "It did not happen, says Anna" in text
+    assert "still off" in text
+    assert "opposite" in text
+    assert "settle" not in "\n".join(job_lines({**job, "state": "failed"}))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["settle", "06ckm2"],
+        ["settle", "06ckm2", "--happened", "--did-not-happen"],
+        ["settle", "06ckm2", "--happened", "--again"],
+        ["dead", "--redeliver", "06ckm2", "--dismiss", "06ckm2"],
+    ],
+)
+def test_contradicting_options_are_refused_before_anything_is_asked(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["jobs", *words, "--json"], prog_name="kindmesh")
+    assert shown.exit_code == 2
+    assert "INVALID_INPUT" in shown.stdout

@@ -25,6 +25,7 @@ from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
+from kindmesh.coordinator.job_desk import JobDesk
 from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
@@ -136,6 +137,7 @@ class Coordinator:
             clock=self.clock,
             entropy=entropy,
             on_heartbeat=self._on_heartbeat,
+            audit=self.audit,
         )
         self.trust_service = TrustService(self.hub, self.trust, self.medulla)
         self.trust_service.on_gone(self.heart.remove)
@@ -213,6 +215,9 @@ class Coordinator:
             people=self.people,
             renewals=self.renewals,
         )
+        desk = JobDesk(self.heart, self.people)
+        self.api.decisions.add(desk.waiting)
+        self.api.add(desk.methods())
         devices = self.heart.devices
         self.remote = Remote(
             self.hub,

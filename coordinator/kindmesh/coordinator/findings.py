@@ -14,6 +14,7 @@ from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
 
 DAY_MS: Final = 86_400_000
+_COUNTED: Final = 100
 _ISOLATION: Final = {
     "uid": ("ok", "Medulla runs under a user of its own.", ""),
     "landlock": (
@@ -77,12 +78,42 @@ async def coordinator_findings(
                 "replaced", "fail", "This coordinator was replaced by one made from the recovery kit.", hint
             )
         )
+    found += _about_jobs(heart)
     found += _about_members(heart, hub)
     found += _about_nodes(heart)
     for offer in heart.devices.capabilities():
         if offer["here"] and not offer["ready"]:
             check = f"{offer['capability']} on {offer['device_name']}"
             found.append(_finding(check, "warn", "Cannot run there now.", offer["hint"]))
+    return found
+
+
+def _about_jobs(heart: Heart) -> list[dict[str, Any]]:
+    """Jobs that wait for a person, and what could not be delivered."""
+    found = []
+    waiting = heart.settler.unsettled(_COUNTED)
+    if waiting:
+        count = f"{len(waiting)}{' or more' if len(waiting) == _COUNTED else ''}"
+        said = f"{count} jobs may or may not have happened."
+        found.append(
+            _finding("uncertain", "warn", said, "Look whether they did, then say so: kindmesh review")
+        )
+    counts = heart.letters.counts()
+    if counts:
+        said = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+        found.append(
+            _finding(
+                "dead letters",
+                "warn",
+                f"Could not be delivered or done: {said}.",
+                "kindmesh jobs dead lists them.",
+            )
+        )
+    for kind, (times, _) in heart.letters.overflow().items():
+        said = f"{times} dead letters ({kind}) had to make room for newer ones and are gone."
+        found.append(
+            _finding("dead letters", "warn", said, "Deal with those that are there: kindmesh jobs dead")
+        )
     return found
 
 

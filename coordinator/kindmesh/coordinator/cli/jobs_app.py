@@ -129,4 +129,48 @@ def cancel(job: Job, person: As = "", as_json: Json = False) -> None:
     _run(as_json, lambda out: run_cancel(out, job, person))
 
 
+@jobs.command()
+def settle(
+    job: Job,
+    *,
+    happened: Annotated[bool, typer.Option("--happened", help="You looked: it happened.")] = False,
+    not_happened: Annotated[bool, typer.Option("--did-not-happen", help="You looked: it did not.")] = False,
+    note: Annotated[str, typer.Option(help="What you saw; kept with the job.")] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="With --did-not-happen: start it anew, as a new job.")
+    ] = False,
+    person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Say whether an uncertain job happened, once you looked. Kept in its story, the journal and the audit log.
+
+    Example: kindmesh jobs settle 06ckm2 --did-not-happen --note "the lamp was still off" --again
+    """
+    from kindmesh.coordinator.cli.jobs_stuck import run_settle
+
+    answer = [word for word, said in (("happened", happened), ("did-not-happen", not_happened)) if said]
+    _run(as_json, lambda out: run_settle(out, job, answer, note, again=again, person=person))
+
+
+@jobs.command()
+def dead(
+    letter: Annotated[str, typer.Argument(help="One letter's id: shows what is in it.")] = "",
+    *,
+    redeliver: Annotated[str, typer.Option(metavar="ID", help="Try this one again.")] = "",
+    dismiss: Annotated[str, typer.Option(metavar="ID", help="This one was dealt with otherwise.")] = "",
+    note: Annotated[str, typer.Option(help="Why; kept with the letter.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were dealt with.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List dead letters: what could not be delivered, read, or done by any device. Nothing is dropped silently.
+
+    Example: kindmesh jobs dead --dismiss 06ckm2 --note "an old phone"
+    """
+    from kindmesh.coordinator.cli import jobs_stuck as commands
+
+    if redeliver or dismiss:
+        _run(as_json, lambda out: commands.run_close(out, redeliver, dismiss, note))
+    _run(as_json, lambda out: commands.run_dead(out, letter, everything=everything))
+
+
 __all__ = ["arranged", "jobs"]

@@ -24,7 +24,7 @@ def run_list(out: Output, limit: int, state: str, person: str = "") -> int:
         [
             one["job"],
             one["operation"],
-            one["state"],
+            _state(one),
             one.get("device_name") or "-",
             str(one.get("attempts", 0)),
             duration(one),
@@ -79,6 +79,7 @@ def job_lines(job: dict[str, Any]) -> list[str]:
         lines.append(sentence(job["error"]["message"]))
         if job["error"].get("hint"):
             lines.append(job["error"]["hint"])
+    lines += settled_lines(job)
     if job.get("why"):
         lines.append(f"Waits: {job['why']}")
     lines += _facts(job)
@@ -88,6 +89,29 @@ def job_lines(job: dict[str, Any]) -> list[str]:
         detail = f"  {entry['detail']}" if entry.get("detail") else ""
         lines.append(f"  {entry['at_ms'] - start:>7} ms  {entry['what']}{who}{detail}")
     return lines
+
+
+def settled_lines(job: dict[str, Any]) -> list[str]:
+    """Whether an uncertain job happened after all, and who says so; or how to say it."""
+    if job["state"] != "uncertain" or "settled" not in job:
+        return []
+    settled = job["settled"]
+    if settled is None:
+        return [f"Say which: kindmesh jobs settle {job['job']} --happened, or --did-not-happen"]
+    word = "It happened" if settled["happened"] else "It did not happen"
+    lines = [f"{word}, says {settled['by']} ({clock_time(settled['at_ms'])})."]
+    if settled["note"]:
+        lines.append(f"Note: {settled['note']}")
+    if settled["contradicted"]:
+        lines.append("Its device has told the opposite since; see below.")
+    return lines
+
+
+def _state(job: dict[str, Any]) -> str:
+    settled = job.get("settled")
+    if not settled:
+        return str(job["state"])
+    return f"{job['state']} ({'happened' if settled['happened'] else 'did not happen'})"
 
 
 def _facts(job: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output
 from kindmesh.coordinator.cli.review_approval import answer_approval, answer_request
 from kindmesh.coordinator.cli.review_clone import answer_clone
 from kindmesh.coordinator.cli.review_raise import answer_raise
+from kindmesh.coordinator.cli.review_uncertain import answer_uncertain
 from kindmesh.coordinator.person import Person
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import InvalidInput
@@ -27,6 +28,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "approval": answer_approval,
     "clone": answer_clone,
     "raise": answer_raise,
+    "uncertain": answer_uncertain,
 }
 """By kind of decision."""
 

@@ -231,6 +231,10 @@ class Devices:
         seats = self._seats.get(operation, [])
         return bool(seats) and not any(seat.operation.effects & ~HARMLESS for seat in seats)
 
+    def is_member(self, device_id: bytes) -> bool:
+        """Whether it belongs to the mesh now."""
+        return self._certificate(device_id) is not None
+
     def name(self, device_id: bytes) -> str:
         """What people call it; empty for no device."""
         if not device_id:

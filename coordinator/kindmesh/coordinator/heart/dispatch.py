@@ -18,7 +18,8 @@ from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.disk import Disk
 from kindmesh.coordinator.heart.entry import Acknowledged, Entry
 from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow, Progress
-from kindmesh.coordinator.heart.machine_job import GRACE_MS, STORY_MAX
+from kindmesh.coordinator.heart.late import Late
+from kindmesh.coordinator.heart.machine_job import GRACE_MS
 from kindmesh.coordinator.heart.machine_words import (
     ENDED,
     AckResult,
@@ -83,7 +84,14 @@ class Dispatch:
     """See the module. `open` are the jobs that have not ended, by id."""
 
     def __init__(
-        self, *, endpoint: Endpoint, devices: Devices, journal: HeartJournal, reviewer: Reviewer, clock: Clock
+        self,
+        *,
+        endpoint: Endpoint,
+        devices: Devices,
+        journal: HeartJournal,
+        reviewer: Reviewer,
+        clock: Clock,
+        late: Late,
     ) -> None:
         self.open: dict[bytes, Entry] = {}
         self.telling = Telling(devices)
@@ -94,6 +102,7 @@ class Dispatch:
         self._store = journal.store
         self._reviewer = reviewer
         self._clock = clock
+        self._late_results = late
         self._timers = Timers(clock, self._due)
         self.placer = Placer(devices, clock, self._retry)
         self._disk = Disk(journal, self._repair)
@@ -248,8 +257,14 @@ class Dispatch:
         self._timers.drop(entry.facts.job_id)
         del self.open[entry.facts.job_id]
         now = entry.progress()
-        write = partial(self._journal.end, entry.facts, now, ended, now_ms)
+        write = partial(self._end, entry, now, ended, now_ms)
         self._disk.then(entry, write, partial(self._ended, entry, now, ended, now_ms))
+
+    def _end(self, entry: Entry, now: Progress, ended: Ending, now_ms: int) -> None:
+        self._journal.end(entry.facts, now, ended, now_ms)
+        if now.state != "succeeded":
+            heard = bool(entry.waiters or entry.watchers or self.telling.watchers)
+            self._late_results.ended(entry.facts, now.device, now.state, ended, heard=heard)
 
     def _ended(self, entry: Entry, now: Progress, ended: Ending, now_ms: int) -> None:
         took = now_ms - entry.facts.submitted_ms
@@ -313,7 +328,10 @@ class Dispatch:
         if entry is None:
             self._late(device, result)
             return
-        self._result = result = clean(device, result)
+        self._result = read = clean(device, result)
+        if result.outcome == "succeeded" and read.outcome != "succeeded":
+            self._late_results.unreadable(device, result)
+        result = read
         self._measure(entry, device, result)
         self.tell(entry, event(device, result))
         self._result = None
@@ -329,12 +347,10 @@ class Dispatch:
             self._devices.find(device).busy()
 
     def _late(self, device: bytes, result: JobResult) -> None:
-        """A result of a job that has ended: it is written down, and the device may forget it."""
-        now_ms = self._clock.now_ms()
+        """A result of a job that has ended, or is not known: it is written down, and the device may forget it."""
         log.info("late result", extra={"job": result.job_id.hex(), "device": device.hex()[:8]})
-        entry = (now_ms, "late result", device, result.outcome)
         try:
-            self._journal.add_story(result.job_id, entry, STORY_MAX)
+            self._late_results.result(device, result, self._clock.now_ms())
         except KindmeshError as error:
             log.error("a late result was not noted", extra={"code": error.code})
             return

@@ -20,16 +20,20 @@ import msgspec
 
 from kindmesh.coordinator.heart import documents, wishes
 from kindmesh.coordinator.heart.adverts import Adverts
+from kindmesh.coordinator.heart.dead_letters import DeadLetters
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher, is_full
 from kindmesh.coordinator.heart.hearing import Hearing, OnHeartbeat
 from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobRequest, JobRow
+from kindmesh.coordinator.heart.late import Late
 from kindmesh.coordinator.heart.machine_words import CancelAsked
 from kindmesh.coordinator.heart.medulla_client import Reviewer
 from kindmesh.coordinator.heart.placement import Need
 from kindmesh.coordinator.heart.reading import Reading
+from kindmesh.coordinator.heart.settling import Settler
 from kindmesh.coordinator.heart.wishes import Wish
+from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.store import Store
@@ -48,6 +52,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
 from kindmesh.protocol.manifest import check_fields
+from kindmesh.protocol.messages.jobs import JobResult
 from kindmesh.protocol.policy import Approval, ApprovalRequest
 from kindmesh.protocol.principal import Principal, belongs_to, device_principal, principal_text
 from kindmesh.protocol.signed import Signed
@@ -80,6 +85,7 @@ class Heart:
         entropy: Entropy,
         limits: HeartLimits | None = None,
         on_heartbeat: OnHeartbeat | None = None,
+        audit: AuditLog | None = None,
     ) -> None:
         """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one."""
         self._endpoint = endpoint
@@ -90,8 +96,17 @@ class Heart:
         self._journal = HeartJournal(store, vault)
         self._members = trust.membership
         self.devices = Devices(trust.membership, endpoint.device_id, clock.now_ms())
+        self.settler = Settler(self._journal, self.announce, audit)
+        self.letters = DeadLetters(store, vault, clock, entropy, audit)
+        self.late = Late(self._journal, self.devices, self.letters, self.settler, clock)
+        endpoint.on_refusal(self.late.refused)
         self._dispatch = Dispatch(
-            endpoint=endpoint, devices=self.devices, journal=self._journal, reviewer=reviewer, clock=clock
+            endpoint=endpoint,
+            devices=self.devices,
+            journal=self._journal,
+            reviewer=reviewer,
+            clock=clock,
+            late=self.late,
         )
         self._adverts = Adverts(
             members=trust.membership,
@@ -108,7 +123,7 @@ class Heart:
             clock=clock,
             on_heartbeat=on_heartbeat,
         )
-        self.read = Reading(self._dispatch, self._journal, self.devices, clock)
+        self.read = Reading(self._dispatch, self._journal, self.devices, clock, self.settler)
 
     def _offers_changed(self, device: bytes) -> None:
         self._hearing.offers_changed(device)
@@ -283,6 +298,36 @@ class Heart:
             return documents.summary(entry.facts, entry.progress(), 0, self.devices.name)
         row = self.read.row(job_id)
         return documents.summary(row.facts, row.now, row.ended_ms, self.devices.name)
+
+    async def again(self, job_id: bytes, letter: bytes) -> bytes:
+        """Start a job of the owner's, or of a device's, anew: the id of the new one, the same each time.
+
+        Raises:
+            UnknownJob, Forgotten: it is not known what it was given. InvalidInput: a person asked for it, and signed
+            for that one job only. What else `submit` raises.
+        """
+        row = self.read.row(job_id)
+        asked = self._journal.request(row)
+        if asked.proof is not None:
+            raise InvalidInput(
+                f"{row.facts.operation} was asked for, and signed, by a person", field="id",
+                hint="Only they can ask for it again.",
+            )  # fmt: skip
+        args = decode_value(asked.args)
+        return await self.submit(
+            Wish(
+                row.facts.operation, args, asked.target, row.facts.priority, key=f"again-{letter.hex()}",
+                full=row.facts.full, sources=asked.sources, principal=asked.principal, purpose=asked.purpose,
+            )
+        )  # fmt: skip
+
+    def take_result(self, device: bytes, result: JobResult) -> None:
+        """A result as if it had just come from that device."""
+        self._dispatch.result(device, result)
+
+    def after_sync(self, done: Acknowledged) -> None:
+        """Tell `done` when everything written until now would survive a power cut, or why it does not."""
+        self._journal.store.after_sync(done)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Tell `watcher` of every job and device from now on (see `telling`); call what is returned to end that."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kindmesh.coordinator.heart.dead_letters import DEAD_TABLES
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
 from kindmesh.mesh.audit import AUDIT_TABLES
 from kindmesh.mesh.store import Migration, Schema, Store
@@ -25,9 +26,15 @@ from kindmesh.protocol.principal import OWNER, Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
 
+SETTLE_TABLES: Final = (
+    "CREATE TABLE settlement (job_id BLOB PRIMARY KEY, state TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " contradicted INTEGER NOT NULL DEFAULT 0, sealed BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX job_uncertain ON job (seq) WHERE state = 'uncertain'",
+    "CREATE TRIGGER settlement_gone AFTER DELETE ON job BEGIN DELETE FROM settlement WHERE job_id = old.job_id; END",
+)
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=2,
+    version=3,
     migrations=(
         Migration(
             1,
@@ -51,6 +58,7 @@ HEART_SCHEMA: Final = Schema(
             ),
         ),
         Migration(2, AUDIT_TABLES),
+        Migration(3, (*SETTLE_TABLES, *DEAD_TABLES)),
     ),
 )
 
@@ -287,6 +295,14 @@ class HeartJournal:
         if row.ending is None:
             return None
         return decode(Ending, self._vault.unseal(row.facts.run_id, row.ending, _ENDING), limit=_ANY)
+
+    def seal(self, run_id: bytes, data: bytes, purpose: bytes) -> bytes:
+        """`data` sealed with the key of a run: for what else is kept about its jobs."""
+        return self._vault.seal(run_id, data, purpose)
+
+    def unseal(self, run_id: bytes, sealed: bytes, purpose: bytes) -> bytes:
+        """What was sealed so; raises as `request`."""
+        return self._vault.unseal(run_id, sealed, purpose)
 
     def forget(self, run_id: bytes) -> bool:
         """Make what the jobs of a run were given and gave unreadable; False when there was no such run."""

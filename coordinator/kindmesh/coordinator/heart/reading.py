@@ -11,6 +11,7 @@ from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Document
 from kindmesh.coordinator.heart.journal import HeartJournal, JobRow
 from kindmesh.coordinator.heart.placement import explain, rank
+from kindmesh.coordinator.heart.settling import Settler
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.codec import decode, decode_value
@@ -27,7 +28,15 @@ from kindmesh.protocol.signed import Signed
 class Reading:
     """See the module."""
 
-    def __init__(self, dispatch: Dispatch, journal: HeartJournal, devices: Devices, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        journal: HeartJournal,
+        devices: Devices,
+        clock: Clock,
+        settler: Settler,
+    ) -> None:
+        self._settler = settler
         self._dispatch = dispatch
         self._journal = journal
         self._devices = devices
@@ -37,7 +46,17 @@ class Reading:
         """The newest jobs first, without what they were given and gave; `limit` 1..1000; only those of a principal."""
         self._dispatch.save()
         rows = self._journal.recent(min(max(limit, 1), 1000), state, principal)
-        return [documents.summary(row.facts, row.now, row.ended_ms, self._devices.name) for row in rows]
+        return [self._summary(row) for row in rows]
+
+    def _summary(self, row: JobRow) -> Document:
+        document = documents.summary(row.facts, row.now, row.ended_ms, self._devices.name)
+        if row.now.state == "uncertain":
+            document["settled"] = self._settler.document(row.facts.job_id, row.facts.run_id)
+        return document
+
+    def unsettled(self, limit: int = 100) -> list[Document]:
+        """Jobs that may or may not have happened, and nobody has looked yet: whole documents, the oldest first."""
+        return [self.job(job_id) for job_id in self._settler.unsettled(limit)]
 
     def job(self, job_id: bytes) -> Document:
         """All about one job: what it was given (`args`), what it gave, and its story.
@@ -102,7 +121,7 @@ class Reading:
 
     def ended_document(self, row: JobRow) -> Document:
         """A job that has ended as plain data; a note in place of what was forgotten."""
-        document = documents.summary(row.facts, row.now, row.ended_ms, self._devices.name)
+        document = self._summary(row)
         try:
             documents.with_ending(document, self._journal.ending(row))
         except KindmeshError as error:
