@@ -25,6 +25,7 @@ from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
+from kindmesh.coordinator.heart.retention import KeepRules
 from kindmesh.coordinator.job_desk import JobDesk
 from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
@@ -138,6 +139,7 @@ class Coordinator:
             entropy=entropy,
             on_heartbeat=self._on_heartbeat,
             audit=self.audit,
+            keep=KeepRules(config.heart.keep_days, config.heart.keep_jobs),
         )
         self.trust_service = TrustService(self.hub, self.trust, self.medulla)
         self.trust_service.on_gone(self.heart.remove)
@@ -357,6 +359,7 @@ class Coordinator:
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
+        self.heart.retention.tick()
         self.renewals.tick()
         self.auditing.tick()
 

@@ -63,6 +63,7 @@ async def coordinator_findings(
         found.append(
             _finding("revocations", "warn", "The list of removed devices is older than a day.", hint)
         )
+    found.append(_about_journal(heart))
     found += [_finding("audit", level, message, hint) for level, message, hint in audit]
     if returning:
         hint = "Let them in, or send them away: kindmesh recover --waiting"
@@ -129,6 +130,17 @@ def _about_members(heart: Heart, hub: Hub) -> list[dict[str, Any]]:
         hint = "Does a program run wild on it? Restart it, or remove it with kindmesh revoke."
         found.append(_finding(heart.devices.name(device), "warn", said, hint))
     return found
+
+
+def _about_journal(heart: Heart) -> dict[str, Any]:
+    """How much the journal holds."""
+    kept = heart.retention.statistics()
+    days = kept["keep_days"]
+    message = (
+        f"{kept['jobs']} jobs take {kept['bytes'] / 1024**2:.1f} MiB. Finished ones are kept for"
+        f" {days} day{'' if days == 1 else 's'}, and at most {kept['keep_jobs']}."
+    )
+    return _finding("journal", "ok", message)
 
 
 def _about_nodes(heart: Heart) -> list[dict[str, Any]]:

@@ -8,6 +8,10 @@ That also keeps clear of SQLite's WAL-reset bug (sqlite.org/wal.html#walresetbug
 connections that write or checkpoint at once. The price: a checkpoint every thousand pages stops the loop for some
 milliseconds. `Store.open_readonly` reads beside the writer, from any process.
 
+*Size.* Pages that were freed are used again; `shrink` gives some of them back to the disk, a few at a time (SQLite's
+incremental vacuum), so that nothing ever waits for a whole file to be written anew. Older stores learn that when they
+are migrated, if they are small enough to be written anew at that moment.
+
 *Schema.* `application_id` says whose store it is, `user_version` how old: older is migrated forward, one transaction
 per step, after a backup `<db>.v<old>.backup` (kept for 30 days); newer is refused.
 `secure_delete` overwrites what is deleted.
@@ -64,6 +68,9 @@ _FATAL: Final = frozenset((
 ))  # fmt: skip
 """After these a transaction must not go on (sqlite.org/lang_transaction.html, "Response To Errors")."""
 _USELESS: Final = frozenset({sqlite3.SQLITE_ERROR, *_DAMAGED})
+_REWRITE_BELOW: Final = 256 * 1024**2
+"""Bytes up to which a migration writes a store anew, to make it one that can shrink."""
+_INCREMENTAL: Final = 2
 BACKUP_DAYS: Final = 30
 """How long the copy from before a migration is kept."""
 _open_here: set[tuple[int, int]] = set()
@@ -98,9 +105,13 @@ class Store(Turns):
         if file_identity(path) in _open_here:
             raise StoreError(f"{path} is already open in this process.")
         with _opening(path) as connection:
-            _admit(connection, path, schema)
+            version = _admit(connection, path, schema)
+            if not version:
+                _let_shrink(connection, path, version)
             _use_log(connection)
             _migrate(connection, path, schema)
+            if 0 < version < schema.version:
+                _let_shrink(connection, path, version)
             _configure(connection)
             _drop_old_backups(path)
             log = LogSync(f"{path}-wal", sync)
@@ -203,6 +214,18 @@ class Store(Turns):
         """
         self.commit_now()
         return self.query_one("PRAGMA wal_checkpoint(TRUNCATE)") == (0, 0, 0)
+
+    def free_pages(self) -> tuple[int, int]:
+        """(pages that are not used, all pages); 0 free ones where the store cannot shrink."""
+        if _pragma(self._live(), "auto_vacuum") != _INCREMENTAL:
+            return 0, _pragma(self._live(), "page_count")
+        return _pragma(self._live(), "freelist_count"), _pragma(self._live(), "page_count")
+
+    def shrink(self, pages: int) -> None:
+        """Give up to `pages` unused pages back to the disk, in this turn. Raises as `execute`."""
+        for _ in range(pages):
+            # Asked for more at once, it gives back one for each step of the statement, and Python takes one step.
+            self.execute("PRAGMA incremental_vacuum(1)")
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of what is committed to `target`, 0600, whole or not at all.
@@ -396,6 +419,20 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
             if connection.in_transaction:
                 connection.rollback()
             raise
+
+
+def _let_shrink(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Make a store that can shrink: a new one before it has any table, an older one by writing it anew, while it is
+    migrated anyway. Without room for that it stays as it is."""
+    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+        return
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchone()
+    if version and size(path) <= _REWRITE_BELOW:
+        try:
+            connection.execute("VACUUM")
+        except sqlite3.Error as error:
+            if _code(error) & 0xFF in _DAMAGED:
+                raise
 
 
 def _drop_old_backups(path: Path) -> None:

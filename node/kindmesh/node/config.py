@@ -62,6 +62,15 @@ class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folders: tuple[str, ...] = ()
 
 
+class HeartSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[heart]` of the coordinator: finished jobs are kept for `keep_days`, and at most the newest `keep_jobs`; then
+    they are removed, and the key of what they were given and gave is destroyed. What is not over is never removed:
+    open jobs, and those of which nobody knows yet whether they happened."""
+
+    keep_days: int = 30
+    keep_jobs: int = 100_000
+
+
 class MedullaSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[medulla]`: how it is kept apart; `auto` takes the strongest that this system offers."""
 
@@ -88,6 +97,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: DeviceSection = DeviceSection()
     mesh: MeshSection = MeshSection()
     node: NodeSection = NodeSection()
+    heart: HeartSection = HeartSection()
     medulla: MedullaSection = MedullaSection()
     log: LogSection = LogSection()
     audit: AuditSection = AuditSection()
@@ -100,6 +110,8 @@ _RANGES: Final[dict[tuple[str, str], tuple[int, int]]] = {
     ("node", "grace_ms"): (0, 600_000),
     ("node", "keep_days"): (0, 3_650),
     ("node", "artifacts_mib"): (1, 16_777_216),
+    ("heart", "keep_days"): (1, 3_650),
+    ("heart", "keep_jobs"): (1, 100_000_000),
 }
 _ADDRESSES: Final = frozenset({("mesh", "advertise"), ("mesh", "seeds")})
 _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = get_type_hints(Config)

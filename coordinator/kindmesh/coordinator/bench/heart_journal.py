@@ -49,11 +49,13 @@ async def enqueue_rows(root: Path, jobs: int, note: Note) -> list[Row]:
     for name, synchronous, target in (("enqueue", "NORMAL", 15_000.0), ("enqueue-full", "FULL", 2_000.0)):
         ours: list[float] = []
         bare: list[float] = []
+        cpu: list[float] = []
         for number in range(ROUNDS):
             note(f"journal at {synchronous}, round {number + 1} of {ROUNDS}")
             folder = private_folder(root / f"{name}-{number}")
-            rate, size = await _enqueue(folder, jobs, full=synchronous == "FULL")
+            rate, cpu_us, size = await _enqueue(folder, jobs, full=synchronous == "FULL")
             ours.append(rate)
+            cpu.append(cpu_us)
             bare.append(
                 insert_rate(
                     folder / "bare.db", jobs, size=size, group=GROUP,
@@ -71,6 +73,7 @@ async def enqueue_rows(root: Path, jobs: int, note: Note) -> list[Row]:
                 (
                     Measure("rate", round(percentile(ours, 0.5), 1), "per s", target, "at least"),
                     Measure("bare SQLite", round(percentile(bare, 0.5), 1), "per s"),
+                    Measure("CPU of a job", round(percentile(cpu, 0.5), 1), "us"),
                     Measure("of bare", round(percentile(ratios, 0.5), 3), "x"),
                 ),
                 {"jobs": jobs, "rounds": ROUNDS, "group": GROUP},
@@ -79,14 +82,13 @@ async def enqueue_rows(root: Path, jobs: int, note: Note) -> list[Row]:
     return rows
 
 
-async def _enqueue(folder: Path, jobs: int, *, full: bool) -> tuple[float, int]:
-    """Jobs per second, and bytes of what one job writes."""
+async def _enqueue(folder: Path, jobs: int, *, full: bool) -> tuple[float, float, int]:
+    """Jobs per second, CPU microseconds of a job, and bytes of what one job writes."""
     store = Store.open(folder / "journal.db", HEART_SCHEMA)
     journal = HeartJournal(store, RunVault(store, bytes(32)))
     clock, entropy = SystemClock(), SystemEntropy()
     args = encode_value({"text": "x" * 100})
-    size = 0
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     for first in range(0, jobs, GROUP):
         for _ in range(min(GROUP, jobs - first)):
             now_ms = clock.now_ms()
@@ -101,11 +103,11 @@ async def _enqueue(folder: Path, jobs: int, *, full: bool) -> tuple[float, int]:
             now = Progress("queued", "chosen", b"d" * 20, 1, now_ms + 300_000, None, b"", story)
             journal.submit(facts, JobRequest(args), now)
         await (store.durable() if full else store.committed())
-    took = time.perf_counter() - begun
+    took, cpu = time.perf_counter() - begun, time.process_time() - cpu
     row = store.query_one("SELECT length(request) + length(story) + 150 FROM job LIMIT 1")
-    size = int(row[0]) if row is not None else size
+    size = int(row[0]) if row is not None else 0
     store.close()
-    return jobs / took, size
+    return jobs / took, cpu / jobs * 1e6, size
 
 
 # ------------------------------------------------------------------------------------------------- starting again

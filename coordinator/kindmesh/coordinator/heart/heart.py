@@ -31,6 +31,7 @@ from kindmesh.coordinator.heart.machine_words import CancelAsked
 from kindmesh.coordinator.heart.medulla_client import Reviewer
 from kindmesh.coordinator.heart.placement import Need
 from kindmesh.coordinator.heart.reading import Reading
+from kindmesh.coordinator.heart.retention import KeepRules, Retention
 from kindmesh.coordinator.heart.settling import Settler
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.audit import AuditLog
@@ -86,14 +87,17 @@ class Heart:
         limits: HeartLimits | None = None,
         on_heartbeat: OnHeartbeat | None = None,
         audit: AuditLog | None = None,
+        keep: KeepRules | None = None,
     ) -> None:
-        """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one."""
+        """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one; `keep`: how long finished
+        jobs are (`retention.tick` removes those that are over)."""
         self._endpoint = endpoint
         self._clock = clock
         self._entropy = entropy
         self._reviewer = reviewer
         self._limits = limits or HeartLimits()
         self._journal = HeartJournal(store, vault)
+        self.retention = Retention(self._journal, clock, keep or KeepRules())
         self._members = trust.membership
         self.devices = Devices(trust.membership, endpoint.device_id, clock.now_ms())
         self.settler = Settler(self._journal, self.announce, audit)

@@ -10,7 +10,8 @@ what can be learned again by asking the device: the story in between, and the pe
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -32,9 +33,15 @@ SETTLE_TABLES: Final = (
     "CREATE INDEX job_uncertain ON job (seq) WHERE state = 'uncertain'",
     "CREATE TRIGGER settlement_gone AFTER DELETE ON job BEGIN DELETE FROM settlement WHERE job_id = old.job_id; END",
 )
+KEEPING_INDEXES: Final = (
+    "CREATE INDEX artifact_job ON artifact (job_id)",
+    # Most jobs are a run of their own, and cost nothing here.
+    "CREATE INDEX job_of_run ON job (run_id) WHERE run_id != job_id",
+)
+"""For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=3,
+    version=4,
     migrations=(
         Migration(
             1,
@@ -59,6 +66,7 @@ HEART_SCHEMA: Final = Schema(
         ),
         Migration(2, AUDIT_TABLES),
         Migration(3, (*SETTLE_TABLES, *DEAD_TABLES)),
+        Migration(4, KEEPING_INDEXES),
     ),
 )
 
@@ -154,6 +162,16 @@ class JobRow(msgspec.Struct, frozen=True):
     request: bytes
     question: bytes | None
     ending: bytes | None
+
+
+class Finished(NamedTuple):
+    """A job as far as keeping it is concerned; `seq` counts up with every job, `ended_ms` is 0 while it is open."""
+
+    seq: int
+    job_id: bytes
+    run_id: bytes
+    state: str
+    ended_ms: int
 
 
 class HeartJournal:
@@ -304,6 +322,42 @@ class HeartJournal:
         """What was sealed so; raises as `request`."""
         return self._vault.unseal(run_id, sealed, purpose)
 
+    def after(self, seq: int, limit: int) -> list[Finished]:
+        """Up to `limit` jobs after that number, the oldest first, as far as keeping them is concerned."""
+        sql = "SELECT seq, job_id, run_id, state, ended_ms FROM job WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [Finished(*row) for row in self.store.query(sql, (seq, limit))]
+
+    def newest(self) -> int:
+        """The number of the newest job; 0 when there is none."""
+        row = self.store.query_one("SELECT max(seq) FROM job")
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def count(self) -> tuple[int, int]:
+        """How many jobs there are, and when the oldest was submitted (UTC ms; 0: there is none)."""
+        row = self.store.query_one("SELECT count(*) FROM job")
+        oldest = self.store.query_one("SELECT submitted_ms FROM job ORDER BY seq LIMIT 1")
+        return int(row[0]) if row else 0, int(oldest[0]) if oldest else 0
+
+    def remove(self, jobs: Sequence[Finished]) -> None:
+        """Remove finished jobs with their artifacts, and the keys of runs of which no job is left: all or none.
+
+        Raises:
+            DiskFull, StoreError: nothing was removed.
+        """
+        with self.store.atomic():
+            for job in jobs:
+                self.store.execute("DELETE FROM artifact WHERE job_id = ?", (job.job_id,))
+                self.store.execute("DELETE FROM job WHERE job_id = ? AND ended_ms > 0", (job.job_id,))
+            runs = dict.fromkeys(job.run_id for job in jobs)
+            self._vault.forget_all([run_id for run_id in runs if not self._has_jobs(run_id)])
+
+    def _has_jobs(self, run_id: bytes) -> bool:
+        sql = (
+            "SELECT 1 FROM job WHERE job_id = ? UNION ALL"
+            " SELECT 1 FROM job WHERE run_id = ? AND run_id != job_id LIMIT 1"
+        )
+        return self.store.query_one(sql, (run_id, run_id)) is not None
+
     def forget(self, run_id: bytes) -> bool:
         """Make what the jobs of a run were given and gave unreadable; False when there was no such run."""
         return self._vault.forget(run_id)
@@ -324,4 +378,13 @@ def _row(row: tuple[Any, ...]) -> JobRow:
     return JobRow(facts, now, ended_ms, request, question, ending)
 
 
-__all__ = ["HEART_SCHEMA", "Ending", "HeartJournal", "JobFacts", "JobRequest", "JobRow", "Progress"]
+__all__ = [
+    "HEART_SCHEMA",
+    "Ending",
+    "Finished",
+    "HeartJournal",
+    "JobFacts",
+    "JobRequest",
+    "JobRow",
+    "Progress",
+]
