@@ -33,6 +33,7 @@ from kindmesh.protocol.errors import (
     UnknownOperation,
 )
 from kindmesh.protocol.manifest import Field, Manifest, Operation, check_fields
+from kindmesh.protocol.messages.events import Labels
 
 __all__ = [
     "Artifact",
@@ -41,6 +42,7 @@ __all__ = [
     "Context",
     "Progress",
     "Services",
+    "Tell",
     "check_signatures",
     "checked_result",
     "handlers",
@@ -50,6 +52,9 @@ __all__ = [
 
 Progress = Callable[[float | None, str], None]
 """Called with a fraction 0..1 (None: unknown) and a short text for a person."""
+
+Tell = Callable[[str, dict[str, Any], Labels | None], None]
+"""Takes a topic, its values, and labels where they are not the topic's own."""
 
 Handler = Callable[..., Awaitable[msgspec.Struct]]
 F = TypeVar("F", bound=Handler)
@@ -97,6 +102,7 @@ class Context:
     report: Progress
     cancelled: Callable[[], bool] = lambda: False
     monotonic: Callable[[], float] = time.monotonic
+    tell: Tell | None = None
     _last: float = field(default=0.0, init=False)
 
     def progress(self, fraction: float | None, text: str = "") -> None:
@@ -111,6 +117,17 @@ class Context:
         if now - self._last >= 0.1 or fraction == 1.0:
             self._last = now
             self.report(None if fraction is None else min(1.0, max(0.0, fraction)), text)
+
+    def publish(self, topic: str, values: dict[str, Any], *, labels: Labels | None = None) -> None:
+        """Tell the mesh what happened: a topic that the manifest declares, with the values that it promises there.
+
+        Raises:
+            InvalidInput: the topic or a value is not what the manifest says.
+            AccessRefused: the topic is not this capability's, or the labels are wider than the topic's.
+        """
+        if self.tell is None:
+            raise InternalError("events are not heard here")
+        self.tell(topic, values, labels)
 
     def check(self) -> None:
         """Raise `Cancelled` or `DeadlineExceeded` where that is so."""

@@ -19,6 +19,7 @@ import stat
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,7 @@ from kindmesh.capabilities.base import (
     Context,
     Progress,
     Services,
+    Tell,
     checked_result,
     invoke,
 )
@@ -39,6 +41,7 @@ from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.errors import Cancelled, CapabilityError, DeadlineExceeded, Stopped
 from kindmesh.protocol.limits import RESULT_MAX
 from kindmesh.protocol.manifest import Operation, artifacts_in, check_fields
+from kindmesh.protocol.messages.events import Labels
 
 __all__ = ["CapabilityHost"]
 
@@ -129,6 +132,8 @@ class CapabilityHost:
         self._idle_s = idle_s
         self._entries = tuple(entries)
         self._monotonic = monotonic
+        self.on_event: Callable[[str, str, dict[str, Any], Labels | None], None] | None = None
+        """Told (capability, topic, values, labels) of what capabilities publish; raises what it refuses."""
         self._available = available(entries)
         self._operations = {op.name: op for known in self._available for op in known.manifest.operations}
         self._inline: dict[str, _Inline] = {}
@@ -239,6 +244,7 @@ class CapabilityHost:
             report=request.progress,
             cancelled=request.cancelled.is_set if request.cancelled is not None else _never,
             monotonic=self._monotonic,
+            tell=self._tell(request.operation),
         )
         name = request.operation.name
         try:
@@ -263,10 +269,18 @@ class CapabilityHost:
             inputs=inputs,
         )
         worker = self._workers[request.part.name]
-        done = await worker.call(call, deadline=request.deadline, progress=request.progress)
+        done = await worker.call(
+            call, deadline=request.deadline, progress=request.progress, tell=self._tell(operation)
+        )
         result = checked_result(operation, decode_value(done.result, limit=RESULT_MAX))
         await self._take(operation, result, done, folder, set(inputs))
         return result
+
+    def _tell(self, operation: Operation) -> Tell | None:
+        """Where the events of a call go: in the name of the capability whose operation runs."""
+        if self.on_event is None:
+            return None
+        return partial(self.on_event, operation.name.partition(".")[0])
 
     async def _take(
         self, operation: Operation, result: dict[str, Any], done: Done, folder: Path, inputs: set[str]

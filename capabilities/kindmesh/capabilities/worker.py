@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kindmesh.capabilities.base import Progress
+from kindmesh.capabilities.base import Progress, Tell
 from kindmesh.capabilities.registry import Part
 from kindmesh.capabilities.worker_wire import (
     Begin,
@@ -37,11 +37,21 @@ from kindmesh.capabilities.worker_wire import (
     Failed,
     Frames,
     FromWorker,
+    Published,
     Ready,
     Working,
     pack,
 )
-from kindmesh.protocol.errors import CapabilityCrashed, DeadlineExceeded, Malformed, Stopped, error_from_wire
+from kindmesh.protocol.codec import decode_value
+from kindmesh.protocol.errors import (
+    CapabilityCrashed,
+    DeadlineExceeded,
+    KindmeshError,
+    Malformed,
+    Stopped,
+    error_from_wire,
+)
+from kindmesh.protocol.limits import EVENT_DATA_MAX, EVENT_DEPTH_MAX
 
 __all__ = ["WorkerProcess", "WorkerStatistics"]
 
@@ -198,8 +208,11 @@ class WorkerProcess:
         self._starts = self._calls = self._crashes = self._load_ms = 0
         self._confinement = ""
 
-    async def call(self, call: Call, *, deadline: float, progress: Progress) -> Done:
-        """Run one call; `deadline` in seconds on the monotonic clock, waiting for the turn included.
+    async def call(
+        self, call: Call, *, deadline: float, progress: Progress, tell: Tell | None = None
+    ) -> Done:
+        """Run one call; `deadline` in seconds on the monotonic clock, waiting for the turn included. `tell` hears of
+        the events that it publishes.
 
         Raises:
             DeadlineExceeded: the time is over; the worker was killed.
@@ -211,7 +224,7 @@ class WorkerProcess:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())), self._turn:
                 live = await self._loaded()
                 self._calls += 1
-                answer = await self._answer(live, call, progress)
+                answer = await self._answer(live, call, progress, tell)
         except TimeoutError:
             raise DeadlineExceeded(f"{call.operation} took longer than allowed and was stopped") from None
         if isinstance(answer, Failed):
@@ -252,7 +265,7 @@ class WorkerProcess:
             confinement=self._confinement,
         )
 
-    async def _answer(self, live: _Live, call: Call, progress: Progress) -> Done | Failed:
+    async def _answer(self, live: _Live, call: Call, progress: Progress, tell: Tell | None) -> Done | Failed:
         answered = False
         try:
             await live.send(call)
@@ -261,6 +274,8 @@ class WorkerProcess:
                 match message:
                     case Working(fraction, text):
                         progress(fraction, text)
+                    case Published():
+                        self._publish(message, tell)
                     case Done():
                         answered = True
                         return message
@@ -282,6 +297,16 @@ class WorkerProcess:
             self._used.set()
             if not answered:
                 await self.unload()
+
+    def _publish(self, message: Published, tell: Tell | None) -> None:
+        """Pass an event on; one that is refused is named, and the call goes on: nobody waits for it there."""
+        if tell is None:
+            return
+        try:
+            values = decode_value(message.values, limit=EVENT_DATA_MAX, depth=EVENT_DEPTH_MAX)
+            tell(message.topic, values, message.labels)
+        except KindmeshError as error:
+            _log.warning("an event was refused", extra={"code": error.code, "part": self.part.name})
 
     async def _loaded(self) -> _Live:
         if self._live is not None:

@@ -21,8 +21,9 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -36,6 +37,7 @@ from kindmesh.capabilities.worker_wire import (
     FromHost,
     FromWorker,
     Output,
+    Published,
     Ready,
     Working,
     pack,
@@ -50,6 +52,9 @@ from kindmesh.protocol.errors import (
     Malformed,
     error_to_wire,
 )
+from kindmesh.protocol.manifest import check_fields
+from kindmesh.protocol.messages.events import Labels
+from kindmesh.protocol.topics import topics_of, undeclared
 
 __all__ = ["main"]
 
@@ -183,6 +188,18 @@ def typed(error: BaseException, what: str) -> KindmeshError:
     return InternalError(f"{what} failed with {type(error).__name__} at {place}")
 
 
+def publish(part: Capability, wire: Wire, topic: str, values: dict[str, Any], labels: Labels | None) -> None:
+    """Check an event where its mistake can be understood, and pass it on; the host checks it again.
+
+    Raises:
+        InvalidInput: the manifest does not declare the topic, or the values are not what it says.
+    """
+    declared = topics_of([part.manifest])
+    if topic not in declared:
+        raise undeclared(topic, declared)
+    wire.send(Published(topic, encode_value(check_fields(declared[topic].fields, values)), labels))
+
+
 async def serve(part: Capability, call: Call, wire: Wire) -> FromWorker:
     """Run one call to its `Done` or `Failed`."""
     folder = Path(call.folder)
@@ -194,6 +211,7 @@ async def serve(part: Capability, call: Call, wire: Wire) -> FromWorker:
         data_dir=folder,
         artifacts=artifacts,
         report=lambda fraction, text: wire.send(Working(fraction, text[:200])),
+        tell=partial(publish, part, wire),
     )
     running = asyncio.ensure_future(invoke(part, call.operation, context, decode_value(call.arguments)))
     await asyncio.wait([running])

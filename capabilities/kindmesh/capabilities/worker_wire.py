@@ -2,7 +2,8 @@
 
 A frame is a length (4 bytes, big endian) and one MessagePack value; both run over one private socket pair, so that
 whatever a native library prints to stdout or stderr cannot get between. The host says `Begin` once, then `Call`; the
-worker answers `Ready` once, then for each call any number of `Working` and exactly one `Done` or `Failed`. Ending the
+worker answers `Ready` once, then for each call any number of `Working` and `Published` and exactly one `Done` or
+`Failed`. Ending the
 connection ends the worker. A frame beyond the limit, or one that does not decode, is the end of the connection: the
 host treats what a worker sends as it treats what comes from a network.
 """
@@ -16,6 +17,7 @@ import msgspec
 from kindmesh.protocol.codec import encode
 from kindmesh.protocol.errors import Malformed, WireError
 from kindmesh.protocol.limits import BODY_MAX
+from kindmesh.protocol.messages.events import Labels
 
 __all__ = [
     "Begin",
@@ -26,6 +28,7 @@ __all__ = [
     "FromHost",
     "FromWorker",
     "Output",
+    "Published",
     "Ready",
     "Working",
     "pack",
@@ -73,6 +76,14 @@ class Working(msgspec.Struct, array_like=True, frozen=True, tag="working"):
     text: str = ""
 
 
+class Published(msgspec.Struct, array_like=True, frozen=True, tag="published"):
+    """An event, during a call: `values` are MessagePack, a map; the host checks topic, values and labels."""
+
+    topic: str
+    values: bytes
+    labels: Labels | None = None
+
+
 class Output(msgspec.Struct, array_like=True, frozen=True):
     """A file in the call's folder that becomes an artifact."""
 
@@ -96,7 +107,7 @@ class Failed(msgspec.Struct, array_like=True, frozen=True, tag="failed"):
 
 
 FromHost = Begin | Call
-FromWorker = Ready | Working | Done | Failed
+FromWorker = Ready | Working | Published | Done | Failed
 
 
 _FROM_HOST: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)

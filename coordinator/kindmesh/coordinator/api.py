@@ -6,6 +6,7 @@
     pair.open .challenge .waiting .answer revoke release rotate policy policy.set stop      trust
     audit.rows audit.heads audit.accept               the audit logs
     people people.invite .withdraw .terms .accept .renew delegate undelegate      people (see `people`)
+    events events.topics events.emit                  what happens (see `event_desk`)
     artifact.put_begin .put_append .put_finish .read  files
 
 Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
@@ -67,6 +68,8 @@ LOCAL_ONLY: Final = frozenset(
         "audit.accept",
         "audit.heads",
         "audit.rows",
+        "events",
+        "events.emit",
         "pair.answer",
         "pair.challenge",
         "pair.open",
@@ -110,6 +113,7 @@ class Api:
         self._trust_service = trust_service
         self._returning = returning
         self.papers_problem = ""
+        self.on_stop: Callable[[Principal, str], None] | None = None
         self._pairing = pairing
         self._medulla = medulla
         self._artifacts = artifacts
@@ -488,6 +492,8 @@ class Api:
             except TransportError:
                 missed.append(node["name"])
         self._auditing.audit.note("stop", "passed on", number=len(told))
+        if self.on_stop is not None:
+            self.on_stop(who, reason)
         return {"devices": told, "not_reached": missed}
 
     async def _audit_rows(self, params: Params, emit: Emit, who: Principal) -> Any:

@@ -22,6 +22,7 @@ from kindmesh.coordinator.audit_service import AuditService
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.companion import Companion
 from kindmesh.coordinator.copies import Copies
+from kindmesh.coordinator.event_desk import EventDesk
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
@@ -44,6 +45,7 @@ from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.control import Call, ControlServer
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.enrol_host import EnrolHost
+from kindmesh.mesh.event_log import EventLog
 from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("kindmesh.coordinator.app")
 
 VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
+EVENTS_INFO: Final = b"kindmesh-coordinator-events-v1"
 EXIT_CANNOT_RUN: Final = 2
 """Tells the launcher that another try would end the same."""
 
@@ -220,6 +223,13 @@ class Coordinator:
         desk = JobDesk(self.heart, self.people)
         self.api.decisions.add(desk.waiting)
         self.api.add(desk.methods())
+        log_key = hkdf_sha256(key, b"", EVENTS_INFO, 32)
+        self.events = EventDesk(
+            self.bus, EventLog(self.store, log_key, entropy), heart=self.heart, hub=self.hub, trust=self.trust,
+            trust_service=self.trust_service, clock=self.clock,
+        )  # fmt: skip
+        self.api.add(self.events.methods)
+        self.api.on_stop = self.events.stopped
         devices = self.heart.devices
         self.remote = Remote(
             self.hub,
@@ -242,6 +252,8 @@ class Coordinator:
             stack.push_async_callback(self.reviewer.close)
             await self.heart.start()
             stack.push_async_callback(self.heart.close)
+            stack.callback(self.events.close)
+            self.events.start()
             stack.push_async_callback(self.remote.close)
             await self.hub.start()
             stack.push_async_callback(self.hub.close)
@@ -362,6 +374,7 @@ class Coordinator:
         self.heart.retention.tick()
         self.renewals.tick()
         self.auditing.tick()
+        self.events.tick()
 
     def _stop_beating(self) -> None:
         if self._timer is not None:

@@ -45,7 +45,7 @@ _TOLD: Final = frozenset(10**power for power in range(12))
 
 
 class _Subscription:
-    __slots__ = ("callback", "field", "name", "pattern", "reach", "value")
+    __slots__ = ("callback", "field", "name", "pattern", "reach", "value", "wants")
 
     def __init__(
         self, pattern: str, callback: Callback, name: str, reach: Reach, where: tuple[str, Any] | None
@@ -53,6 +53,7 @@ class _Subscription:
         self.pattern, self.callback, self.name, self.reach = pattern, callback, name, reach
         self.field: str = where[0] if where is not None else ""
         self.value: Any = where[1] if where is not None else None
+        self.wants: Callable[[str], bool] | None = None
 
     def interest(self) -> Interest:
         value = encode_value(self.value) if self.field else b""
@@ -123,6 +124,11 @@ class EventBus:
         self.publish(event)
         return event
 
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody would hear of an event with this topic: who publishes much asks first."""
+        fitting = self._fitting.get(topic)
+        return bool(self._find(topic) if fitting is None else fitting)
+
     def make(
         self, topic: str, values: dict[str, Any], *, labels: Labels | None = None, run_id: bytes = b""
     ) -> MeshEvent:
@@ -150,6 +156,10 @@ class EventBus:
         """
         if event.topic not in self._declared:
             raise undeclared(event.topic, self._declared)
+        self.accept(event)
+
+    def accept(self, event: MeshEvent) -> None:
+        """Hand on an event that the coordinator let through: its topic may be declared elsewhere in the mesh."""
         if self._busy:
             if len(self._waiting) >= CASCADE_MAX:
                 self._drop(event.topic)
@@ -191,7 +201,11 @@ class EventBus:
     def _find(self, topic: str) -> tuple[_Subscription, ...]:
         if len(self._fitting) >= KNOWN_MAX:
             self._fitting.clear()
-        found = self._fitting[topic] = tuple(one for one in self._subscriptions if fits(one.pattern, topic))
+        found = self._fitting[topic] = tuple(
+            one
+            for one in self._subscriptions
+            if fits(one.pattern, topic) and (one.wants is None or one.wants(topic))
+        )
         return found
 
     def _failed(self, name: str, error: Exception) -> None:
@@ -236,6 +250,18 @@ class EventBus:
         self._subscriptions.append(one)
         self._changed(one)
         return partial(self._unsubscribe, one)
+
+    def tap(self, callback: Callback, wants: Callable[[str], bool], *, name: str) -> Callable[[], None]:
+        """Subscribe to all topics for which `wants` says yes; it is asked once for each, and again after `refresh`."""
+        one = _Subscription("*", callback, name, "here", None)
+        one.wants = wants
+        self._subscriptions.append(one)
+        self._fitting.clear()
+        return partial(self._unsubscribe, one)
+
+    def refresh(self) -> None:
+        """What taps want has changed."""
+        self._fitting.clear()
 
     def listen(
         self,

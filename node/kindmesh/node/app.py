@@ -29,6 +29,7 @@ from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.durability import Where
+from kindmesh.mesh.event_log import EventLog
 from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.home import Home
@@ -49,6 +50,7 @@ from kindmesh.mesh.vault import folder_key
 from kindmesh.node.admission import Room
 from kindmesh.node.calls import SessionCalls
 from kindmesh.node.config import Config, load_config
+from kindmesh.node.event_desk import NodeEvents
 from kindmesh.node.executor import Executor
 from kindmesh.node.facts import Facts
 from kindmesh.node.forwarding import Forwarding
@@ -70,6 +72,7 @@ from kindmesh.protocol.limits import HEARTBEAT_MS
 log = logging.getLogger("kindmesh.node.app")
 
 STORE_KEY: Final = "store.key"
+EVENTS_INFO: Final = b"kindmesh-node-events-v1"
 RESULTS_INFO: Final = b"kindmesh-node-results-v1"
 FORGET_EVERY: Final = 60
 """Beats between two rounds of forgetting old results."""
@@ -196,6 +199,12 @@ class Node:
             self.forwarding.ask,
             lambda: self.uplink.connected(self.uplink.coordinator),
         )
+        self.events = NodeEvents(
+            self.bus, EventLog(self.store, hkdf_sha256(key, b"", EVENTS_INFO, 32), entropy), uplink=self.uplink,
+            trust=self.trust, journal=self.journal, supervisor=self.supervisor, executor=self.executor,
+            clock=self.clock,
+        )  # fmt: skip
+        self.supervisor.hear(self.events.publish)
         self.supervisor.on_change = self.reporter.advertise
         self.uplink.on_trust(self.supervisor.granted_anew)
         self.uplink.on_trust(self.trust_notes.look)
@@ -216,11 +225,13 @@ class Node:
             stack.push_async_callback(self.calls.close)
             stack.push_async_callback(self.people.close)
             stack.push_async_callback(self.executor.close)
+            stack.callback(self.events.close)
             stack.push_async_callback(self.uplink.close)
             stack.push_async_callback(self.lookout.close)
             stack.push_async_callback(self.homecoming.close)
             stack.push_async_callback(self.leaving.close)
             self.executor.resume()
+            self.events.start()
             await self.uplink.start()
             if self._control:
                 await self._serve_control(stack)
@@ -260,7 +271,8 @@ class Node:
             renewing=self.renewing,
             homecoming=self.homecoming,
         )
-        server = ControlServer(self.home.socket("node"), local.handlers())
+        own = {"events": self.events.watch, "events.topics": self.events.topics}
+        server = ControlServer(self.home.socket("node"), {**local.handlers(), **own})
         await server.start()
         stack.push_async_callback(server.close)
 
@@ -272,6 +284,7 @@ class Node:
         self.renewing.tick()
         self.people.tick()
         self.supervisor.tick()
+        self.events.tick()
         self.uploads.tick()
         self.trust_notes.look()
         self.audit.tick()

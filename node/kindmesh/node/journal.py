@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from kindmesh.mesh.audit import AUDIT_TABLES, AuditLog
 from kindmesh.mesh.clock import Entropy
+from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
 from kindmesh.protocol.codec import decode, encode
@@ -33,7 +34,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=2,
+    version=3,
     migrations=(
         Migration(
             1,
@@ -56,6 +57,7 @@ NODE_SCHEMA: Final = Schema(
             ),
         ),
         Migration(2, AUDIT_TABLES),
+        Migration(3, EVENT_TABLES),
     ),
 )
 
@@ -91,6 +93,7 @@ class NodeJournal:
             for row in store.query("SELECT sender, reason, first_ms, last_ms, times FROM latch")
         }
         self._latch_saved = True
+        self.on_latch: Callable[[bytes, str], None] | None = None
 
     # Jobs.
 
@@ -243,6 +246,8 @@ class NodeJournal:
         if self._audit is not None and not times:
             self._audit.note("stop", "set", target=sender)
         self.save_latch()
+        if first and self.on_latch is not None:
+            self.on_latch(sender, reason)
         return first
 
     def save_latch(self) -> None:

@@ -23,6 +23,7 @@ from kindmesh.node.config import NodeSection
 from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.errors import CapabilityCrashed, CapabilityMissing, UnknownOperation
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
+from kindmesh.protocol.messages.events import Labels
 from kindmesh.protocol.messages.hello import Offer
 
 log = logging.getLogger("kindmesh.node.supervisor")
@@ -74,6 +75,10 @@ class Supervisor:
         self._resting: dict[str, float] = {}
         self.version = 1
         self.on_change: Callable[[], None] = _nobody
+
+    def hear(self, publish: Callable[[str, str, dict[str, Any], Labels | None], None]) -> None:
+        """`publish(capability, topic, values, labels)` is told what capabilities say; it raises what it refuses."""
+        self._host.on_event = publish
 
     def _enabled(self, capability: str) -> bool:
         wanted = self._settings.capabilities

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kindmesh.coordinator.cli.events_app import events
 from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
@@ -278,6 +279,7 @@ def call(
 
 
 app.add_typer(jobs, name="jobs")
+app.add_typer(events, name="events")
 
 
 @app.command()

@@ -339,6 +339,11 @@ class Heart:
         watchers.append(watcher)
         return partial(_remove, watchers, watcher)
 
+    def tell_events(self, news: Watcher, state: Callable[[Entry, str], None]) -> None:
+        """For the event bus: `news` hears of devices, `state` of every state of every job."""
+        self._dispatch.telling.news.append(news)
+        self._dispatch.telling.on_state = state
+
     def forget(self, run_id: bytes) -> bool:
         """Make what the jobs of a run were given and gave unreadable for ever; False when there was no such run.
 

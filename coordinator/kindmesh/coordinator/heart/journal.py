@@ -18,6 +18,7 @@ import msgspec
 from kindmesh.coordinator.heart.dead_letters import DEAD_TABLES
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
 from kindmesh.mesh.audit import AUDIT_TABLES
+from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Schema, Store
 from kindmesh.mesh.vault import RUN_KEY_TABLE, RunVault
 from kindmesh.protocol.codec import decode, encode
@@ -41,7 +42,7 @@ KEEPING_INDEXES: Final = (
 """For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=4,
+    version=5,
     migrations=(
         Migration(
             1,
@@ -67,6 +68,7 @@ HEART_SCHEMA: Final = Schema(
         Migration(2, AUDIT_TABLES),
         Migration(3, (*SETTLE_TABLES, *DEAD_TABLES)),
         Migration(4, KEEPING_INDEXES),
+        Migration(5, EVENT_TABLES),
     ),
 )
 

@@ -7,6 +7,8 @@ on the disk. A callback must not block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.documents import summary, with_ending, with_story
 from kindmesh.coordinator.heart.entry import Document, Entry, Watcher
@@ -19,6 +21,10 @@ class Telling:
 
     def __init__(self, devices: Devices) -> None:
         self.watchers: list[Watcher] = []
+        self.news: list[Watcher] = []
+        """Told of what concerns no single job, only."""
+        self.on_state: Callable[[Entry, str], None] | None = None
+        """Told of every state of every job, without a document being made for it."""
         self._devices = devices
 
     def document(self, entry: Entry, now: Progress, ending: Ending | None, ended_ms: int) -> Document:
@@ -32,6 +38,8 @@ class Telling:
         if machine.state == entry.shown:
             return
         entry.shown = machine.state
+        if self.on_state is not None:
+            self.on_state(entry, machine.state)
         if not (self.watchers or entry.watchers):
             return
         event: Document = {
@@ -54,6 +62,8 @@ class Telling:
 
     def ended(self, entry: Entry, now: Progress, ending: Ending, ended_ms: int) -> None:
         """A job has ended, and the disk knows."""
+        if self.on_state is not None:
+            self.on_state(entry, now.state)
         if not (entry.waiters or entry.watchers or self.watchers):
             return
         document = self.document(entry, now, ending, ended_ms)
@@ -63,7 +73,7 @@ class Telling:
 
     def everybody(self, event: Document) -> None:
         """News that concern no single job."""
-        for watcher in list(self.watchers):
+        for watcher in [*self.watchers, *self.news]:
             watcher(event)
 
     def _tell(self, entry: Entry, event: Document) -> None:
