@@ -27,6 +27,7 @@ from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.heart.retention import KeepRules
+from kindmesh.coordinator.heart.schedules.desk import ScheduleDesk
 from kindmesh.coordinator.job_desk import JobDesk
 from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
@@ -66,6 +67,7 @@ from kindmesh.protocol.crypto import hkdf_sha256
 from kindmesh.protocol.errors import KindmeshError, TransportError
 from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
+from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import PAPERS_VERSION, MeshPapers
 from kindmesh.protocol.principal import OWNER
 
@@ -230,6 +232,12 @@ class Coordinator:
         )  # fmt: skip
         self.api.add(self.events.methods)
         self.api.on_stop = self.events.stopped
+        self.scheduling = ScheduleDesk(
+            heart=self.heart, store=self.store, vault=vault, people=self.people, trust=self.trust, clock=clock,
+            trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household, held=self._held,
+        )  # fmt: skip
+        self.people.on_leave(self.scheduling.leave)
+        self.api.add(self.scheduling.methods())
         devices = self.heart.devices
         self.remote = Remote(
             self.hub,
@@ -254,6 +262,8 @@ class Coordinator:
             stack.push_async_callback(self.heart.close)
             stack.callback(self.events.close)
             self.events.start()
+            self.scheduling.start()
+            stack.push_async_callback(self.scheduling.close)
             stack.push_async_callback(self.remote.close)
             await self.hub.start()
             stack.push_async_callback(self.hub.close)
@@ -328,6 +338,12 @@ class Coordinator:
         await self.people.ready()
         params, who = self.people.identify(call.method, given, b"")
         return await found(params, call.event, who)
+
+    def _held(self, artifact: bytes) -> ArtifactInfo | None:
+        if not self.artifacts.has(artifact):
+            return None
+        stat = self.artifacts.stat(artifact)
+        return ArtifactInfo(artifact, stat.size, stat.media_type, self.hub.device_id)
 
     def _reachable(self, address: str) -> list[str]:
         """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""

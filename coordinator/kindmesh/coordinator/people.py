@@ -65,10 +65,14 @@ class PeopleDesk:
         self._medulla = medulla
         self._clock = clock
         self._news = news
-        self._leave = leave
+        self._leave = [leave]
         self._seen: OrderedDict[bytes, int] = OrderedDict()
         self._known: m.People | None = None
         self._at: dict[bytes, set[bytes]] = {}
+
+    def on_leave(self, leave: Callable[[Principal], None]) -> None:
+        """Also tell `leave` of a person who was removed."""
+        self._leave.append(leave)
 
     # ------------------------------------------------------------------------------------------------- who asks
 
@@ -311,7 +315,8 @@ class PeopleDesk:
         """A member or person was removed: what that person had under way ends."""
         for known in self._known.persons if self._known else ():
             if known.terms.person == subject:
-                self._leave(person_principal(subject, known.terms.name))
+                for leave in self._leave:
+                    leave(person_principal(subject, known.terms.name))
                 self._news({"event": "person", "what": "removed", "name": known.terms.name})
         self._known = None
 

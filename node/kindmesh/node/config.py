@@ -71,6 +71,15 @@ class HeartSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_jobs: int = 100_000
 
 
+class HouseholdSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[household]`: where this home is, for schedules. `timezone` as region/city (empty: this machine's own);
+    `latitude` and `longitude` in degrees north and east decide when the sun rises and sets (both 0: not known)."""
+
+    timezone: str = ""
+    latitude: float = 0.0
+    longitude: float = 0.0
+
+
 class MedullaSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[medulla]`: how it is kept apart; `auto` takes the strongest that this system offers."""
 
@@ -98,6 +107,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mesh: MeshSection = MeshSection()
     node: NodeSection = NodeSection()
     heart: HeartSection = HeartSection()
+    household: HouseholdSection = HouseholdSection()
     medulla: MedullaSection = MedullaSection()
     log: LogSection = LogSection()
     audit: AuditSection = AuditSection()
@@ -112,6 +122,8 @@ _RANGES: Final[dict[tuple[str, str], tuple[int, int]]] = {
     ("node", "artifacts_mib"): (1, 16_777_216),
     ("heart", "keep_days"): (1, 3_650),
     ("heart", "keep_jobs"): (1, 100_000_000),
+    ("household", "latitude"): (-90, 90),
+    ("household", "longitude"): (-180, 180),
 }
 _ADDRESSES: Final = frozenset({("mesh", "advertise"), ("mesh", "seeds")})
 _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = get_type_hints(Config)
@@ -261,7 +273,7 @@ def _describe(type_: Any) -> str:
         return "one of " + ", ".join(get_args(type_))
     if get_origin(type_) is tuple:
         return "a list of texts"
-    return {str: "text", int: "a whole number", bool: "true or false"}[type_]
+    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[type_]
 
 
 def _example(section: str, key: str) -> str:
@@ -292,6 +304,8 @@ def _from_text(text: str, type_: Any) -> Any:
         )
     if type_ is int:
         return int(text) if re.fullmatch(r"-?\d{1,12}", text) else text
+    if type_ is float:
+        return float(text) if re.fullmatch(r"-?\d{1,6}(\.\d{1,12})?", text) else text
     if get_origin(type_) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
@@ -301,6 +315,7 @@ __all__ = [
     "AuditSection",
     "Config",
     "DeviceSection",
+    "HouseholdSection",
     "LogSection",
     "MedullaSection",
     "MeshSection",

@@ -18,6 +18,7 @@ from kindmesh.coordinator.cli.events_app import events
 from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
+from kindmesh.coordinator.cli.schedule_app import schedule
 from kindmesh.mesh.secrecy import hide_arguments
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, NotRunning
 
@@ -489,6 +490,7 @@ def audit_accept(
 
 app.add_typer(people, name="people")
 app.add_typer(policy, name="policy")
+app.add_typer(schedule, name="schedule")
 bench = typer.Typer(
     help="Measure Kindmesh on this machine, next to a baseline in the same run.",
     no_args_is_help=True,

@@ -17,6 +17,7 @@ import msgspec
 
 from kindmesh.coordinator.heart.dead_letters import DEAD_TABLES
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
+from kindmesh.coordinator.heart.schedules.tables import SCHEDULE_TABLES
 from kindmesh.mesh.audit import AUDIT_TABLES
 from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Schema, Store
@@ -42,7 +43,7 @@ KEEPING_INDEXES: Final = (
 """For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=5,
+    version=6,
     migrations=(
         Migration(
             1,
@@ -69,6 +70,7 @@ HEART_SCHEMA: Final = Schema(
         Migration(3, (*SETTLE_TABLES, *DEAD_TABLES)),
         Migration(4, KEEPING_INDEXES),
         Migration(5, EVENT_TABLES),
+        Migration(6, SCHEDULE_TABLES),
     ),
 )
 

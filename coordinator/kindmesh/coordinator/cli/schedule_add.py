@@ -1,0 +1,146 @@
+"""`schedule add`: what is to be done and when, out of the words of a command line.
+
+For a person it also signs a delegation: the schedule may do this one operation, for this purpose, for so many days, as
+`goal:schedule-NAME`. The owner's own schedules need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kindmesh.coordinator.cli.arguments import parse_arguments
+from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
+from kindmesh.coordinator.cli.call_commands import fields_of
+from kindmesh.coordinator.cli.local import upload
+from kindmesh.coordinator.cli.output import EXIT_DONE, Output
+from kindmesh.coordinator.cli.schedule_words import milliseconds
+from kindmesh.mesh.clock import SystemEntropy
+from kindmesh.mesh.home import Home
+from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.ids import RANDOM_BYTES, new_id
+from kindmesh.protocol.manifest import parse_effects
+from kindmesh.protocol.people import Delegation, check_delegation
+from kindmesh.protocol.roles import ANY, PURPOSES, Rights
+from kindmesh.protocol.signed import signed_to_bytes
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """The options that say when, as they were typed; empty or None: not given."""
+
+    cron: str = ""
+    every: str = ""
+    at: str = ""
+    sunrise: str = ""
+    sunset: str = ""
+    tz: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def timing_params(timing: Timing) -> dict[str, Any]:
+    """As the coordinator takes them.
+
+    Raises:
+        InvalidInput: two ways at once, or no length of time.
+    """
+    params: dict[str, Any] = {}
+    if timing.sunrise and timing.sunset:
+        raise InvalidInput("a schedule is due in one way, not at sunrise and at sunset", field="when")
+    if timing.cron:
+        params["cron"] = timing.cron
+    if timing.every:
+        params["every_ms"] = milliseconds(timing.every, "every")
+    if timing.at:
+        params["at"] = timing.at
+    if timing.sunrise or timing.sunset:
+        params["sun"] = "sunrise" if timing.sunrise else "sunset"
+        params["offset_ms"] = milliseconds(timing.sunrise or timing.sunset, params["sun"], signed=True)
+    if timing.tz:
+        params["zone"] = timing.tz
+    place = {"latitude": timing.latitude, "longitude": timing.longitude}
+    return {**params, **{name: value for name, value in place.items() if value is not None}}
+
+
+def run_add(
+    out: Output,
+    name: str,
+    operation: str,
+    words: Sequence[str],
+    timing: Timing,
+    *,
+    target: str,
+    misfire: str,
+    grace: str,
+    overlap: str,
+    jitter: str,
+    priority: str,
+    purpose: str,
+    person: str,
+    days: float,
+) -> int:
+    """Make a schedule, and say when it is due."""
+    request: dict[str, Any] = {
+        "name": name, "operation": operation, "misfire": misfire, "overlap": overlap, "priority": priority,
+        "purpose": purpose, **timing_params(timing),
+    }  # fmt: skip
+    if grace:
+        request["grace_ms"] = milliseconds(grace, "grace")
+    if jitter:
+        request["jitter_ms"] = milliseconds(jitter, "jitter")
+    if target:
+        request["target"] = target
+    home = Home.locate()
+    with connect_as(home, person) as client:
+        offers = client.call("capabilities")
+
+        def take(path: Path) -> dict[str, Any]:
+            return upload(client, path, lambda part: out.progress(f"{path.name} {part * 100:.0f} %"))
+
+        request["args"] = parse_arguments(words, fields_of(offers, operation), take)
+        if isinstance(client, AsPerson):
+            request["acting"] = f"goal:schedule-{name}"
+            _delegate(client, f"schedule-{name}", _rights(offers, operation, purpose), days)
+        made = client.call("schedule.add", request)
+    coming = [f"  {due['local']}{' - ' + due['why_not'] if due['why_not'] else ''}" for due in made["coming"]]
+    out.result(
+        {"ok": True, **made},
+        f"{made['name']}: {made['when']} ({made['zone']}).",
+        *(["It is due:", *coming] if coming else []),
+    )
+    return EXIT_DONE
+
+
+def _rights(offers: list[dict[str, Any]], operation: str, purpose: str) -> Rights:
+    """This one operation, with the effects that devices declare for it, for this purpose."""
+    if purpose not in PURPOSES:
+        raise InvalidInput(f"purpose is not one of {', '.join(PURPOSES)}", field="purpose")
+    found: set[str] = set()
+    for offer in offers:
+        for one in offer["operations"]:
+            if one["name"] == operation:
+                found.update(one["effects"])
+    return Rights((operation,), int(parse_effects(sorted(found))), ANY, (purpose,))
+
+
+def _delegate(signer: AsPerson, acting_id: str, rights: Rights, days: float) -> None:
+    """Let the schedule do this one thing for the person who signs."""
+    now_ms = signer.call("clock")["now_ms"]
+    delegation = Delegation(
+        mesh=signer.person.file.mesh,
+        delegation_id=new_id(now_ms, SystemEntropy().token(RANDOM_BYTES)),
+        kind="goal",
+        acting_id=acting_id,
+        person=signer.person.certificate.person,
+        rights=rights,
+        issued_ms=now_ms,
+        expires_ms=now_ms + int(days * 86_400_000),
+    )
+    check_delegation(delegation)
+    signer.call("delegate", {"delegation": signed_to_bytes(signer.person.sign_delegation(delegation))})
+
+
+__all__ = ["Timing", "run_add", "timing_params"]

@@ -1,0 +1,1 @@
+"""Schedules: what is done at certain times, and when something happens."""
