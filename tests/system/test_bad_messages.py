@@ -213,6 +213,7 @@ def permit_for(
     return sign_permit(permit, key)
 
 
+@pytest.mark.alone
 async def test_a_removed_device_is_refused_within_a_second_on_its_live_connection(lab: Lab) -> None:
     await lab.add("guest")
     await lab.join("spy")

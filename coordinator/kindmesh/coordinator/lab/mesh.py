@@ -22,23 +22,32 @@ from typing import Any, Self
 from kindmesh.coordinator.lab.device import Device, Events, base_environment
 from kindmesh.mesh.control_async import AsyncControlClient
 from kindmesh.mesh.control_client import ControlClient
-from kindmesh.protocol.errors import DeadlineExceeded, KindmeshError
+from kindmesh.protocol.errors import DeadlineExceeded, InternalError, KindmeshError
 
 ALIVE_S = 20.0
+PORT_MIN, PORT_MAX = 10_000, 32_768
+PORT_TRIES = 1_000
 
 
 def free_port() -> int:
-    """Three neighbouring TCP ports on loopback that nobody uses now (mesh, door, papers); the lowest."""
-    while True:
+    """Three neighbouring TCP ports on loopback that nobody uses now (mesh, door, papers); the lowest.
+
+    From below the range that the kernel gives to outgoing connections (ip_local_port_range, Linux), so that nobody gets
+    one of them by accident while a device of the lab is down; at random, so that two labs do not come to the same.
+
+    Raises:
+        InternalError: there are none.
+    """
+    for _ in range(PORT_TRIES):
+        port = PORT_MIN + secrets.randbelow(PORT_MAX - PORT_MIN - 2)
         with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
             try:
-                second.bind(("127.0.0.1", port + 1))
-                third.bind(("127.0.0.1", port + 2))
-            except (OSError, OverflowError):
+                for number, one in enumerate((first, second, third)):
+                    one.bind(("127.0.0.1", port + number))
+            except OSError:
                 continue
             return port
+    raise InternalError("no free ports on loopback")
 
 
 class Lab:
