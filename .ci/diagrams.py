@@ -117,6 +117,8 @@ def _heart_events(job: Any) -> Iterator[tuple[Any, int]]:
         yield words.DeviceLost(device), now_ms
         yield words.DeviceRemoved(device), now_ms
         yield words.DeviceBack(device), now_ms
+        yield words.DeviceDrains(device, move=False), now_ms
+        yield words.DeviceDrains(device, move=True), now_ms
         for outcome in ("succeeded", "failed", "cancelled", "interrupted", "uncertain"):
             yield words.ResultArrived(device, epoch, outcome, "FAILED" if outcome == "failed" else ""), now_ms
         for code in ("BUSY", "PERMIT_EXPIRED", "CAPABILITY_MISSING"):
@@ -132,6 +134,7 @@ def _heart_events(job: Any) -> Iterator[tuple[Any, int]]:
     yield words.ReviewerGone(epoch), now_ms
     yield words.SendFailed(epoch, ""), now_ms
     yield words.CancelAsked("somebody"), now_ms
+    yield words.Preempted("something urgent"), now_ms
     yield words.RetryDue(), now_ms
     yield words.Restarted(has_permit=True), now_ms
     yield words.DeadlinePassed(), DEADLINE_MS
@@ -148,6 +151,7 @@ def _heart_clone(job: Any) -> Any:
 def _heart_situation(job: Any) -> Hashable:
     return (
         job.state, job.lease, job.device, job.asking, job.permitted, job.approved, bool(job.cancel_by), job.overdue,
+        job.preempted, job.leaving,
         job.movable, job.effectful, min(job.sends, 2), job.losses == 0, job.refusals == 0,
     )  # fmt: skip
 

@@ -181,7 +181,7 @@ class FakeNode:
     def job(self, job: Job) -> None:
         self.before(job)
         known = self.table.get(job.job_id)
-        if known is None or (isinstance(known, JobResult) and known.outcome in ("interrupted", "failed")
+        if known is None or (isinstance(known, JobResult) and known.outcome in ("interrupted", "failed", "cancelled")
                              and job.epoch > known.epoch):  # fmt: skip
             self.begin(job)
         elif job.epoch < known.epoch:

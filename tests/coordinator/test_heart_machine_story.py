@@ -24,6 +24,7 @@ from kindmesh.coordinator.heart.machine_words import (
     CancelAsked,
     DeadlinePassed,
     DeviceBack,
+    DeviceDrains,
     DeviceLost,
     Event,
     Finish,
@@ -32,6 +33,7 @@ from kindmesh.coordinator.heart.machine_words import (
     Permitted,
     Place,
     Placed,
+    Preempted,
     Refused,
     Restarted,
     ResultArrived,
@@ -185,6 +187,16 @@ class World(RuleBasedStateMachine):
     @rule()
     def cancel(self) -> None:
         self.tell(CancelAsked("owner"))
+
+    @precondition(lambda self: self.open())
+    @rule()
+    def make_room(self) -> None:
+        self.tell(Preempted("something urgent"))
+
+    @precondition(lambda self: self.open())
+    @rule(which=st.integers(0, 1), move=st.booleans())
+    def switch_off_soon(self, which: int, move: bool) -> None:
+        self.tell(DeviceDrains(DEVICES[which], move))
 
     @precondition(lambda self: self.open())
     @rule(ms=st.sampled_from([100, 2_000, 10_000, 70_000]))

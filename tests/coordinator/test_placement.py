@@ -31,7 +31,7 @@ def test_the_only_able_device_is_taken() -> None:
         ({"latency_ms": 10.0}, "faster"),
         ({"load": 0.0}, "less to do"),
         ({"temperature_c": 30.0}, "cooler"),
-        ({"rtt_ms": 1.0}, "closer"),
+        ({"rtt_ms": 1.0}, "better link"),
     ],
 )
 def test_each_part_alone_decides_and_is_named(better: dict[str, Any], word: str) -> None:
@@ -47,6 +47,7 @@ def test_each_part_alone_decides_and_is_named(better: dict[str, Any], word: str)
         ({"battery": 0.1}, "more power"),
         ({"temperature_c": 90.0}, "cooler"),
         ({"load": 3.0}, "less to do"),
+        ({"loss": 0.5}, "better link"),
     ],
 )
 def test_a_device_that_is_worse_off_is_spared(worse: dict[str, Any], word: str) -> None:
@@ -88,7 +89,6 @@ def test_who_was_asked_for_gets_it() -> None:
     [
         ({"offered": False}, "does not offer speech.render", False, False),
         ({"ready": False}, "not installed", False, False),
-        ({"ready": False, "resting": True}, "rests there, because it kept failing", True, False),
         ({"granted": False}, "did not grant", False, False),
         ({"here": False}, "gone", True, False),
         ({"here": False, "silent_ms": 65_000}, "gone, last heard 65 s ago", True, False),
@@ -183,3 +183,16 @@ def test_an_alert_goes_to_a_device_whose_certificate_has_ended() -> None:
     assert choose(lapsed, Need("speech.say", emergency=True)).device == A
     assert choose(lapsed, Need("speech.say")).device == b""
     assert choose([device(certified=False)], Need("robot.move", emergency=True)).device == b""
+
+
+@pytest.mark.parametrize("reason", ["draining", "breaker"])
+def test_a_device_to_be_spared_gets_an_emergency_only_when_there_is_no_other(reason: str) -> None:
+    spared = msgspec.structs.replace(device(), **{reason: "it is being switched off"})
+    choice = choose([spared], NEED)
+    assert (choice.device, choice.passing, choice.busy) == (b"", True, False)
+    assert "being switched off" in choice.why
+    urgent = Need("speech.render", emergency=True)
+    assert choose([spared], urgent).device == A
+    assert choose([spared, device(B, "kitchen", fit=0.0)], urgent).device == B
+    (verdict,) = rank([spared], urgent)
+    assert verdict.parts[-1].weight == -6.0

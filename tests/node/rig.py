@@ -59,7 +59,7 @@ class Desk:
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub.on(MessageType.JOB_RESULT, self._on_result)
         self.hub.on(MessageType.ADVERT, self._on_advert)
-        for type_ in (SessionType.JOB_ACCEPTED, SessionType.JOB_PROGRESS):
+        for type_ in (SessionType.JOB_ACCEPTED, SessionType.JOB_PROGRESS, SessionType.DRAINING):
             self.hub.on_session(type_, lambda peer, ref, body: self._hear(type(body).__name__, body))
         self.hub.on_session(SessionType.HEARTBEAT, self._on_heartbeat)
         self.hub.on_peer(lambda peer, up: self._hear("up" if up else "down", peer))

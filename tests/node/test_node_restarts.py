@@ -165,7 +165,10 @@ async def test_a_result_that_could_not_be_written_before_a_crash_is_uncertain(
         assert (await mesh.desk.result(job)).outcome == "uncertain"
 
 
-async def test_a_graceful_end_lets_short_jobs_finish_and_interrupts_long_ones(mesh: Rig) -> None:
+async def test_a_graceful_end_lets_short_jobs_finish_and_interrupts_long_ones(
+    mesh: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "FINISH_MS", 100)
     async with mesh.node(grace_ms=400) as node:
         jobs = {
             name: mesh.desk.send(mesh.id(), mesh.desk.job(mesh.id(), operation, {"text": name, "wait_ms": wait_ms}))
@@ -182,6 +185,20 @@ async def test_a_graceful_end_lets_short_jobs_finish_and_interrupts_long_ones(me
         await draining
         outcomes = {name: (await mesh.desk.result(job)).outcome for name, job in jobs.items()}
     assert outcomes == {"short": "succeeded", "long": "interrupted", "effect": "uncertain"}
+
+
+async def test_a_graceful_end_finishes_what_may_not_be_repeated(mesh: Rig) -> None:
+    async with mesh.node(grace_ms=50) as node:
+        jobs = {
+            name: mesh.desk.send(mesh.id(), mesh.desk.job(mesh.id(), operation, {"text": name, "wait_ms": wait_ms}))
+            for name, operation, wait_ms in (("long", "probe.read", 9_000), ("effect", "probe.write", 700))
+        }  # fmt: skip
+        await mesh.desk.until(lambda: len(mesh.desk.all("JobAccepted")) == 2)
+        await node.drain()
+        outcomes = {name: (await mesh.desk.result(job)).outcome for name, job in jobs.items()}
+    assert outcomes == {"long": "interrupted", "effect": "succeeded"}
+    (said,) = mesh.desk.all("Draining")
+    assert (said.on, said.grace_ms) == (True, 50)
 
 
 async def test_a_drained_node_has_nothing_left_to_say(mesh: Rig) -> None:

@@ -65,6 +65,7 @@ from kindmesh.protocol.messages import (
     ArtifactGet,
     Call,
     CallReply,
+    Draining,
     Heartbeat,
     Hello,
     Job,
@@ -462,6 +463,7 @@ SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
         (SIGNED_ROSTER,), (SIGNED_REVOCATIONS,), SIGNED_POLICY, SIGNED["phone"], BUNDLE
     ),
     SessionType.ROTATE: Rotate(),
+    SessionType.DRAINING: Draining(on=True, grace_ms=5_000, reason="a new battery"),
     SessionType.RELAY: Relay((HELLO_FRAMES[0], HELLO_FRAMES[1], HELLO_FRAMES[2]), 1),
     SessionType.EVENT_SUBSCRIBE: EventSubscribe(
         (Interest("system.device.*"), Interest("perception.falls.*", "room", encode_value("kitchen")))

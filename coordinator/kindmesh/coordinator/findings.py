@@ -99,6 +99,12 @@ def _about_jobs(heart: Heart) -> list[dict[str, Any]]:
         found.append(
             _finding("uncertain", "warn", said, "Look whether they did, then say so: kindmesh review")
         )
+    for name, operation, why in heart.devices.breakers(time.time_ns() // 1_000_000):
+        found.append(
+            _finding(
+                f"{operation} on {name}", "warn", f"Passed over: it {why}.", f"The log of {name} says more."
+            )
+        )
     counts = heart.letters.counts()
     if counts:
         said = ", ".join(f"{number} {kind}" for kind, number in counts.items())
@@ -154,6 +160,9 @@ def _about_nodes(heart: Heart) -> list[dict[str, Any]]:
         if node["certificate"] != "current":
             hint = f"It renews by itself when {name} and this coordinator talk; until then it only passes on alerts."
             found.append(_finding(name, "warn", "Its certificate has ended; it renews.", hint))
+        if node["draining"]:
+            hint = f"kindmesh drain {name} --undo, if it shall have jobs again."
+            found.append(_finding(name, "ok", f"Gets no new jobs: {node['draining']}.", hint))
         if node["state"] == "alive":
             found.append(_finding(name, "ok", "Alive."))
         elif node["state"] == "unknown":

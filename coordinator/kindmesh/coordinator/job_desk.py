@@ -4,6 +4,7 @@
     jobs.dead        what could not be delivered or read            the owner
     jobs.redeliver   try a dead letter again                        the owner
     jobs.dismiss     a dead letter was dealt with otherwise         the owner
+    drain            a device gets no more jobs, or gets them again the owner
 
 A person is named as the signature of the request says. Everything is written down before it is answered.
 """
@@ -46,6 +47,7 @@ class JobDesk:
             "jobs.dead": self._dead,
             "jobs.redeliver": self._redeliver,
             "jobs.dismiss": self._dismiss,
+            "drain": self._drain,
         }
 
     async def waiting(self, everything: bool) -> list[Decision]:
@@ -133,6 +135,27 @@ class JobDesk:
         self._heart.letters.close(letter, "dismissed", _name(who), params.text("note", ""))
         await self._durable()
         return {"ok": True, **self._document(self._heart.letters.find(format_time_id(letter.letter)))}
+
+    async def _drain(self, params: Params, emit: Callable[[Any], None], who: Principal) -> Any:
+        _owner_only(who)
+        device, drains = self._heart.devices.resolve(params.text("device")), self._heart.drains
+        name = self._heart.devices.name(device)
+        if params.flag("undo"):
+            changed = drains.undo(device)
+            await self._durable()
+            return {
+                "ok": True,
+                "device": format_id(device),
+                "device_name": name,
+                "changed": changed,
+                "drain": None,
+            }
+        drains.ask(device, _name(who), params.text("reason", ""))
+        await self._durable()
+        return {
+            "ok": True, "device": format_id(device), "device_name": name, "changed": True,
+            "drain": drains.document(device),
+        }  # fmt: skip
 
     def _document(self, letter: Letter) -> dict[str, Any]:
         return {

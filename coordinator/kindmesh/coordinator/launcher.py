@@ -50,6 +50,8 @@ _MODULES: Final = {
     "node": "kindmesh.node.app",
 }
 _WORDS: Final = {"medulla": "Medulla (reviewer)", "coordinator": "Coordinator", "node": "This device's node"}
+STOP_MS: Final = 35_000
+"""How long the parts have to end: a node first finishes what may not be repeated."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -99,7 +101,7 @@ class Launcher:
         self._anchor = anchor
         self._keys = keys
         self._folders = folders
-        self._machine = supervision or machine.Supervision(tuple(parts))
+        self._machine = supervision or machine.Supervision(tuple(parts), grace_ms=STOP_MS)
         self._running: dict[str, _Part] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_reading, self._wake_writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -80,6 +80,8 @@ ACKNOWLEDGE_S: Final = 0.01
 """A job that ends sooner is not acknowledged: its result says the same."""
 OVERDUE_MS: Final = 2_000
 """After its deadline plus this, a capability that did not end is left behind."""
+FINISH_MS: Final = 20_000
+"""So much longer than the grace time may take what may not be repeated, when the device is switched off."""
 RETRY_S: Final = 1.0
 Watcher = Callable[[dict[str, Any]], None]
 """Told of every INTENT and RESULT that is on the disk, and of results that cannot be written (`unsaved`)."""
@@ -300,10 +302,9 @@ class Executor:
                 progress=partial(self._progress, work),
             )
             event = self._finished(work, value)
-            self._supervisor.succeeded(operation.name)
         except KindmeshError as error:
             if isinstance(error, (CapabilityCrashed, InternalError)):
-                self._supervisor.failed(operation.name, error.message)
+                self._supervisor.failed(operation.name)
             event = Failed(job.job_id, work.attempt, error)
         if not work.abandoned:
             self._happened(event)
@@ -332,7 +333,7 @@ class Executor:
             return
         if error is not None:
             log.error("a capability failed", exc_info=error, extra={"operation": work.operation.name})
-            self._supervisor.failed(work.operation.name, f"a mistake of its own ({type(error).__name__})")
+            self._supervisor.failed(work.operation.name)
         if not work.abandoned:
             failure = Cancelled() if cancelled else CapabilityCrashed(
                 f"{work.operation.name} failed by a mistake of its own", hint="The log of the device has the details."
@@ -458,20 +459,21 @@ class Executor:
         now_ms = self._clock.now_ms()
         for work in [work for work in self._work.values() if now_ms > work.until_ms + OVERDUE_MS]:
             if self._machine.state(work.job.job_id) in ("running", "stopping"):
-                self._supervisor.failed(
-                    work.operation.name, f"{work.operation.name} did not end when it must"
-                )
+                self._supervisor.failed(work.operation.name)
             found = self._machine.find(work.job.job_id)
             if found is not None:
                 self._happened(DeadlinePassed(work.job.job_id, found[1]))
 
     async def drain(self, grace_ms: int, why: KindmeshError | None = None) -> None:
-        """Take no new jobs; let running ones end within `grace_ms`, then cancel them (`why`: not because the device is
-        switched off); all results are written."""
+        """Take no new jobs; let running ones end within `grace_ms`, then cancel those that may be repeated, and after
+        `FINISH_MS` more the others (`why`: at once, and not because the device is switched off); all results are
+        written."""
         self._ending = True
         running = {work.task for work in self._work.values() if work.task is not None}
         if running and grace_ms:
             await asyncio.wait(running, timeout=grace_ms / 1000)
+            if why is None:
+                await self._finish_unrepeatable()
         for order, attempt, _ in self._machine.open_jobs():
             cause = why or Interrupted("the device was switched off before it was done; nothing was changed")
             self._happened(CancelAsked(order.job_id, attempt, cause))
@@ -484,6 +486,22 @@ class Executor:
             await self._journal.store.durable()
         except KindmeshError as error:
             log.error("not all results are on the disk", extra={"code": error.code})
+
+    async def _finish_unrepeatable(self) -> None:
+        """What has begun and may not be repeated gets more time; what may be repeated is given back meanwhile."""
+        left = set()
+        for order, attempt, state in self._machine.open_jobs():
+            work = self._work.get(order.job_id)
+            if work is None or work.task is None or work.task.done():
+                continue
+            if order.repeatable or state not in ("running", "stopping"):
+                cause = Interrupted("the device was switched off before it was done; nothing was changed")
+                self._happened(CancelAsked(order.job_id, attempt, cause))
+            else:
+                left.add(work.task)
+        if left:
+            log.info("what may not be repeated is finished first", extra={"count": len(left)})
+            await asyncio.wait(left, timeout=FINISH_MS / 1000)
 
     async def close(self) -> None:
         """Leave everything as it is; what was under way is found in the journal at the next start."""
@@ -500,4 +518,4 @@ def _accepted(order: Order, state: str) -> JobAccepted:
     return JobAccepted(order.job_id, order.epoch, state)
 
 
-__all__ = ["ACKNOWLEDGE_S", "OVERDUE_MS", "Executor", "Watcher"]
+__all__ = ["ACKNOWLEDGE_S", "FINISH_MS", "OVERDUE_MS", "Executor", "Watcher"]

@@ -22,7 +22,6 @@ from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
-from kindmesh.node.ward import QUARANTINE_TABLE
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import NONCE, seal, unseal
 from kindmesh.protocol.errors import KindmeshError, StoreDamaged
@@ -35,7 +34,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=4,
+    version=3,
     migrations=(
         Migration(
             1,
@@ -59,7 +58,6 @@ NODE_SCHEMA: Final = Schema(
         ),
         Migration(2, AUDIT_TABLES),
         Migration(3, EVENT_TABLES),
-        Migration(4, (QUARANTINE_TABLE,)),
     ),
 )
 

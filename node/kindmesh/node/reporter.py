@@ -22,7 +22,7 @@ from kindmesh.node.facts import Facts
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.errors import KindmeshError, StoreDamaged, TransportError, error_to_wire
-from kindmesh.protocol.messages import Heartbeat, MessageType, SessionType
+from kindmesh.protocol.messages import Draining, Heartbeat, MessageType, SessionType
 from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer, SignedAdvert, sign_advert
 from kindmesh.protocol.messages.jobs import JobResult
 
@@ -32,6 +32,7 @@ AGAIN_S: Final = 2.0
 AGAIN_MAX_S: Final = 60.0
 BURST: Final = 64
 """Results sent again in one beat."""
+_SMOOTH: Final = 0.2
 FACTS_EVERY: Final = 5
 """Beats between two readings of the device's facts."""
 
@@ -69,6 +70,8 @@ class Reporter:
         self._offers = offers
         self._witnessing = witnessing
         self._beat = 0
+        self._beat_at = 0.0
+        self._rtt_ms: float | None = None
         self.held = False
         """The coordinator hears two devices under this identity."""
         self._last_facts: NodeFacts | None = None
@@ -123,7 +126,17 @@ class Reporter:
         """How the device is, as of the last reading; the number of running jobs is that of now."""
         if self._last_facts is None or self._beat % FACTS_EVERY == 0:
             self._last_facts = self._facts.read()
-        return msgspec.structs.replace(self._last_facts, running=self._running())
+        rtt_ms = None if self._rtt_ms is None else round(self._rtt_ms, 1)
+        return msgspec.structs.replace(self._last_facts, running=self._running(), rtt_ms=rtt_ms)
+
+    def draining(self, grace_ms: int) -> None:
+        """Tell the coordinator that this device is going to end, so that nothing new is sent here."""
+        try:
+            self._endpoint.tell(
+                self._trust.coordinator.subject, SessionType.DRAINING, Draining(on=True, grace_ms=grace_ms)
+            )
+        except TransportError as error:
+            log.info("could not say that this device ends", extra={"code": error.code})
 
     def beat(self) -> None:
         """Once every `HEARTBEAT_MS`: tell that this device lives, send again what is due, note what was taken."""
@@ -145,6 +158,7 @@ class Reporter:
             audit_seen=seen,
             audit=news,
         )
+        self._beat_at = self._clock.monotonic()
         try:
             self._endpoint.tell(coordinator, SessionType.HEARTBEAT, heartbeat)
         except TransportError as error:
@@ -203,6 +217,10 @@ class Reporter:
         """The coordinator lives, which the session has noted; and this is its time."""
         if peer == self._trust.coordinator.subject:
             self._clock.learn(body.clock_ms)
+            if body.beat == self._beat:
+                took_ms = (self._clock.monotonic() - self._beat_at) * 1000
+                known = took_ms if self._rtt_ms is None else self._rtt_ms
+                self._rtt_ms = known + _SMOOTH * (took_ms - known)
             self.held = body.held
             if self._witnessing is not None:
                 self._witnessing.incoming(body)

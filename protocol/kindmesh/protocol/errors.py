@@ -37,8 +37,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- JobError
         |   |-- NoDeviceAble, DeadlineExceeded, Cancelled, Busy, Uncertain, Interrupted, Stopped, UnknownJob
         |-- CapabilityError
-        |   |-- CapabilityMissing, CapabilityCrashed, CapabilityQuarantined
-        |   |-- NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
+        |   |-- CapabilityMissing, CapabilityCrashed, NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
         |-- ArtifactError
         |   |-- ArtifactMissing, ArtifactDamaged, ArtifactTooLarge, QuotaExceeded
         |-- ConfinementFailed                a process could not be restricted as it must be
@@ -53,7 +52,7 @@ from typing import ClassVar
 
 import msgspec
 
-from kindmesh.protocol.bounds import Text, Word, printable
+from kindmesh.protocol.bounds import Count, Text, Word, printable
 
 
 class KindmeshError(Exception):
@@ -62,7 +61,9 @@ class KindmeshError(Exception):
     code: ClassVar[str] = "ERROR"
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str = "", *, hint: str = "", field: str = "") -> None:
+    def __init__(self, message: str = "", *, hint: str = "", field: str = "", retry_ms: int = 0) -> None:
+        """`retry_ms`: about when it may be tried again; 0: nobody can say."""
+        self.retry_ms = retry_ms
         self.message = message or (type(self).__doc__ or self.code).strip().splitlines()[0]
         self.hint = hint or self.default_hint
         self.field = field
@@ -478,15 +479,6 @@ class CapabilityCrashed(CapabilityError):
     code = "CAPABILITY_CRASHED"
 
 
-class CapabilityQuarantined(CapabilityError):
-    """The capability kept failing on this device and rests."""
-
-    code = "CAPABILITY_QUARANTINED"
-    default_hint = (
-        "It is tried again by itself after a while; kindmesh heal on that device lets it go on now."
-    )
-
-
 class NoAudioDevice(CapabilityError):
     """This device has nothing to play sound with."""
 
@@ -573,12 +565,13 @@ class InternalError(LocalError):
 
 
 class WireError(msgspec.Struct, array_like=True, frozen=True):
-    """An error as it travels: code, cause, hint, field."""
+    """An error as it travels: code, cause, hint, field; `retry_ms`: about when to try again, 0: not known."""
 
     code: Word
     message: Text
     hint: Text = ""
     field: Word = ""
+    retry_ms: Count = 0
 
 
 def _tree(base: type[KindmeshError]) -> dict[str, type[KindmeshError]]:
@@ -595,7 +588,7 @@ ERRORS: dict[str, type[KindmeshError]] = _tree(KindmeshError)
 def error_to_wire(error: KindmeshError) -> WireError:
     """The error as data; text is cut to 500 characters so that an error never becomes the large message."""
     code = error.remote_code if isinstance(error, ReportedError) else error.code
-    return WireError(code, error.message[:500], error.hint[:500], error.field[:80])
+    return WireError(code, error.message[:500], error.hint[:500], error.field[:80], error.retry_ms)
 
 
 class ReportedError(RemoteFailure):
@@ -620,7 +613,9 @@ def error_from_wire(wire: WireError) -> KindmeshError:
         return ReportedError(code, message, hint=hint, field=field)
     if cls is InvalidTransition:
         return InternalError(message, hint=hint)
-    return cls(message, hint=hint, field=field)
+    error = cls(message, hint=hint, field=field)
+    error.retry_ms = wire.retry_ms
+    return error
 
 
 __all__ = [
@@ -641,7 +636,6 @@ __all__ = [
     "CapabilityCrashed",
     "CapabilityError",
     "CapabilityMissing",
-    "CapabilityQuarantined",
     "CertificateExpired",
     "CertificateRefused",
     "ClockSkew",

@@ -230,25 +230,28 @@ def nodes(as_json: Json = False) -> None:
 
 
 @app.command()
+def drain(
+    device: Annotated[str, typer.Argument(help="The device's name or id.")],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="It gets jobs again.")] = False,
+    reason: Annotated[str, typer.Option(help="Shown to whoever asks why.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Empty a device before it is switched off: nothing new goes there, what runs is finished, or moves.
+
+    Example: kindmesh drain kitchen
+    """
+    from kindmesh.coordinator.cli.mesh_commands import run_drain
+
+    _run(as_json, lambda out: run_drain(out, device, reason, undo=undo))
+
+
+@app.command()
 def capabilities(as_json: Json = False) -> None:
     """List what the devices can do, and what is missing for the rest."""
     from kindmesh.coordinator.cli.mesh_commands import run_capabilities
 
     _run(as_json, run_capabilities)
-
-
-@app.command()
-def heal(
-    capability: Annotated[str, typer.Argument(help="The capability that rests; without it: which do.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Let a capability go on that rests because it kept failing; run it on the device in question.
-
-    Example: kindmesh heal vision
-    """
-    from kindmesh.coordinator.cli.heal_command import run_heal
-
-    _run(as_json, lambda out: run_heal(out, capability))
 
 
 @app.command()

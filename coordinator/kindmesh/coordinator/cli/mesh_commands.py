@@ -30,7 +30,7 @@ def run_nodes(out: Output) -> int:
             [
                 node["name"],
                 node["role"],
-                node["state"],
+                _state(node),
                 age(node.get("age_ms")),
                 _percent(facts.get("load")),
                 _percent(facts.get("battery")),
@@ -44,6 +44,31 @@ def run_nodes(out: Output) -> int:
     for node in nodes:
         if node.get("note"):
             out.note(sentence(node["note"]))
+    return EXIT_DONE
+
+
+def _state(node: dict[str, Any]) -> str:
+    if not node.get("draining"):
+        return str(node["state"])
+    return f"{node['state']}, {'draining' if node['jobs'] > 0 else 'drained'}"
+
+
+def run_drain(out: Output, device: str, reason: str, *, undo: bool) -> int:
+    """Empty a device before it is switched off, or give it jobs again."""
+    with connect(Home.locate(), timeout_ms=10_000) as client:
+        found: dict[str, Any] = client.call("drain", {"device": device, "reason": reason, "undo": undo})
+    name = found["device_name"]
+    if undo:
+        lines = [f"{name} gets jobs again." if found["changed"] else f"{name} was not drained."]
+    elif found["drain"]["empty"]:
+        lines = [f"{name} gets no more jobs, and has none: it can be switched off."]
+    else:
+        jobs = found["drain"]["jobs"]
+        lines = [
+            f"{name} gets no more jobs; {jobs} are being finished, or move.",
+            "kindmesh nodes says drained when it can be switched off.",
+        ]
+    out.result(found, *lines)
     return EXIT_DONE
 
 
@@ -96,4 +121,4 @@ def run_stop(out: Output, reset: bool, reason: str) -> int:
     return EXIT_DONE
 
 
-__all__ = ["run_capabilities", "run_nodes", "run_stop"]
+__all__ = ["run_capabilities", "run_drain", "run_nodes", "run_stop"]

@@ -100,7 +100,11 @@ class Output:
         self.clear()
         wire = e.error_to_wire(error)
         if self.as_json:
-            body = {"code": wire.code, "message": wire.message, "hint": wire.hint, "field": wire.field}
+            body: dict[str, Any] = {
+                "code": wire.code, "message": wire.message, "hint": wire.hint, "field": wire.field,
+            }  # fmt: skip
+            if wire.retry_ms:
+                body["retry_ms"] = wire.retry_ms
             _write_json({"ok": False, "error": body})
             sys.stdout.flush()
         else:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, Final
 
+from kindmesh.coordinator.heart.breaker_machine import Begun, Breaker, Released
 from kindmesh.coordinator.heart.placement import Candidate
 from kindmesh.mesh.membership import (
     Announce,
@@ -33,20 +34,22 @@ from kindmesh.protocol.manifest import HARMLESS, Operation, effect_names, to_jso
 from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer
 
 _SMOOTH: Final = 0.2
+_LOSS_SMOOTH: Final = 0.1
+"""About the last ten heartbeats count."""
 
 
 class Seat:
     """One device's offer of one operation. `artifacts`: whether its input names any."""
 
-    __slots__ = ("artifacts", "candidate", "device", "operation")
+    __slots__ = ("artifacts", "breaker", "candidate", "device", "operation")
 
     def __init__(self, device: Device, operation: Operation, offer: Offer) -> None:
         self.device = device
         self.operation = operation
+        self.breaker = Breaker()
         self.artifacts = any("artifact" in (field.type, field.items) for field in operation.input)
         self.candidate = Candidate(
             device.device_id, device.name, ready=offer.ready, hint=offer.hint, fit=offer.fit,
-            resting=offer.resting,
             limit=max(1, operation.limits.max_concurrent),
         )  # fmt: skip
 
@@ -60,13 +63,18 @@ class Seat:
 
 
 class Device:
-    """One member that is a device. `session` counts its sessions since this process began."""
+    """One member that is a device. `session` counts its sessions since this process began, `beat` is its last
+    heartbeat's number in this one, `loss` the share (0..1) of heartbeats that did not arrive lately; `draining` says
+    why it gets no jobs."""
 
     __slots__ = (
         "advert",
+        "beat",
         "connected",
         "device_id",
+        "draining",
         "facts",
+        "loss",
         "name",
         "room",
         "seats",
@@ -81,6 +89,9 @@ class Device:
         self.advert: Advert | None = None
         self.facts: NodeFacts | None = None
         self.connected = False
+        self.draining = ""
+        self.beat = 0
+        self.loss = 0.0
         self.session = 0
         self.skew_ms = 0
         self.total = 0
@@ -121,6 +132,7 @@ class Devices:
                 if before is not None:
                     seat.candidate.latency_ms = before.candidate.latency_ms
                     seat.candidate.in_flight = before.candidate.in_flight
+                    seat.breaker = before.breaker
         self._index()
 
     def link(self, device_id: bytes, up: bool, now_ms: int) -> list[Announce]:
@@ -130,6 +142,7 @@ class Devices:
         if not up:
             return self._there.handle(LinkLost(device_id), now_ms)
         device.session += 1
+        device.beat = 0
         return self._there.handle(Spoke(device_id), now_ms)
 
     def heard(
@@ -138,12 +151,17 @@ class Devices:
         """A heartbeat came."""
         device = self._device(device_id)
         device.skew_ms = skew_ms
+        if beat > device.beat > 0:
+            missed = 1.0 - 1.0 / (beat - device.beat)
+            device.loss += _LOSS_SMOOTH * (missed - device.loss)
+        device.beat = max(beat, device.beat)
         if facts is not None:
             device.facts = facts
             for seat in device.seats.values():
                 candidate = seat.candidate
                 candidate.load, candidate.battery = facts.load, facts.battery
                 candidate.charging, candidate.temperature_c = facts.charging, facts.temperature_c
+                candidate.rtt_ms = facts.rtt_ms
         return self._there.handle(HeartbeatSeen(device_id, device.session, beat), now_ms)
 
     def tick(self, now_ms: int) -> list[Announce]:
@@ -151,13 +169,14 @@ class Devices:
         self._now_ms = now_ms
         return self._there.handle(Tick(), now_ms)
 
-    def occupy(self, device_id: bytes, operation: str, change: int) -> None:
+    def occupy(self, device_id: bytes, operation: str, change: int, now_ms: int) -> None:
         """One more (+1) or one less (-1) job of this operation on that device."""
         device = self._device(device_id)
         device.total += change
         seat = device.seats.get(operation)
         if seat is not None:
             seat.candidate.in_flight += change
+            seat.breaker.handle(Begun() if change > 0 else Released(), now_ms)
 
     # What is asked about them.
 
@@ -200,6 +219,8 @@ class Devices:
             candidate.here = device.connected and self._there.state(device.device_id) is State.ALIVE
             candidate.silent_ms = None
             candidate.total, candidate.room = device.total, device.room
+            candidate.draining, candidate.loss = device.draining, device.loss
+            candidate.breaker = seat.breaker.why_not(now_ms)
             certificate = self._certificate(device.device_id)
             if certificate is None:
                 candidate.granted = False
@@ -226,6 +247,16 @@ class Devices:
             CertificateExpired, Revoked, UnknownMember.
         """
         check_validity(self._members.get(device_id), now_ms)
+
+    def breakers(self, now_ms: int) -> list[tuple[str, str, str]]:
+        """(device's name, operation, why it is passed over) where a device keeps failing an operation."""
+        found = []
+        for device in self._devices.values():
+            for name, seat in device.seats.items():
+                if seat.breaker.state != "closed":
+                    why = seat.breaker.why_not(now_ms) or "is tried again with the next job"
+                    found.append((device.name, name, why))
+        return sorted(found)
 
     def is_harmless(self, operation: str) -> bool:
         """Whether every device that offers the operation says that it only reads and notifies; False if none does."""
@@ -292,6 +323,8 @@ class Devices:
                 "certificate": lapsed,
                 "facts": None if device.facts is None else _facts(device.facts),
                 "jobs": device.total,
+                "draining": device.draining,
+                "loss": round(device.loss, 3),
                 "offers": [offer.manifest.capability for offer in offers if offer.ready],
                 "expires_ms": certificate.expires_ms,
             }

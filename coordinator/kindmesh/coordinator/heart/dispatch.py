@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any, Final
 
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Verdict
-from kindmesh.coordinator.heart.devices import Devices
+from kindmesh.coordinator.heart.breaker_machine import FAULTS, Closed, Failed, Worked
+from kindmesh.coordinator.heart.devices import Devices, Seat
 from kindmesh.coordinator.heart.disk import Disk
-from kindmesh.coordinator.heart.entry import Acknowledged, Entry
+from kindmesh.coordinator.heart.entry import RANKS, Acknowledged, Entry
 from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow, Progress
 from kindmesh.coordinator.heart.late import Late
 from kindmesh.coordinator.heart.machine_job import GRACE_MS
@@ -27,6 +28,7 @@ from kindmesh.coordinator.heart.machine_words import (
     AskPermit,
     DeadlinePassed,
     DeviceBack,
+    DeviceDrains,
     DeviceLost,
     DeviceRemoved,
     Event,
@@ -35,6 +37,7 @@ from kindmesh.coordinator.heart.machine_words import (
     Permitted,
     Place,
     Placed,
+    Preempted,
     Refused,
     Restarted,
     RetryDue,
@@ -64,6 +67,7 @@ from kindmesh.protocol.errors import (
     PeerUnreachable,
     error_to_wire,
 )
+from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType, ResultTaken, SessionType
 from kindmesh.protocol.messages.jobs import is_alert
@@ -195,7 +199,29 @@ class Dispatch:
         if choice.device:
             self.tell(entry, Placed(choice.device, choice.why))
         else:
-            self.tell(entry, NoCandidate(choice.why, choice.busy))
+            urgent = choice.busy and entry.facts.priority == "emergency"
+            why = self._make_room(entry, choice.why) if urgent else choice.why
+            self.tell(entry, NoCandidate(why, choice.busy))
+
+    def _make_room(self, entry: Entry, why: str) -> str:
+        """An emergency found every place taken: the least urgent job that may be done again gives up its own."""
+        if entry.room_asked:
+            return entry.machine.why or why
+        operation, full = entry.facts.operation, self.placer.full(entry.need)
+        rivals = [
+            other
+            for other in self.open.values()
+            if other.facts.operation == operation
+            and other.facts.priority != "emergency"
+            and other.occupied in full
+            and other.machine.may_make_room
+        ]
+        if not rivals:
+            return why
+        entry.room_asked = True
+        found = max(rivals, key=lambda other: (RANKS[other.facts.priority], other.facts.job_id))
+        self.tell(found, Preempted(f"an emergency needs the place ({operation})"))
+        return f"{why}; a job of priority {found.facts.priority} makes room"
 
     def _ask(self, entry: Entry, wish: AskPermit, now_ms: int) -> None:
         entry.permit, entry.question = None, b""
@@ -339,12 +365,34 @@ class Dispatch:
     def _measure(self, entry: Entry, device: bytes, result: JobResult) -> None:
         if device != entry.machine.device:
             return
+        seat, code = self._devices.seat(device, entry.facts.operation), ""
+        if result.error is not None:
+            code = result.error.code
         if result.outcome == "succeeded":
-            seat = self._devices.seat(device, entry.facts.operation)
             if seat is not None and entry.sent_at:
                 seat.took((self._clock.monotonic() - entry.sent_at) * 1000)
-        elif result.error is not None and result.error.code == "BUSY" and not result.started_ms:
+                self._judge(seat, Worked())
+        elif code == "BUSY" and not result.started_ms:
             self._devices.find(device).busy()
+        elif seat is not None and code in FAULTS and (result.started_ms or code != "DEADLINE_EXCEEDED"):
+            self._judge(seat, Failed(code))
+
+    def _judge(self, seat: Seat, event: Worked | Failed) -> None:
+        """A verdict about an operation on a device; people hear of it when that changes something."""
+        device, operation = seat.device, seat.operation.name
+        for news in seat.breaker.handle(event, self._clock.now_ms()):
+            state = "closed" if type(news) is Closed else "open"
+            log.warning("a breaker changed", extra={"device": device.device_id.hex()[:8], "state": state})
+            self.telling.everybody(
+                {
+                    "event": "breaker",
+                    "device": format_id(device.device_id),
+                    "device_name": device.name,
+                    "operation": operation,
+                    "state": state,
+                    "why": seat.breaker.why_not(self._clock.now_ms()),
+                }
+            )
 
     def _late(self, device: bytes, result: JobResult) -> None:
         """A result of a job that has ended, or is not known: it is written down, and the device may forget it."""
@@ -369,6 +417,11 @@ class Dispatch:
         """A device is no member any more: its jobs move or end."""
         for entry in list(self.open.values()):
             self.tell(entry, DeviceRemoved(device))
+
+    def device_drains(self, device: bytes, *, move: bool) -> None:
+        """A device is going to be switched off; `move`: what runs there had its time to finish."""
+        for entry in [entry for entry in self.open.values() if entry.machine.device == device]:
+            self.tell(entry, DeviceDrains(device, move))
 
     def device_back(self, device: bytes) -> None:
         """A device has a new session, or speaks again."""

@@ -94,9 +94,14 @@ def artifact(info: ArtifactInfo) -> dict[str, Any]:
     }
 
 
-def wire_error(error: WireError) -> dict[str, str]:
+def wire_error(error: WireError) -> dict[str, Any]:
     """An error as plain data."""
-    return {"code": error.code, "message": error.message, "hint": error.hint, "field": error.field}
+    document: dict[str, Any] = {
+        "code": error.code, "message": error.message, "hint": error.hint, "field": error.field,
+    }  # fmt: skip
+    if error.retry_ms:
+        document["retry_ms"] = error.retry_ms
+    return document
 
 
 __all__ = ["Names", "artifact", "summary", "wire_error", "with_ending", "with_story"]

@@ -27,8 +27,8 @@ class Entry:
 
     __slots__ = (
         "acknowledged", "choice", "dirty", "facts", "failed", "held", "machine", "need", "occupied", "permit",
-        "question", "queued", "repaired", "request", "retry_ms", "sent_at", "shown", "stored", "unsafe", "waiters",
-        "watchers",
+        "question", "queued", "queued_ms", "repaired", "request", "retry_ms", "room_asked", "sent_at", "shown",
+        "stored", "unsafe", "waiters", "watchers",
     )  # fmt: skip
 
     def __init__(self, facts: JobFacts, request: JobRequest, deadline_ms: int, need: Need) -> None:
@@ -50,6 +50,8 @@ class Entry:
         self.failed = False
         self.repaired = False
         self.queued = False
+        self.queued_ms = 0
+        self.room_asked = False
         self.retry_ms = 0
         self.sent_at = 0.0
         self.shown = ""

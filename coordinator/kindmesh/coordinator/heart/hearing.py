@@ -13,6 +13,7 @@ from typing import Final
 from kindmesh.coordinator.heart.adverts import Adverts
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
+from kindmesh.coordinator.heart.drains import Drains
 from kindmesh.coordinator.heart.machine_words import Accepted, Running
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.endpoint import Endpoint
@@ -21,6 +22,7 @@ from kindmesh.mesh.suspicion import TICK_MS
 from kindmesh.protocol.envelope import Envelope
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.messages import (
+    Draining,
     Heartbeat,
     JobAccepted,
     JobProgress,
@@ -46,7 +48,9 @@ class Hearing:
         adverts: Adverts,
         clock: Clock,
         on_heartbeat: OnHeartbeat | None = None,
+        drains: Drains,
     ) -> None:
+        self._drains = drains
         self._endpoint = endpoint
         self._devices = devices
         self._dispatch = dispatch
@@ -59,6 +63,7 @@ class Hearing:
         endpoint.on_session(SessionType.JOB_ACCEPTED, self._accepted)
         endpoint.on_session(SessionType.JOB_PROGRESS, self._progress)
         endpoint.on_session(SessionType.HEARTBEAT, self._heartbeat)
+        endpoint.on_session(SessionType.DRAINING, self._draining)
         endpoint.on_peer(self._peer)
 
     def start(self) -> None:
@@ -66,6 +71,7 @@ class Hearing:
         self._ticking = asyncio.get_running_loop().call_later(TICK_MS / 1000, self.start)
         self._announce(self._devices.tick(self._clock.now_ms()))
         self._dispatch.ring()
+        self._drains.tick()
 
     def stop(self) -> None:
         """No more looking."""
@@ -94,6 +100,9 @@ class Hearing:
         if entry is not None and entry.machine.is_current(peer, body.epoch):
             self._dispatch.telling.progress(entry, min(max(body.fraction, 0.0), 1.0), body.text[:200])
 
+    def _draining(self, peer: bytes, ref: int, body: Draining) -> None:
+        self._drains.said(peer, body.on, body.grace_ms, body.reason)
+
     def _advert(self, envelope: Envelope, body: SignedAdvert) -> None:
         self._adverts.take(envelope.header.src, body.advert)
 
@@ -106,6 +115,7 @@ class Hearing:
     def _peer(self, peer: bytes, up: bool) -> None:
         if up:
             self._tell_nodes(self._devices.link(peer, True, self._clock.now_ms()))
+            self._drains.back(peer)
             self._dispatch.device_back(peer)
         else:
             # A new session takes the place of an old one within one turn: that is no loss.

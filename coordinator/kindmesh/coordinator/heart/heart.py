@@ -23,7 +23,9 @@ from kindmesh.coordinator.heart.adverts import Adverts
 from kindmesh.coordinator.heart.dead_letters import DeadLetters
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
+from kindmesh.coordinator.heart.drains import Drains
 from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher, is_full
+from kindmesh.coordinator.heart.estimate import in_words
 from kindmesh.coordinator.heart.hearing import Hearing, OnHeartbeat
 from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobRequest, JobRow
 from kindmesh.coordinator.heart.late import Late
@@ -62,10 +64,12 @@ log = logging.getLogger("kindmesh.coordinator.heart")
 
 
 class HeartLimits(msgspec.Struct, frozen=True):
-    """`open_jobs` at once, the last `reserve` of them for emergencies only."""
+    """`open_jobs` at once, the last `reserve` of them for emergencies only, and the last quarter of the rest not for
+    background jobs; of each operation at most `waiting` wait for a place, emergencies aside."""
 
     open_jobs: int = 1024
     reserve: int = 64
+    waiting: int = 256
 
 
 class Heart:
@@ -119,7 +123,9 @@ class Heart:
             reviewer=reviewer,
             changed=self._offers_changed,
         )
+        self.drains = Drains(store, self.devices, self._dispatch, clock, self.announce)
         self._hearing = Hearing(
+            drains=self.drains,
             endpoint=endpoint,
             devices=self.devices,
             dispatch=self._dispatch,
@@ -147,6 +153,7 @@ class Heart:
         """See `start`; returns how many jobs go on."""
         self.devices.expect(self._clock.now_ms())
         self._adverts.recall()
+        self.drains.recover()
         rows = self._journal.open_jobs()
         for row in rows:
             self._dispatch.resume(row)
@@ -249,14 +256,26 @@ class Heart:
         return job_id
 
     def _check_room(self, wish: Wish) -> None:
+        """Refuse what would make a line too long, with about how long until there is room again."""
         limits, open_jobs = self._limits, len(self._dispatch.open)
-        limit = limits.open_jobs if wish.priority == "emergency" else limits.open_jobs - limits.reserve
+        limit = limits.open_jobs
+        if wish.priority != "emergency":
+            limit -= limits.reserve
+        if wish.priority == "background":
+            limit -= limit // 4
+        waiting = self._dispatch.placer.waiting(wish.operation)
         if open_jobs >= limit:
-            wait_s = max(1, round(self._dispatch.usual_ms / 1000))
-            raise Busy(
-                f"{open_jobs} jobs wait already",
-                hint=f"Try again in about {wait_s} s, or cancel some: kindmesh jobs.",
-            )
+            said, again_ms = f"{open_jobs} jobs wait already", round(self._dispatch.usual_ms)
+        elif waiting >= limits.waiting and wish.priority != "emergency":
+            said, again_ms = f"{waiting} jobs wait for {wish.operation} already", 0
+        else:
+            return
+        again_ms = max(again_ms, self._dispatch.placer.wait_ms(wish.operation))
+        raise Busy(
+            said,
+            hint=f"Try again in {in_words(again_ms)}, or cancel some: kindmesh jobs.",
+            retry_ms=again_ms,
+        )
 
     # ----------------------------------------------------------------------------------------- look, wait, cancel
 

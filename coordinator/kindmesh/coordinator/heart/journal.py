@@ -29,6 +29,10 @@ from kindmesh.protocol.principal import OWNER, Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
 
+DRAIN_TABLE: Final = (
+    "CREATE TABLE drain (device BLOB PRIMARY KEY, by TEXT NOT NULL, reason TEXT NOT NULL, since_ms INTEGER NOT NULL)"
+    " WITHOUT ROWID"
+)
 SETTLE_TABLES: Final = (
     "CREATE TABLE settlement (job_id BLOB PRIMARY KEY, state TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL,"
     " contradicted INTEGER NOT NULL DEFAULT 0, sealed BLOB NOT NULL) WITHOUT ROWID",
@@ -43,7 +47,7 @@ KEEPING_INDEXES: Final = (
 """For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=6,
+    version=7,
     migrations=(
         Migration(
             1,
@@ -71,6 +75,7 @@ HEART_SCHEMA: Final = Schema(
         Migration(4, KEEPING_INDEXES),
         Migration(5, EVENT_TABLES),
         Migration(6, SCHEDULE_TABLES),
+        Migration(7, (DRAIN_TABLE,)),
     ),
 )
 

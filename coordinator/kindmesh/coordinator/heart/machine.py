@@ -7,6 +7,7 @@ What it decides: when to place, permit, send, send again, move, give up. Rules t
   that it refused to begin; its device is waited for until the deadline, then it is `uncertain`;
 - an effect whose outcome nobody knows ends as `uncertain`, never as failed or cancelled;
 - a verdict counts only for the attempt it was asked for, and nothing is sent without one;
+- what makes room for something more urgent, or leaves a device that is switched off, may be done again;
 - an open job always has somebody it waits for: placement, Medulla, a person, a device, or a time.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kindmesh.coordinator.heart import machine_end as end
+from kindmesh.coordinator.heart import machine_move as move
 from kindmesh.coordinator.heart import machine_start as start
 from kindmesh.coordinator.heart.machine_job import Job
 from kindmesh.coordinator.heart.machine_words import (
@@ -25,6 +27,7 @@ from kindmesh.coordinator.heart.machine_words import (
     CancelAsked,
     DeadlinePassed,
     DeviceBack,
+    DeviceDrains,
     DeviceLost,
     DeviceRemoved,
     Event,
@@ -32,6 +35,7 @@ from kindmesh.coordinator.heart.machine_words import (
     NoCandidate,
     Permitted,
     Placed,
+    Preempted,
     Refused,
     Restarted,
     ResultArrived,
@@ -89,6 +93,8 @@ _TABLE: Final[dict[tuple[str, type], _Rule]] = {
     **_rows(DeadlinePassed, end.on_deadline, *_OPEN),
     **_rows(RetryDue, end.on_retry, *_OPEN),
     **_rows(CancelAsked, end.on_cancel, *_OPEN),
+    **_rows(Preempted, move.on_preempted, *_OPEN),
+    **_rows(DeviceDrains, move.on_drains, *_OPEN),
 }
 """The one table: what may happen in which state. A driver forgets a job that has ended, so ended states have no row."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from kindmesh.coordinator.heart.machine_job import (
-    CRASHES_MAX,
     ELSEWHERE,
     GRACE_MS,
     LOSSES_MAX,
@@ -48,8 +47,6 @@ def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
         return [ack, *refused_to_begin(job, event, now_ms)]
     if event.outcome in ("interrupted", "cancelled") or event.code == "CANCELLED":
         return [ack, *broken_off(job, event, now_ms)]
-    if event.code == "CAPABILITY_CRASHED" and may_crash_again(job):
-        return [ack, *again(job, now_ms)]
     if event.code == "PERMIT_USED" and job.effectful:
         return [ack, *job.finish(now_ms, _unknown("the device has done something under this permit already"))]
     if event.outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
@@ -84,6 +81,10 @@ def broken_off(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]
         return job.finish(now_ms, Finish("cancelled", take=True))
     if job.overdue:
         return job.finish(now_ms, Finish("expired", take=True))
+    if job.preempted:
+        job.take("none")
+        job.state = "queued"
+        return [Place()]
     if job.movable:
         return again(job, now_ms)
     if event.outcome != "interrupted":
@@ -91,12 +92,6 @@ def broken_off(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]
     if event.begun:
         return job.finish(now_ms, _unknown("the device was interrupted while doing it"))
     return again(job, now_ms)
-
-
-def may_crash_again(job: Job) -> bool:
-    """Whether a job whose capability crashed may be done elsewhere: it is harmless, still wanted, and did not crash
-    too often."""
-    return job.movable and job.losses < CRASHES_MAX and not (job.cancel_by or job.overdue)
 
 
 def again(job: Job, now_ms: int) -> list[Instruction]:
@@ -107,7 +102,7 @@ def again(job: Job, now_ms: int) -> list[Instruction]:
         return job.finish(
             now_ms, Finish("failed", False, "INTERRUPTED", message, "Look at the devices named.")
         )
-    job.avoid, job.state, job.asking = job.device, "queued", False
+    job.avoid, job.state, job.asking, job.preempted = job.device, "queued", False, False
     if job.movable:
         job.lease = "freed"
     else:
@@ -180,7 +175,7 @@ def on_back(job: Job, event: DeviceBack, now_ms: int) -> list[Instruction]:
 def rejoin(job: Job, now_ms: int) -> list[Instruction]:
     """Same attempt, sent again: a device that has it answers from its journal."""
     job.note(now_ms, "back", job.device)
-    job.lease, job.state = "sent", "placed"
+    job.lease, job.state, job.leaving = "sent", "placed", False
     if not job.permitted:
         return job.ask_again()
     instructions = job.send(now_ms)
@@ -192,7 +187,7 @@ def rejoin(job: Job, now_ms: int) -> list[Instruction]:
 def on_retry(job: Job, event: RetryDue, now_ms: int) -> list[Instruction]:
     """Time for the next try of whatever the job waits for."""
     if job.state == "placed" and not job.overdue:
-        if job.cancel_by:
+        if job.cancel_by or job.preempted:
             return [SendCancel(job.device, job.epoch), ScheduleRetry(now_ms + RESEND_MS)]
         return job.send(now_ms) if job.permitted else job.ask_again()
     if job.state == "queued" and job.lease == "chosen":
@@ -267,14 +262,6 @@ def _unknown(why: str) -> Finish:
 
 
 __all__ = [
-    "may_crash_again",
-    "on_back",
-    "on_cancel",
-    "on_deadline",
-    "on_lost",
-    "on_removed",
-    "on_restarted",
-    "on_result",
-    "on_retry",
+    "on_back", "on_cancel", "on_deadline", "on_lost", "on_removed", "on_restarted", "on_result", "on_retry",
     "part_from_device",
 ]  # fmt: skip

@@ -38,8 +38,6 @@ BACKOFF_MS: Final = 50
 BACKOFF_MAX_MS: Final = 5_000
 GRACE_MS: Final = 3_000
 """A device reports an overdue job by itself; after this we decide without it."""
-CRASHES_MAX: Final = 2
-"""So often a harmless job whose capability crashed is done anew; then the job itself may be to blame."""
 LOSSES_MAX: Final = 5
 """A job that ended this many attempts by the loss of its device or process is given up."""
 REFUSALS_MAX: Final = 5
@@ -49,9 +47,7 @@ READ_ONLY: Final = int(Effect.READ)
 NO_EFFECT: Final = int(Effect.READ | Effect.SENSE)
 OUTDATED: Final = frozenset({"PERMIT_EXPIRED", "PERMIT_STALE"})
 """Refusals to begin that every other copy of the same attempt would meet as well."""
-ELSEWHERE: Final = OUTDATED | {
-    "BUSY", "CAPABILITY_MISSING", "CAPABILITY_QUARANTINED", "DISK_FULL", "UNKNOWN_OPERATION",
-}  # fmt: skip
+ELSEWHERE: Final = OUTDATED | {"BUSY", "CAPABILITY_MISSING", "DISK_FULL", "UNKNOWN_OPERATION"}
 """Refusals to begin that another attempt may not meet."""
 
 _ON_DEVICE: Final = frozenset({"placed", "accepted", "running"})
@@ -65,8 +61,8 @@ class Job:
 
     __slots__ = (
         "approved", "asking", "avoid", "base", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful",
-        "epoch", "gone_noted", "job_id", "lease", "losses", "movable", "older", "overdue", "permitted", "refusals",
-        "sends", "state", "story", "why",
+        "epoch", "gone_noted", "job_id", "lease", "leaving", "losses", "movable", "older", "overdue", "permitted",
+        "preempted", "refusals", "sends", "state", "story", "why",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +89,8 @@ class Job:
         self.avoid = b""
         self.why = ""
         self.gone_noted = False
+        self.preempted = False
+        self.leaving = False
         self.older: dict[bytes, int] = {}
         self.story: list[StoryEntry] = []
 
@@ -100,6 +98,12 @@ class Job:
     def wants_place(self) -> bool:
         """Whether Placed or NoCandidate is welcome now."""
         return self.state in ("queued", "waiting_device") and self.lease in ("none", "freed")
+
+    @property
+    def may_make_room(self) -> bool:
+        """Whether it works on a device, may be done again, and nobody wants it to end anyway."""
+        given_up = self.preempted or self.overdue or bool(self.cancel_by)
+        return self.state in _ON_DEVICE and self.movable and not given_up
 
     @property
     def ended(self) -> bool:
@@ -143,6 +147,11 @@ class Job:
                 ("a person is asked about one attempt", self.state != "waiting_approval" or self.asking),
                 ("verdicts are for attempts", not self.asking or self.lease in ("chosen", "sent")),
                 ("sent only with a permit", self.sends == 0 or self.permitted or self.sends > 1),
+                ("only harmless jobs make room", not self.preempted or self.movable),
+                (
+                    "only what left a device is leaving it",
+                    not self.leaving or self.lease in ("freed", "sent"),
+                ),
                 ("overdue only on a device", not self.overdue or self.lease == "sent" or self.ended),
             )
             if not holds
@@ -154,6 +163,7 @@ class Job:
         """A fresh lease, or none: nothing of the last attempt counts any more."""
         self.lease, self.device = lease, device
         self.sends, self.permitted, self.asking, self.approved = 0, False, False, False
+        self.preempted = self.leaving = False
 
     def send(self, now_ms: int) -> list[Instruction]:
         """Send this attempt (again), and look again if it is not accepted."""
@@ -201,7 +211,6 @@ class Job:
 
 
 __all__ = [
-    "BACKOFF_MAX_MS", "BACKOFF_MS", "CRASHES_MAX", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT",
-    "OUTDATED", "READ_ONLY", "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS",
-    "STORY_MAX", "Job",
+    "BACKOFF_MAX_MS", "BACKOFF_MS", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT", "OUTDATED",
+    "READ_ONLY", "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS", "STORY_MAX", "Job",
 ]  # fmt: skip

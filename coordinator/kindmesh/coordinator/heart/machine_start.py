@@ -18,6 +18,7 @@ from kindmesh.coordinator.heart.machine_words import (
     ReviewerGone,
     Running,
     ScheduleRetry,
+    SendCancel,
     SendFailed,
     Submitted,
 )
@@ -35,13 +36,16 @@ def on_placed(job: Job, event: Placed, now_ms: int) -> list[Instruction]:
         raise job.invalid(event)
     if job.lease == "freed" and event.device != job.device:
         job.older[job.device] = job.epoch
+    stopped: list[Instruction] = []
+    if job.leaving and event.device != job.device:
+        stopped.append(SendCancel(job.device, job.epoch))
     moved = job.epoch > 0 and job.sends > 0 and event.device != job.device
     job.take("chosen", event.device)
     job.epoch += 1
     job.base = job.epoch
     job.state, job.asking, job.why = "queued", True, ""
     job.note(now_ms, "moved" if moved else "placed", event.device, event.why)
-    return [AskPermit(event.device, job.epoch)]
+    return [*stopped, AskPermit(event.device, job.epoch)]
 
 
 def on_no_candidate(job: Job, event: NoCandidate, now_ms: int) -> list[Instruction]:

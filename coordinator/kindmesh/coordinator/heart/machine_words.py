@@ -148,6 +148,19 @@ class CancelAsked(msgspec.Struct, frozen=True, gc=False):
     by: str
 
 
+class Preempted(msgspec.Struct, frozen=True, gc=False):
+    """Its place is needed for something more urgent, named in `by`."""
+
+    by: str
+
+
+class DeviceDrains(msgspec.Struct, frozen=True, gc=False):
+    """The device is going to be switched off; `move`: it had its time to finish what runs there."""
+
+    device: bytes
+    move: bool
+
+
 class Restarted(msgspec.Struct, frozen=True, gc=False):
     """The machine was rebuilt from the journal; whether it still has the permit of its attempt."""
 
@@ -157,7 +170,7 @@ class Restarted(msgspec.Struct, frozen=True, gc=False):
 Event: TypeAlias = (
     Submitted | Placed | NoCandidate | Permitted | ApprovalNeeded | Refused | ReviewerGone | SendFailed | Accepted
     | Running | ResultArrived | DeviceLost | DeviceRemoved | DeviceBack | DeadlinePassed | RetryDue | CancelAsked
-    | Restarted
+    | Restarted | Preempted | DeviceDrains
 )  # fmt: skip
 
 
@@ -221,8 +234,8 @@ StoryEntry: TypeAlias = tuple[int, str, bytes, StoryDetail]
 
 __all__ = [
     "ENDED", "STATES", "Accepted", "AckResult", "ApprovalNeeded", "AskPermit", "CancelAsked", "DeadlinePassed",
-    "DeviceBack", "DeviceLost", "DeviceRemoved",
+    "DeviceBack", "DeviceDrains", "DeviceLost", "DeviceRemoved",
     "Ended", "Event", "Finish", "Instruction", "Lease", "NoCandidate", "Permitted", "Place",
-    "Placed", "Refused", "Restarted", "ResultArrived", "RetryDue", "ReviewerGone", "Running", "ScheduleRetry",
-    "SendCancel", "SendFailed", "SendJob", "State", "StoryDetail", "StoryEntry", "Submitted",
+    "Placed", "Preempted", "Refused", "Restarted", "ResultArrived", "RetryDue", "ReviewerGone", "Running",
+    "ScheduleRetry", "SendCancel", "SendFailed", "SendJob", "State", "StoryDetail", "StoryEntry", "Submitted",
 ]  # fmt: skip

@@ -14,8 +14,10 @@ silence is neither punished nor rewarded. Equal scores are decided by the device
     load        1.0   idle share of its cores
     power       1.0   1 on mains or charging, else the battery's charge
     heat        1.0   1 up to 60 C, falling to 0 at 85 C
-    link        0.5   1 / (1 + round trip / 50 ms)
+    link        1.0   1 / (1 + round trip / 50 ms), times the squared share of heartbeats that arrive
     again      -6.0   it was just lost, busy or interrupted with this very job
+    drain      -6.0   it is going to be switched off   (emergencies only; for others that is a "why not")
+    breaker    -6.0   it keeps failing this operation  (emergencies only)
 """
 
 from __future__ import annotations
@@ -29,30 +31,29 @@ import msgspec
 COOL_C: Final = 60.0
 HOT_C: Final = 85.0
 
-_WEIGHTS: Final = (3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.5)
+_WEIGHTS: Final = (3.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0)
 _NAMES: Final = ("fit", "speed", "room", "locality", "load", "power", "heat", "link")
 _WORDS: Final = (
     "is best made for it", "is usually faster", "has more room", "has the files already", "has less to do",
-    "has more power", "is cooler", "is closer",
+    "has more power", "is cooler", "has the better link",
 )  # fmt: skip
-_AGAIN: Final = -6.0
+_SPARED: Final = -6.0
 
 
 class Candidate(msgspec.Struct):
     """What is known of one device with regard to one operation; None: it cannot tell, or was never measured.
 
     `certified`: its certificate is within its time; `harmless`: the operation only reads and notifies;
-    `hint` says how to install what is missing, `resting` that it is not ready because it
-    kept failing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
+    `hint` says how to install what is missing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
     `load` and `battery` 0..1; `rtt_ms` round trip; `limit` places for the operation, the last of several kept for
-    emergencies, `in_flight` taken; `room` places for all it does, as far as known, `total` taken.
+    emergencies, `in_flight` taken; `room` places for all it does, as far as known, `total` taken; `draining`,
+    `breaker`: why it should get none, or empty; `loss` 0..1 of its heartbeats.
     """
 
     device: bytes
     name: str
     offered: bool = True
     ready: bool = True
-    resting: bool = False
     hint: str = ""
     granted: bool = True
     certified: bool = True
@@ -70,6 +71,9 @@ class Candidate(msgspec.Struct):
     limit: int = 1
     total: int = 0
     room: float = math.inf
+    draining: str = ""
+    breaker: str = ""
+    loss: float = 0.0
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -122,8 +126,6 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
         return "another device was asked for", False, False
     if not candidate.offered:
         return f"does not offer {need.operation}", False, False
-    if candidate.resting:
-        return "rests there, because it kept failing", True, False
     if not candidate.ready:
         return "something it needs is not installed there", False, False
     if not candidate.granted:
@@ -133,6 +135,8 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
         return "gone" if silent is None else f"gone, last heard {_age(silent)} ago", True, False
     if not candidate.certified and not (need.emergency and candidate.harmless):
         return "its certificate has ended; it renews when it connects", True, False
+    if not need.emergency and (candidate.draining or candidate.breaker):
+        return candidate.draining or candidate.breaker, True, False
     if not need.emergency and candidate.total >= candidate.room:
         return f"busy with {candidate.room:.0f} jobs", True, True
     limit = candidate.limit if need.emergency else max(1, candidate.limit - 1)
@@ -153,12 +157,22 @@ def _values(candidate: Candidate, need: Need) -> tuple[float, ...]:
         0.5 if load is None else max(0.0, 1.0 - load),
         1.0 if powered or battery is None else battery,
         0.5 if heat is None else min(1.0, max(0.0, (HOT_C - heat) / (HOT_C - COOL_C))),
-        0.5 if rtt is None else 1.0 / (1.0 + rtt / 50.0),
+        (0.5 if rtt is None else 1.0 / (1.0 + rtt / 50.0)) * (1.0 - candidate.loss) ** 2,
     )
 
 
-def _score(values: Sequence[float], again: bool) -> float:
-    total = _AGAIN if again else 0.0
+def _spared(candidate: Candidate, need: Need) -> list[Part]:
+    """What speaks against a device that is able."""
+    reasons = (
+        ("again", candidate.device == need.avoid),
+        ("drain", bool(candidate.draining)),
+        ("breaker", bool(candidate.breaker)),
+    )
+    return [Part(name, _SPARED, 1.0) for name, holds in reasons if holds]
+
+
+def _score(values: Sequence[float], spared: int) -> float:
+    total = _SPARED * spared
     for weight, value in zip(_WEIGHTS, values, strict=True):
         total += weight * value
     return total
@@ -181,7 +195,7 @@ def choose(candidates: Iterable[Candidate], need: Need) -> Choice:
     scored = []
     for candidate in able:
         values = _values(candidate, need)
-        scored.append((-_score(values, candidate.device == need.avoid), candidate.device, values))
+        scored.append((-_score(values, len(_spared(candidate, need))), candidate.device, values))
     scored.sort()
     _, device, best = scored[0]
     second = scored[1][2]
@@ -227,11 +241,11 @@ def rank(candidates: Iterable[Candidate], need: Need) -> list[Verdict]:
             )
             continue
         values = _values(candidate, need)
-        again = candidate.device == need.avoid
+        spared = _spared(candidate, need)
         parts = [Part(*three) for three in zip(_NAMES, _WEIGHTS, values, strict=True)]
-        if again:
-            parts.append(Part("again", _AGAIN, 1.0))
-        verdicts.append(Verdict(candidate.device, candidate.name, _score(values, again), tuple(parts)))
+        verdicts.append(
+            Verdict(candidate.device, candidate.name, _score(values, len(spared)), (*parts, *spared))
+        )
     return sorted(verdicts, key=lambda verdict: (bool(verdict.why_not), -verdict.score, verdict.device))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.entry import Entry
-from kindmesh.coordinator.heart.placement import Choice, Need, choose
+from kindmesh.coordinator.heart.estimate import wait_ms
+from kindmesh.coordinator.heart.placement import Choice, Need, choose, rank
 from kindmesh.coordinator.heart.queue import PlaceQueue
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import UnknownOperation
@@ -38,19 +39,44 @@ class Placer:
         choice, entry.choice = entry.choice, None
         if choice is None:
             choice = self.choose(entry.need, avoid=avoid)
+        now_ms = self._clock.now_ms()
+        if choice.device and not entry.queued and self._queue.is_before(entry, choice.device, now_ms):
+            choice = Choice(b"", "others wait for it already", busy=True, passing=True)
+            self.refill()
         if choice.device:
             entry.queued = False
         elif choice.busy:
-            self._queue.add(entry)
+            self._queue.add(entry, now_ms)
         return choice
+
+    def wait_ms(self, operation: str) -> int:
+        """About how long until a job of this operation that comes now would begin."""
+        seats = self._devices.seats(operation)
+        here = [seat for seat in seats if self._devices.is_here(seat.device.device_id)] or seats
+        places = sum(max(1, seat.candidate.limit - 1) for seat in here)
+        running = sum(max(0, seat.candidate.in_flight) for seat in here)
+        measured = [seat.candidate.latency_ms for seat in here if seat.candidate.latency_ms is not None]
+        # Until it has run once, an operation is thought to take a fourth of its time limit, as nodes think too.
+        usual = sum(measured) / len(measured) if measured else here[0].operation.limits.timeout_ms / 4
+        return wait_ms(self._queue.waiting(operation) + running, places, usual)
+
+    def waiting(self, operation: str) -> int:
+        """How many jobs of this operation wait for a place."""
+        return self._queue.waiting(operation)
+
+    def full(self, need: Need) -> frozenset[bytes]:
+        """Devices that could do it and are only full."""
+        candidates = self._devices.candidates(self._devices.seats(need.operation), self._clock.now_ms())
+        return frozenset(verdict.device for verdict in rank(candidates, need) if verdict.busy)
 
     def occupy(self, entry: Entry, device: bytes) -> None:
         """The job takes its place on this device now (empty: on none), and no other."""
+        now_ms = self._clock.now_ms()
         if entry.occupied:
-            self._devices.occupy(entry.occupied, entry.facts.operation, -1)
+            self._devices.occupy(entry.occupied, entry.facts.operation, -1, now_ms)
             self.refill()
         if device:
-            self._devices.occupy(device, entry.facts.operation, +1)
+            self._devices.occupy(device, entry.facts.operation, +1, now_ms)
         entry.occupied = device
 
     def refill(self) -> None:

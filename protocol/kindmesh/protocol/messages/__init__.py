@@ -19,6 +19,7 @@ from kindmesh.protocol.messages.requests import Reply, Request
 from kindmesh.protocol.messages.session import (
     Call,
     CallReply,
+    Draining,
     Heartbeat,
     JobAccepted,
     JobProgress,
@@ -57,6 +58,7 @@ SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
     SessionType.TRUST_UPDATE: TrustUpdate,
     SessionType.RELAY: Relay,
     SessionType.ROTATE: Rotate,
+    SessionType.DRAINING: Draining,
     SessionType.EVENT_SUBSCRIBE: EventSubscribe,
     SessionType.EVENT: MeshEvent,
     SessionType.EVENT_TAKEN: EventTaken,
@@ -70,6 +72,7 @@ __all__ = [
     "ArtifactGet",
     "Call",
     "CallReply",
+    "Draining",
     "DurableEvent",
     "EventFollow",
     "EventSubscribe",

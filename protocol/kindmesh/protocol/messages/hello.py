@@ -50,7 +50,8 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
 
 class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
     """How a device is now; None where it cannot tell. `load` 0..1 of its cores over the last minute, `battery` 0..1,
-    `charging`, `temperature_c` of the hottest zone, `memory_free_mib`, `disk_free_mib`, `running` jobs."""
+    `charging`, `temperature_c` of the hottest zone, `memory_free_mib`, `disk_free_mib`, `running` jobs; `rtt_ms`
+    how long a heartbeat to the coordinator and its answer take."""
 
     load: Measure | None = None
     battery: Fraction | None = None
@@ -59,17 +60,16 @@ class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
     memory_free_mib: Count | None = None
     disk_free_mib: Count | None = None
     running: Count = 0
+    rtt_ms: Measure | None = None
 
 
 class Offer(msgspec.Struct, array_like=True, frozen=True):
-    """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared;
-    `resting`: it is not ready because it kept failing, and will be tried again."""
+    """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared."""
 
     manifest: Manifest
     ready: bool
     hint: Line = ""
     fit: Fraction = 0.5
-    resting: bool = False
 
 
 class Advert(msgspec.Struct, array_like=True, frozen=True):

@@ -90,6 +90,14 @@ class ResultTaken(msgspec.Struct, array_like=True, frozen=True):
     epoch: Count
 
 
+class Draining(msgspec.Struct, array_like=True, frozen=True):
+    """This device is going to end (`on`), and what runs there may take up to `grace_ms`; or it is not, after all."""
+
+    on: bool
+    grace_ms: DurationMs
+    reason: Line = ""
+
+
 class Relay(msgspec.Struct, array_like=True, frozen=True):
     """Custody: a signed envelope's three frames on their way to its `dst`; `hops` so far, at most 4."""
 
@@ -100,6 +108,7 @@ class Relay(msgspec.Struct, array_like=True, frozen=True):
 __all__ = [
     "Call",
     "CallReply",
+    "Draining",
     "Heartbeat",
     "JobAccepted",
     "JobProgress",

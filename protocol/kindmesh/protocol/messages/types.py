@@ -37,6 +37,7 @@ class SessionType(enum.IntEnum):
     TRUST_UPDATE = 7
     RELAY = 8
     ROTATE = 9
+    DRAINING = 10
     EVENT_SUBSCRIBE = 30
     EVENT = 31
     EVENT_TAKEN = 32
