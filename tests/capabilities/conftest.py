@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kindmesh.capabilities.base import Progress
+from kindmesh.capabilities.base import Duplex, Progress
 from kindmesh.capabilities.host import CapabilityHost
 from kindmesh.capabilities.registry import ENTRIES, Entry
 from kindmesh.capabilities.testing import FolderArtifacts
@@ -34,6 +34,7 @@ class Bench:
         seconds: float = 60.0,
         progress: Progress = lambda fraction, text: None,
         cancelled: asyncio.Event | None = None,
+        duplex: Duplex | None = None,
     ) -> dict[str, Any]:
         return await self.host.call(
             operation,
@@ -42,6 +43,7 @@ class Bench:
             deadline=time.monotonic() + seconds,
             progress=progress,
             cancelled=cancelled,
+            duplex=duplex,
         )
 
     def pid(self, part: str) -> int:

@@ -10,7 +10,7 @@ from tests.capabilities.conftest import Bench, OpenBench
 
 import kindmesh.capabilities.vision
 from kindmesh.capabilities.registry import ENTRIES, Entry, find_part, manifest_of
-from kindmesh.capabilities.testing import handler_problems, refused_arguments, static_problems
+from kindmesh.capabilities.testing import ScriptedDuplex, handler_problems, refused_arguments, static_problems
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 from kindmesh.protocol.manifest import Operation
 
@@ -18,6 +18,8 @@ SAMPLE = Path(next(iter(kindmesh.capabilities.vision.__path__))) / "samples" / "
 GOOD: dict[str, dict[str, Any]] = {
     "device.info": {},
     "device.echo": {"text": "hello"},
+    "device.echo_stream": {},
+    "speech.stream": {"text": "Good morning."},
     "notes.append": {"text": "buy bread"},
     "notes.list": {},
     "vision.read_text": {"image": SAMPLE},
@@ -66,7 +68,9 @@ async def test_doing_an_idempotent_operation_twice_gives_the_same(
 ) -> None:
     async with open_bench() as bench:
         arguments = _arguments(bench, operation.name)
-        once, twice = [await bench.call(operation.name, arguments) for _ in range(2)]
+        streams = [ScriptedDuplex(b"one", b"two") if operation.stream else None for _ in range(2)]
+        once, twice = [await bench.call(operation.name, arguments, duplex=stream) for stream in streams]
+        assert len({None if stream is None else tuple(stream.written) for stream in streams}) == 1
         for changing in ("uptime_ms", "memory_available_bytes"):
             once.pop(changing, None)
             twice.pop(changing, None)

@@ -337,6 +337,7 @@ def permits() -> list[dict[str, Any]]:
         "now_ms": NOW + 1_000,
     }
     other_args = encode_value({"text": "Good night"})
+    session = {"kind": "session", "duration_ms": 60_000, "stream_bytes": 1_000_000}
     cases: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         ("valid", "medulla", {}, {}),
         ("signed by somebody else", "desk", {}, {}),
@@ -353,6 +354,10 @@ def permits() -> list[dict[str, Any]]:
         ("past its end", "medulla", {}, {"now_ms": NOW + PERMIT_TTL_MS + CLOCK_SKEW_MS + 1}),
         ("not valid yet", "medulla", {}, {"now_ms": NOW - CLOCK_SKEW_MS - 1}),
         ("from an older policy", "medulla", {}, {"policy_version": 3}),
+        ("a session permit, for a stream", "medulla", session, {"kind": "session"}),
+        ("a session permit, for a job", "medulla", session, {}),
+        ("a once permit, for a stream", "medulla", {}, {"kind": "session"}),
+        ("a session permit without bounds", "medulla", {"kind": "session"}, {"kind": "session"}),
     ]
     found = []
     for name, key, changes, differs in cases:
@@ -417,13 +422,14 @@ def session() -> list[dict[str, Any]]:
     }
     sender, _ = samples.session_pair()
     found = [derivation]
+    not_bridge = ("CALL", "CALL_REPLY", "RELAY", "STREAM", "STREAM_DATA", "STREAM_CREDIT", "STREAM_RESUME")
     for counter, (type_, payload) in enumerate(samples.SESSION_MESSAGES.items()):
         body = SessionBody(int(type_), counter, encode(payload))
         head, mac, raw = sender.seal(encode(body))
         found.append(
             {
                 "name": type_.name,
-                "bridge": type_.name not in ("CALL", "CALL_REPLY", "RELAY"),
+                "bridge": type_.name not in not_bridge,
                 "type": int(type_),
                 "counter": counter,
                 "body_fields": plain(body),
@@ -538,6 +544,12 @@ def manifests() -> list[dict[str, Any]]:
             "bridge": True,
             "fields": plain(samples.MANIFEST),
             "bytes": plain(encode(samples.MANIFEST)),
+        },
+        {
+            "name": "manifest of what streams",
+            "bridge": False,
+            "fields": plain(samples.STREAMING),
+            "bytes": plain(encode(samples.STREAMING)),
         },
         signed_case("advert", "phone", ADVERT_DOMAIN, samples.ADVERT, bridge=True),
         signed_case("event", "phone", EVENT_DOMAIN, samples.EVENT, bridge=False),

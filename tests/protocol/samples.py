@@ -56,7 +56,7 @@ from kindmesh.protocol.enrol import (
     transcript,
 )
 from kindmesh.protocol.envelope import envelope_hash, make_envelope
-from kindmesh.protocol.errors import EnrolmentRefused, PermitMissing, error_to_wire
+from kindmesh.protocol.errors import EnrolmentRefused, PermitMissing, StreamLimit, error_to_wire
 from kindmesh.protocol.ids import key_id, new_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
@@ -85,6 +85,13 @@ from kindmesh.protocol.messages import (
     SessionType,
     SignedAdvert,
     Stop,
+    StreamAnswer,
+    StreamCarried,
+    StreamCredit,
+    StreamData,
+    StreamEnd,
+    StreamOpen,
+    StreamResume,
     TrustKnown,
     TrustUpdate,
     Welcome,
@@ -140,6 +147,8 @@ from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.stream_credit import FIRST_CREDIT
+from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 from kindmesh.protocol.topics import Topic, Topics
 from kindmesh.protocol.typed import (
     TYPED_VERSION,
@@ -346,6 +355,22 @@ PERMIT: Final = Permit(
     readers=(IDS["desk"],),
 )
 SIGNED_PERMIT: Final = sign_permit(PERMIT, SIGNING["medulla"])
+SESSION_PERMIT: Final = msgspec.structs.replace(
+    PERMIT, kind="session", permit_id=time_id(61), job_id=time_id(60), operation="device.echo_stream",
+    effects=int(Effect.READ), duration_ms=60_000, stream_bytes=1_000_000,
+)  # fmt: skip
+SIGNED_SESSION_PERMIT: Final = sign_permit(SESSION_PERMIT, SIGNING["medulla"])
+STREAMING: Final = Manifest(
+    capability="device",
+    version="1",
+    title="This device",
+    operations=(
+        Operation(
+            "device.echo_stream", "Send back what comes", (), (), int(Effect.READ), True,
+            stream=StreamSpec("both", StreamMedia("audio", "s16le", 16_000, 1), StreamMedia("text"), 60_000, 1_000_000),
+        ),
+    ),
+)  # fmt: skip
 INFO: Final = ArtifactInfo(sha256(b"a letter"), 8, "text/plain", IDS["phone"])
 FACTS: Final = NodeFacts(0.25, 0.5, True, 41.5, 512, 2048, 1)
 
@@ -445,6 +470,34 @@ MESSAGES: Final[dict[MessageType, tuple[str, msgspec.Struct]]] = {
     MessageType.REPLY: ("desk", Reply("ok", encode_value({"jobs": []}))),
     MessageType.DURABLE_EVENT: ("phone", DurableEvent(SIGNED_EVENT)),
     MessageType.EVENT_FOLLOW: ("phone", EventFollow(("system.device.*",))),
+    MessageType.STREAM_OPEN: (
+        "desk",
+        StreamOpen(
+            time_id(60),
+            "device.echo_stream",
+            ARGS,
+            SIGNED_SESSION_PERMIT,
+            CurveKey(seed("desk-stream")).public,
+            FIRST_CREDIT,
+        ),
+    ),
+    MessageType.STREAM_ANSWER: (
+        "phone",
+        StreamAnswer(
+            time_id(60),
+            sha256(b"the opening"),
+            None,
+            CurveKey(seed("phone-stream")).public,
+            FIRST_CREDIT,
+            60_000,
+            1_000_000,
+            ("192.0.2.7:7437",),
+        ),
+    ),
+    MessageType.STREAM_END: (
+        "phone",
+        StreamEnd(time_id(60), "limit", True, error_to_wire(StreamLimit()), b"", 600_000, 400_000),
+    ),
 }
 FRAMES: Final = {
     type_: frames(type_, body, number, author)
@@ -470,6 +523,12 @@ SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
     ),
     SessionType.EVENT: EVENT,
     SessionType.EVENT_TAKEN: EventTaken((time_id(60),)),
+    SessionType.STREAM: StreamCarried(
+        IDS["desk"], IDS["phone"], False, (b"S" * 17, b"m" * 16, b"a sealed frame")
+    ),
+    SessionType.STREAM_DATA: StreamData(3, 96_000, b"some samples", True, False),
+    SessionType.STREAM_CREDIT: StreamCredit(3, 15, 358_144),
+    SessionType.STREAM_RESUME: StreamResume(3),
 }
 
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.protocol import samples
-from tests.protocol.samples import IDS, MANIFEST, MESH, NOW, SIGNING
+from tests.protocol.samples import IDS, MANIFEST, MESH, NOW, SIGNING, STREAMING
 
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import InvalidInput, Malformed, SourceMismatch, UnknownCritical
+from kindmesh.protocol.limits import STREAM_BYTES_MAX
 from kindmesh.protocol.manifest import (
     EFFECT_WORDS,
     HARMLESS,
@@ -30,6 +31,7 @@ from kindmesh.protocol.manifest import (
     to_json_schema,
 )
 from kindmesh.protocol.messages.hello import Advert, Offer, open_advert, sign_advert
+from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 
 RENDER = MANIFEST.operations[0]
 LETTER = {"artifact": "0123456789abcdef" * 4, "size_bytes": 8, "media_type": "text/plain"}
@@ -87,6 +89,13 @@ def test_the_sample_is_a_good_manifest_and_finds_its_operations() -> None:
         operation(effects=-1),
         operation(session_call=True, effects=int(Effect.NOTIFY)),
         operation(session_call=True, effects=int(Effect.READ | Effect.SENSE)),
+        operation(stream=StreamSpec("both", StreamMedia("bytes"), None)),
+        operation(stream=StreamSpec("out", None, StreamMedia("text"), 0)),
+        operation(stream=StreamSpec("out", None, StreamMedia("text"), 1_000, 0)),
+        operation(stream=StreamSpec("out", None, StreamMedia("text"), 1_000, STREAM_BYTES_MAX + 1)),
+        operation(stream=StreamSpec("in", StreamMedia("audio", "s16le"), None)),
+        operation(stream=StreamSpec("in", StreamMedia("audio", "mp3", 16_000, 1), None)),
+        operation(stream=StreamSpec("out", None, StreamMedia("text")), session_call=True),
         operation(input=(Field("text", "text"), Field("text", "integer"))),
         operation(output=(Field("no name", "text"),)),
         with_field(Field("size", "integer", choices=("1", "2"))),
@@ -103,6 +112,11 @@ def test_the_sample_is_a_good_manifest_and_finds_its_operations() -> None:
 def test_a_manifest_that_breaks_the_rules_is_malformed(manifest: Manifest) -> None:
     with pytest.raises(Malformed):
         check_manifest(manifest)
+
+
+def test_an_operation_may_stream_either_way() -> None:
+    check_manifest(STREAMING)
+    check_manifest(operation(stream=StreamSpec("out", None, StreamMedia("video", "jpeg"))))
 
 
 def test_a_session_call_that_only_reads_is_fine() -> None:

@@ -80,13 +80,34 @@ def test_a_mismatch_of_effects_names_what_is_missing() -> None:
         check_permit(PERMIT, **{**ASKED, "effects": int(Effect.NOTIFY | Effect.WRITE | Effect.MOVE)})
 
 
-@pytest.mark.parametrize(
-    "changes", [{"kind": "session"}, {"kind": "standing"}, {"max_uses": 0}, {"max_uses": 2}], ids=str
-)
+@pytest.mark.parametrize("changes", [{"kind": "standing"}, {"max_uses": 0}, {"max_uses": 2}], ids=str)
 def test_kinds_whose_rules_do_not_exist_yet_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(PermitRefused) as caught:
         check_permit(permit(**changes), **ASKED)
     assert (type(caught.value), caught.value.field) == (PermitRefused, "kind")
+
+
+SESSION: dict[str, Any] = {
+    **ASKED, "operation": "device.echo_stream", "effects": int(Effect.READ), "job_id": time_id(60), "kind": "session",
+}  # fmt: skip
+
+
+def test_a_session_permit_opens_the_stream_that_it_names() -> None:
+    check_permit(samples.SESSION_PERMIT, **SESSION)
+
+
+def test_neither_kind_serves_for_the_other() -> None:
+    with pytest.raises(PermitMismatch) as caught:
+        check_permit(samples.SESSION_PERMIT, **{**SESSION, "kind": "once"})
+    assert caught.value.field == "kind"
+    with pytest.raises(PermitMismatch):
+        check_permit(PERMIT, **{**ASKED, "kind": "session"})
+
+
+@pytest.mark.parametrize("changes", [{"duration_ms": 0}, {"stream_bytes": 0}], ids=str)
+def test_a_session_permit_without_bounds_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(PermitRefused, match="bounds"):
+        check_permit(msgspec.structs.replace(samples.SESSION_PERMIT, **changes), **SESSION)
 
 
 @pytest.mark.parametrize("effect", list(Effect))

@@ -17,6 +17,7 @@ from kindmesh.protocol.certificate import Roster
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.errors import Malformed
 from kindmesh.protocol.messages import BODIES, SESSION_BODIES, MessageType, SessionBody, SessionType
+from kindmesh.protocol.stream_spec import StreamBounds
 
 STRUCTS = wire_structs()
 SAMPLES: list[msgspec.Struct] = [
@@ -37,6 +38,9 @@ SAMPLES: list[msgspec.Struct] = [
     samples.REVOCATIONS,
     samples.RENEWAL,
     samples.MANIFEST,
+    samples.STREAMING,
+    StreamBounds(60_000, 1_000_000),
+    samples.SESSION_PERMIT,
     samples.ADVERT,
     samples.TOPICS,
     samples.POLICY,

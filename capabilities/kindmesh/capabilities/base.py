@@ -7,7 +7,9 @@ conformance suite runs it on every capability. Rules:
 - a handler never sees an argument that the manifest does not allow: `invoke` checks first, and checks the result too;
 - files come and go as artifacts: a handler reads a plain file in its private work folder and hands back plain files,
   which become artifacts only when the whole operation succeeded, so a cancelled call leaves nothing behind;
-- a handler that takes long calls `context.progress(...)` often; that is also where a cancelled call ends.
+- a handler that takes long calls `context.progress(...)` often; that is also where a cancelled call ends;
+- the handler of an operation that streams reads its input from `context.stream` and writes its output there; both wait
+  for the other end, so it holds no more than one piece at a time.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ __all__ = [
     "Artifacts",
     "Capability",
     "Context",
+    "Duplex",
+    "Piece",
     "Progress",
     "Services",
     "Tell",
@@ -90,9 +94,37 @@ class Artifacts(Protocol):
         ...
 
 
+class Piece(msgspec.Struct, frozen=True):
+    """Some bytes of a stream; `last` ends an item (see `protocol.stream_spec`)."""
+
+    data: bytes
+    last: bool = True
+
+
+class Duplex(Protocol):
+    """The stream of a call, as its handler sees it."""
+
+    async def read(self) -> Piece | None:
+        """The next piece of input, or None when there is no more; waits.
+
+        Raises:
+            KindmeshError: the stream has ended.
+        """
+        ...
+
+    async def write(self, data: bytes, *, last: bool = True) -> None:
+        """Send output; waits until there is room.
+
+        Raises:
+            KindmeshError: the stream has ended.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Context:
-    """One call: `deadline` in seconds on the monotonic clock; `workdir` is private to the call and empty at first."""
+    """One call: `deadline` in seconds on the monotonic clock; `workdir` is private to the call and empty at first;
+    `duplex` where the operation streams."""
 
     job_id: bytes
     deadline: float
@@ -103,7 +135,19 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False
     monotonic: Callable[[], float] = time.monotonic
     tell: Tell | None = None
+    duplex: Duplex | None = None
     _last: float = field(default=0.0, init=False)
+
+    @property
+    def stream(self) -> Duplex:
+        """The call's stream.
+
+        Raises:
+            InternalError: this operation does not stream.
+        """
+        if self.duplex is None:
+            raise InternalError("this operation was not called as a stream")
+        return self.duplex
 
     def progress(self, fraction: float | None, text: str = "") -> None:
         """Tell how far it is (at most ten times a second get through), and stop here when nobody waits any more.

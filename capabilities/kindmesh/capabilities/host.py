@@ -28,6 +28,7 @@ from kindmesh.capabilities.base import (
     Artifacts,
     Capability,
     Context,
+    Duplex,
     Progress,
     Services,
     Tell,
@@ -93,6 +94,7 @@ class _Request:
     deadline: float
     progress: Progress
     cancelled: asyncio.Event | None
+    duplex: Duplex | None = None
 
 
 class _Served:
@@ -195,10 +197,12 @@ class CapabilityHost:
         deadline: float,
         progress: Progress = _unheard,
         cancelled: asyncio.Event | None = None,
+        duplex: Duplex | None = None,
     ) -> dict[str, Any]:
         """Run one operation; returns its result as plain data, artifacts in it as `{"artifact": hex, ...}`.
 
         `deadline` is in seconds on the monotonic clock. Setting `cancelled` raises `Cancelled` here.
+        `duplex` is the stream of an operation that streams.
 
         Raises:
             UnknownOperation, CapabilityMissing: not on this device; the hint says what to do.
@@ -219,6 +223,7 @@ class CapabilityHost:
             deadline=deadline,
             progress=progress,
             cancelled=cancelled,
+            duplex=duplex,
         )
         running = self._run(request) if served.needs_folder else self._in_line(request)
         if cancelled is None:
@@ -245,6 +250,7 @@ class CapabilityHost:
             cancelled=request.cancelled.is_set if request.cancelled is not None else _never,
             monotonic=self._monotonic,
             tell=self._tell(request.operation),
+            duplex=request.duplex,
         )
         name = request.operation.name
         try:
@@ -267,10 +273,15 @@ class CapabilityHost:
             job_id=request.job_id,
             remaining_ms=max(0, int((request.deadline - time.monotonic()) * 1000)),
             inputs=inputs,
+            streams=request.duplex is not None,
         )
         worker = self._workers[request.part.name]
         done = await worker.call(
-            call, deadline=request.deadline, progress=request.progress, tell=self._tell(operation)
+            call,
+            deadline=request.deadline,
+            progress=request.progress,
+            tell=self._tell(operation),
+            duplex=request.duplex,
         )
         result = checked_result(operation, decode_value(done.result, limit=RESULT_MAX))
         await self._take(operation, result, done, folder, set(inputs))

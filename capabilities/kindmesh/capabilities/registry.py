@@ -72,7 +72,11 @@ ENTRIES: tuple[Entry, ...] = (
         capability="device",
         manifest="kindmesh.capabilities.device.manifest:MANIFEST",
         parts=(
-            Part("device", "kindmesh.capabilities.device.handlers:Device", ("device.info", "device.echo")),
+            Part(
+                "device",
+                "kindmesh.capabilities.device.handlers:Device",
+                ("device.info", "device.echo", "device.echo_stream"),
+            ),
         ),
     ),
     Entry(
@@ -103,6 +107,13 @@ ENTRIES: tuple[Entry, ...] = (
                 "speech-render",
                 "kindmesh.capabilities.speech.render:Render",
                 ("speech.render",),
+                isolation="process",
+                memory_mib=256,
+            ),
+            Part(
+                "speech-stream",
+                "kindmesh.capabilities.speech.flow:Flow",
+                ("speech.stream",),
                 isolation="process",
                 memory_mib=256,
             ),

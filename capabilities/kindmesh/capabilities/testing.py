@@ -5,7 +5,8 @@
 - `handler_problems`: the handlers' signatures and answers are the manifest's inputs and outputs;
 - `refused_arguments`: for an operation and one good example, calls that must be refused with `InvalidInput`, naming
   the field;
-- `FolderArtifacts`: artifacts in a plain folder, to run a `CapabilityHost` without a node.
+- `FolderArtifacts`: artifacts in a plain folder, to run a `CapabilityHost` without a node;
+- `ScriptedDuplex`: a stream that gives what it was made with, and keeps what is written.
 Findings are lists of plain sentences, empty when all is well, so that a test can show all of them at once.
 """
 
@@ -23,14 +24,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from kindmesh.capabilities.base import Capability, check_signatures
+from kindmesh.capabilities.base import Capability, Piece, check_signatures
 from kindmesh.capabilities.registry import Entry, manifest_of
 from kindmesh.protocol.codec import encode
 from kindmesh.protocol.errors import ArtifactMissing, KindmeshError
 from kindmesh.protocol.limits import MANIFEST_MAX
 from kindmesh.protocol.manifest import Field, Operation, check_manifest, to_json_schema
 
-__all__ = ["FolderArtifacts", "handler_problems", "refused_arguments", "static_problems"]
+__all__ = ["FolderArtifacts", "ScriptedDuplex", "handler_problems", "refused_arguments", "static_problems"]
 
 _LIST_MODULES: Final = """
 import importlib, json, sys
@@ -84,6 +85,22 @@ class FolderArtifacts:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class ScriptedDuplex:
+    """See the module: input is `pieces`, one item each; output is `written`, with whether each piece ends an item."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = list(pieces)
+        self.written: list[tuple[bytes, bool]] = []
+
+    async def read(self) -> Piece | None:
+        """See `Duplex`."""
+        return Piece(self._pieces.pop(0)) if self._pieces else None
+
+    async def write(self, data: bytes, *, last: bool = True) -> None:
+        """See `Duplex`."""
+        self.written.append((data, last))
 
 
 def static_problems(entry: Entry) -> list[str]:

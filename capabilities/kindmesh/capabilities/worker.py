@@ -28,17 +28,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kindmesh.capabilities.base import Progress, Tell
+from kindmesh.capabilities.base import Duplex, Progress, Tell
 from kindmesh.capabilities.registry import Part
+from kindmesh.capabilities.worker_stream import Bridge
 from kindmesh.capabilities.worker_wire import (
     Begin,
     Call,
+    Chunk,
     Done,
     Failed,
     Frames,
     FromWorker,
     Published,
     Ready,
+    Taken,
     Working,
     pack,
 )
@@ -95,9 +98,12 @@ class _Live:
         self.ready = Ready(0, "")
         self._connection = connection
         self._frames = Frames()
+        self._sending = asyncio.Lock()
 
-    async def send(self, message: Begin | Call) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._connection, pack(message))
+    async def send(self, message: Begin | Call | Chunk | Taken) -> None:
+        # Two tasks of a call that streams send: their frames must not mix.
+        async with self._sending:
+            await asyncio.get_running_loop().sock_sendall(self._connection, pack(message))
 
     async def receive(self) -> FromWorker | None:
         """The next message; None when the process ended or closed its end."""
@@ -209,10 +215,16 @@ class WorkerProcess:
         self._confinement = ""
 
     async def call(
-        self, call: Call, *, deadline: float, progress: Progress, tell: Tell | None = None
+        self,
+        call: Call,
+        *,
+        deadline: float,
+        progress: Progress,
+        tell: Tell | None = None,
+        duplex: Duplex | None = None,
     ) -> Done:
         """Run one call; `deadline` in seconds on the monotonic clock, waiting for the turn included. `tell` hears of
-        the events that it publishes.
+        the events that it publishes; `duplex` is its stream.
 
         Raises:
             DeadlineExceeded: the time is over; the worker was killed.
@@ -224,7 +236,11 @@ class WorkerProcess:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())), self._turn:
                 live = await self._loaded()
                 self._calls += 1
-                answer = await self._answer(live, call, progress, tell)
+                if duplex is None:
+                    answer = await self._answer(live, call, progress, tell)
+                else:
+                    async with Bridge(live.send, duplex) as bridge:
+                        answer = await self._answer(live, call, progress, tell, bridge)
         except TimeoutError:
             raise DeadlineExceeded(f"{call.operation} took longer than allowed and was stopped") from None
         if isinstance(answer, Failed):
@@ -265,10 +281,13 @@ class WorkerProcess:
             confinement=self._confinement,
         )
 
-    async def _answer(self, live: _Live, call: Call, progress: Progress, tell: Tell | None) -> Done | Failed:
+    async def _answer(
+        self, live: _Live, call: Call, progress: Progress, tell: Tell | None, bridge: Bridge | None = None
+    ) -> Done | Failed:
         answered = False
         try:
             await live.send(call)
+            _start(bridge)
             while True:
                 message = await live.receive()
                 match message:
@@ -276,8 +295,11 @@ class WorkerProcess:
                         progress(fraction, text)
                     case Published():
                         self._publish(message, tell)
+                    case Chunk() | Taken():
+                        _streamed(bridge, message)
                     case Done():
                         answered = True
+                        await _drained(bridge)
                         return message
                     case Failed(error):
                         answered = error.code not in _RECYCLED_AFTER
@@ -295,7 +317,7 @@ class WorkerProcess:
         finally:
             self._used_at = time.monotonic()
             self._used.set()
-            if not answered:
+            if not answered or (bridge is not None and not bridge.fed):
                 await self.unload()
 
     def _publish(self, message: Published, tell: Tell | None) -> None:
@@ -385,6 +407,22 @@ class WorkerProcess:
                 f"the worker {self.part.name} failed {INTENSITY} times within a minute and is resting",
                 hint=f"Try again in {int(left) + 1} seconds.",
             )
+
+
+def _start(bridge: Bridge | None) -> None:
+    if bridge is not None:
+        bridge.start()
+
+
+def _streamed(bridge: Bridge | None, message: Chunk | Taken) -> None:
+    if bridge is None:
+        raise Malformed("streamed where nothing streams")
+    bridge.came(message)
+
+
+async def _drained(bridge: Bridge | None) -> None:
+    if bridge is not None:
+        await bridge.drained()
 
 
 def _rss_mib(pid: int) -> float:

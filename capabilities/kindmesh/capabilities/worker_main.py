@@ -28,9 +28,11 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.base import Capability, Context, Services, invoke
+from kindmesh.capabilities.worker_stream import WorkerDuplex
 from kindmesh.capabilities.worker_wire import (
     Begin,
     Call,
+    Chunk,
     Done,
     Failed,
     Frames,
@@ -39,6 +41,7 @@ from kindmesh.capabilities.worker_wire import (
     Output,
     Published,
     Ready,
+    Taken,
     Working,
     pack,
 )
@@ -200,7 +203,7 @@ def publish(part: Capability, wire: Wire, topic: str, values: dict[str, Any], la
     wire.send(Published(topic, encode_value(check_fields(declared[topic].fields, values)), labels))
 
 
-async def serve(part: Capability, call: Call, wire: Wire) -> FromWorker:
+async def serve(part: Capability, call: Call, wire: Wire, duplex: WorkerDuplex | None = None) -> FromWorker:
     """Run one call to its `Done` or `Failed`."""
     folder = Path(call.folder)
     artifacts = FolderArtifacts(folder, call.inputs)
@@ -212,6 +215,7 @@ async def serve(part: Capability, call: Call, wire: Wire) -> FromWorker:
         artifacts=artifacts,
         report=lambda fraction, text: wire.send(Working(fraction, text[:200])),
         tell=partial(publish, part, wire),
+        duplex=duplex,
     )
     running = asyncio.ensure_future(invoke(part, call.operation, context, decode_value(call.arguments)))
     await asyncio.wait([running])
@@ -253,7 +257,28 @@ async def work(begin: Begin, wire: Wire, confinement: str) -> None:
     while True:
         message = await inbox.get()
         if isinstance(message, Call):
-            wire.send(await serve(loading.result(), message, wire))
+            if not message.streams:
+                wire.send(await serve(loading.result(), message, wire))
+                continue
+            duplex = WorkerDuplex(wire.send)
+            serving = asyncio.ensure_future(serve(loading.result(), message, wire, duplex))
+            await feed(duplex, serving, inbox)
+            wire.send(serving.result())
+
+
+async def feed(
+    duplex: WorkerDuplex, serving: asyncio.Future[FromWorker], inbox: asyncio.Queue[FromHost]
+) -> None:
+    """Pass on what the host says of the stream, until the call has ended."""
+    while not serving.done():
+        coming = asyncio.ensure_future(inbox.get())
+        pending: list[asyncio.Future[Any]] = [coming, serving]
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            coming.cancel()
+            await asyncio.wait({coming})
+        elif isinstance(message := coming.result(), (Chunk, Taken)):
+            duplex.came(message)
 
 
 def main(arguments: list[str]) -> None:

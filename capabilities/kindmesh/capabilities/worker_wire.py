@@ -3,9 +3,9 @@
 A frame is a length (4 bytes, big endian) and one MessagePack value; both run over one private socket pair, so that
 whatever a native library prints to stdout or stderr cannot get between. The host says `Begin` once, then `Call`; the
 worker answers `Ready` once, then for each call any number of `Working` and `Published` and exactly one `Done` or
-`Failed`. Ending the
-connection ends the worker. A frame beyond the limit, or one that does not decode, is the end of the connection: the
-host treats what a worker sends as it treats what comes from a network.
+`Failed`. In a call that streams both send `Chunk`s, each at most `CHUNKS_AHEAD` beyond what the other has `Taken`:
+neither side keeps more than that. Ending the connection ends the worker. A frame beyond the limit, or one that does not
+decode, is the end of the connection: the host treats what a worker sends as it treats what comes from a network.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from kindmesh.protocol.limits import BODY_MAX
 from kindmesh.protocol.messages.events import Labels
 
 __all__ = [
+    "CHUNKS_AHEAD",
     "Begin",
     "Call",
+    "Chunk",
     "Done",
     "Failed",
     "Frames",
@@ -30,12 +32,14 @@ __all__ = [
     "Output",
     "Published",
     "Ready",
+    "Taken",
     "Working",
     "pack",
 ]
 
 FRAME_LIMIT: Final = BODY_MAX + 65_536
 _LENGTH: Final = 4
+CHUNKS_AHEAD: Final = 8
 
 
 class Begin(msgspec.Struct, array_like=True, frozen=True, tag="begin"):
@@ -60,6 +64,19 @@ class Call(msgspec.Struct, array_like=True, frozen=True, tag="call"):
     job_id: bytes
     remaining_ms: int
     inputs: dict[str, str] = {}
+    streams: bool = False
+
+
+class Chunk(msgspec.Struct, array_like=True, frozen=True, tag="chunk"):
+    """A piece of the call's stream; `final`: no more in this direction."""
+
+    data: bytes
+    last: bool = True
+    final: bool = False
+
+
+class Taken(msgspec.Struct, array_like=True, frozen=True, tag="taken"):
+    """One more of the other side's chunks was taken."""
 
 
 class Ready(msgspec.Struct, array_like=True, frozen=True, tag="ready"):
@@ -106,8 +123,8 @@ class Failed(msgspec.Struct, array_like=True, frozen=True, tag="failed"):
     error: WireError
 
 
-FromHost = Begin | Call
-FromWorker = Ready | Working | Published | Done | Failed
+FromHost = Begin | Call | Chunk | Taken
+FromWorker = Ready | Working | Published | Done | Failed | Chunk | Taken
 
 
 _FROM_HOST: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)

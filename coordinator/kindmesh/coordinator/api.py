@@ -8,6 +8,7 @@
     people people.invite .withdraw .terms .accept .renew delegate undelegate      people (see `people`)
     events events.topics events.emit                  what happens (see `event_desk`)
     artifact.put_begin .put_append .put_finish .read  files
+    stream.permit stream.open .write .read .cancel    streams (see `stream_desk`)
 
 Whoever runs this machine is the owner and sees all. A member's node passes its users' calls on as signed REQUESTs,
 and is another principal: it sees, cancels and reads the files of its own jobs only, and pairing windows (`LOCAL_ONLY`)
@@ -51,7 +52,7 @@ from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.policy import Removal
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, describe_principal, principal_text
 from kindmesh.protocol.roles import PURPOSES
-from kindmesh.protocol.signed import signed_from_bytes
+from kindmesh.protocol.signed import Signed, signed_from_bytes
 
 Emit = Callable[[Any], None]
 Method = Callable[["Params", Emit, Principal], Awaitable[Any]]
@@ -81,6 +82,10 @@ LOCAL_ONLY: Final = frozenset(
         "people.invite",
         "people.terms",
         "people.withdraw",
+        "stream.cancel",
+        "stream.open",
+        "stream.read",
+        "stream.write",
         "watch",
     }
 )
@@ -114,6 +119,8 @@ class Api:
         self._returning = returning
         self.papers_problem = ""
         self.on_stop: Callable[[Principal, str], None] | None = None
+        self.approvers: list[Callable[[Signed], Awaitable[Any]]] = []
+        """Asked before the Heart; each says None when an approval is not about something of its own."""
         self._pairing = pairing
         self._medulla = medulla
         self._artifacts = artifacts
@@ -390,7 +397,12 @@ class Api:
         }
 
     async def _approve(self, params: Params, emit: Emit, who: Principal) -> Any:
-        return await self._heart.approve(signed_from_bytes(params.data("approval")))
+        approval = signed_from_bytes(params.data("approval"))
+        for other in self.approvers:
+            found = await other(approval)
+            if found is not None:
+                return found
+        return await self._heart.approve(approval)
 
     # ------------------------------------------------------------------------------------------------- trust
 

@@ -36,6 +36,7 @@ from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
+from kindmesh.coordinator.stream_desk import StreamDesk
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
@@ -238,6 +239,12 @@ class Coordinator:
         )  # fmt: skip
         self.people.on_leave(self.scheduling.leave)
         self.api.add(self.scheduling.methods())
+        self.stream_desk = StreamDesk(
+            hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy
+        )
+        self.api.add(self.stream_desk.methods())
+        self.api.approvers.append(self.stream_desk.approve)
+        self.trust_service.on_gone(self.stream_desk.streams.drop)
         devices = self.heart.devices
         self.remote = Remote(
             self.hub,
@@ -267,6 +274,7 @@ class Coordinator:
             stack.push_async_callback(self.remote.close)
             await self.hub.start()
             stack.push_async_callback(self.hub.close)
+            stack.push_async_callback(self.stream_desk.streams.close)
             if self.companion is not None:
                 await self.companion.start()
                 stack.push_async_callback(self.companion.close)

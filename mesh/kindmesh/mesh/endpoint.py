@@ -169,11 +169,26 @@ class Endpoint(ABC):
         """
         hop = self._next_hop(dst)
         message_id, frames = self._post.write(type_, dst, body, reply_to=reply_to, ttl_ms=ttl_ms, trace=trace)
+        self._pass_on(hop, dst, frames)
+        return message_id
+
+    def deliver(self, dst: bytes, frames: Sequence[bytes]) -> None:
+        """Send a message that `letters.write` made, for what has to know its bytes. Raises as `post`."""
+        self._pass_on(self._next_hop(dst), dst, frames)
+
+    def hop_to(self, dst: bytes) -> bytes:
+        """The directly connected member through which `dst` is reached: itself, or who relays.
+
+        Raises:
+            PeerUnreachable.
+        """
+        return self._next_hop(dst)
+
+    def _pass_on(self, hop: bytes, dst: bytes, frames: Sequence[bytes]) -> None:
         if hop == dst:
             self._send(hop, frames)
         else:
             self.tell(hop, SessionType.RELAY, Relay((frames[0], frames[1], frames[2])))
-        return message_id
 
     def tell(self, dst: bytes, type_: SessionType, body: msgspec.Struct, ref: int = 0) -> None:
         """Send a session body to a directly connected member.

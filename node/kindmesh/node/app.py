@@ -43,6 +43,7 @@ from kindmesh.mesh.recollection import Recollection
 from kindmesh.mesh.removal import removal_in
 from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
+from kindmesh.mesh.streams import Streams
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.uplink import Uplink
@@ -62,6 +63,9 @@ from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.people_renewal import PeopleRenewal
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
+from kindmesh.node.stream_control import StreamControl, ask_permit
+from kindmesh.node.stream_journal import StreamJournal
+from kindmesh.node.streaming import Streaming
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.crypto import hkdf_sha256
@@ -162,10 +166,23 @@ class Node:
             clock=self.clock,
             room=room,
         )
+        self.streams = Streams(self.uplink, self.clock, entropy)
+        self.streaming = Streaming(
+            streams=self.streams,
+            device=self.identity.device_id,
+            trust=self.trust,
+            journal=self.journal,
+            kept=StreamJournal(self.store, self.audit),
+            supervisor=self.supervisor,
+            room=room,
+            clock=self.clock,
+        )
+        self.executor.on_stop = self.streaming.stop
         own = {"mesh.audit": self.witnessing.rows, "mesh.audit_heads": self.witnessing.heads}
         self.calls = SessionCalls(self.uplink, self.supervisor, room, own)
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
+        self.stream_control = StreamControl(self.streams, partial(ask_permit, self.forwarding))
         self.lookout = Lookout(self.uplink, self._finder)
         self.leaving = Leaving(self.trust, self.uplink, self.executor)
         self.homecoming = Homecoming(
@@ -209,6 +226,7 @@ class Node:
         self.uplink.on_trust(self.supervisor.granted_anew)
         self.uplink.on_trust(self.trust_notes.look)
         self.uplink.on_trust(self.leaving.look)
+        self.uplink.on_trust(self.streaming.look)
         self.uplink.on_refusal(partial(self.audit.refused, "message"))
         self._control = control
         self._beats = 0
@@ -227,6 +245,8 @@ class Node:
             stack.push_async_callback(self.executor.close)
             stack.callback(self.events.close)
             stack.push_async_callback(self.uplink.close)
+            stack.push_async_callback(self.streams.close)
+            stack.push_async_callback(self.streaming.close)
             stack.push_async_callback(self.lookout.close)
             stack.push_async_callback(self.homecoming.close)
             stack.push_async_callback(self.leaving.close)
@@ -272,6 +292,7 @@ class Node:
             witnessing=self.witnessing,
             renewing=self.renewing,
             homecoming=self.homecoming,
+            streams=self.stream_control,
         )
         own = {"events": self.events.watch, "events.topics": self.events.topics}
         server = ControlServer(self.home.socket("node"), {**local.handlers(), **own})
@@ -283,6 +304,7 @@ class Node:
         self._beats += 1
         self.reporter.beat()
         self.executor.tick()
+        self.streaming.tick()
         self.renewing.tick()
         self.people.tick()
         self.supervisor.tick()

@@ -153,6 +153,8 @@ class Executor:
         self._soon: list[Order] = []
         self._ending = self._closed = False
         self.watchers: list[Watcher] = []
+        self.on_stop: Callable[[bytes], None] = _nobody
+        """Told who set the stop latch."""
         endpoint.on(MessageType.JOB, self._on_job)
         endpoint.on(MessageType.JOB_CANCEL, self._on_cancel)
         endpoint.on(MessageType.STOP, self._on_stop)
@@ -199,6 +201,7 @@ class Executor:
             work = self._work.get(order.job_id)
             if work is not None and is_halted(work.operation.name, work.operation.effects, work.job.priority):
                 self._happened(CancelAsked(order.job_id, attempt, Stopped(why)))
+        self.on_stop(sender)
         return first
 
     # What the machine decides.
@@ -512,6 +515,10 @@ class Executor:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
+
+
+def _nobody(sender: bytes) -> None:
+    """Nobody else has something to stop."""
 
 
 def _accepted(order: Order, state: str) -> JobAccepted:

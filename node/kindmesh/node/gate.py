@@ -6,7 +6,8 @@ a permit is there, Medulla signed it, the operation is offered here, the certifi
 exactly this (`protocol.permit.check_permit`), the certificates of this device and of the sender are within their time
 (else only alerts and standing notify), the revocation list is not stale (else only read and notify), and the device was
 not told to stop. Uses are counted by the job machine: a permit names one job and one epoch, and the same
-job and epoch never runs twice.
+job and epoch never runs twice. A stream is judged by the same rules against its `session` permit, which also names the
+one device that may open it, and again whenever what this device knows changes.
 
 `stop` halts motion, actuation and speech, and never an alert: a job of priority `emergency` that only reads or
 notifies is one.
@@ -27,10 +28,12 @@ from kindmesh.protocol.errors import (
     PermitMismatch,
     PermitMissing,
     PermitRefused,
+    PermitStale,
     Stopped,
 )
 from kindmesh.protocol.manifest import HARMLESS, Effect, Operation, effect_names
 from kindmesh.protocol.messages.jobs import Job, Priority, is_alert
+from kindmesh.protocol.messages.streams import StreamOpen
 from kindmesh.protocol.permit import Permit, check_permit, open_permit
 
 _MOVING: Final = int(Effect.ACTUATE | Effect.MOVE)
@@ -70,6 +73,53 @@ def open_job_permit(job: Job, anchors: Anchors) -> Permit:
         raise PermitRefused("no Medulla of this mesh signed this permit") from error
 
 
+def open_stream_permit(asked: StreamOpen, anchors: Anchors) -> Permit:
+    """As `open_job_permit`, for a stream."""
+    try:
+        return open_permit(asked.permit, anchors.permit_pub(asked.permit.author))
+    except CertificateRefused as error:
+        raise PermitRefused("no Medulla of this mesh signed this permit") from error
+
+
+def check_stream(
+    asked: StreamOpen, permit: Permit, operation: Operation, standing: Standing, now_ms: int, *, opener: bytes
+) -> None:
+    """Refuse unless `permit` lets `opener` (a device id) open exactly this stream, here and now.
+
+    Raises:
+        As `check_job`; PermitMismatch also when it is another device's.
+    """
+    check_permit(
+        permit,
+        mesh=standing.mesh,
+        target=standing.device,
+        operation=asked.operation,
+        effects=operation.effects,
+        job_id=asked.stream_id,
+        args=asked.args,
+        epoch=1,
+        policy_version=standing.policy_version,
+        now_ms=now_ms,
+        kind="session",
+    )
+    if permit.readers != (opener,):
+        raise PermitMismatch("the permit lets another device open this stream", field="readers")
+    _check_device(operation, "interactive", permit, standing, now_ms)
+
+
+def check_running(operation: Operation, permit: Permit, standing: Standing, now_ms: int) -> None:
+    """Refuse a stream that was allowed and is under way, when what allowed it has changed.
+
+    Raises:
+        PermitStale: the policy is a newer one. PermitRefused, CertificateExpired, Stopped: as `check_job`.
+    """
+    if permit.policy_version < standing.policy_version:
+        raise PermitStale(
+            "the rules of the house have changed since this stream began", hint="Start it again."
+        )
+    _check_device(operation, "interactive", permit, standing, now_ms)
+
+
 def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing, now_ms: int) -> None:
     """Refuse unless `permit` allows exactly this job, here and now.
 
@@ -92,7 +142,14 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
     )
     if permit.run_id != job.run_id or permit.step != job.step:
         raise PermitMismatch("the permit is for another run", field="run")
-    capability = job.operation.partition(".")[0]
+    _check_device(operation, job.priority, permit, standing, now_ms)
+
+
+def _check_device(
+    operation: Operation, priority: Priority, permit: Permit, standing: Standing, now_ms: int
+) -> None:
+    """What this device itself may do now, whatever is permitted."""
+    capability = operation.name.partition(".")[0]
     granted = standing.certificate.granted(capability)
     if not granted:
         raise PermitRefused(
@@ -107,14 +164,14 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
             hint="The owner is asked about it: kindmesh review at the coordinator.",
             field="effects",
         )
-    _check_certificates(job, permit, operation, standing, now_ms)
+    _check_certificates(priority, permit, operation, standing, now_ms)
     if standing.stale and operation.effects & ~HARMLESS:
         raise PermitRefused(
             "this device has not heard for a day who was removed from the mesh, so it only reads and notifies",
             hint="Bring it near the coordinator, so that they can talk.",
             field="revocations",
         )
-    if standing.stopped and is_halted(operation.name, operation.effects, job.priority):
+    if standing.stopped and is_halted(operation.name, operation.effects, priority):
         raise Stopped(
             "this device was told to stop",
             hint="Whoever is at the device lets it go on: kindmesh stop --reset there.",
@@ -122,7 +179,7 @@ def check_job(job: Job, permit: Permit, operation: Operation, standing: Standing
 
 
 def _check_certificates(
-    job: Job, permit: Permit, operation: Operation, standing: Standing, now_ms: int
+    priority: Priority, permit: Permit, operation: Operation, standing: Standing, now_ms: int
 ) -> None:
     """With a certificate that has ended (or has not begun, by this clock) only alerts are left, and what the owner
     allowed for good: standing permits that read and notify."""
@@ -130,7 +187,7 @@ def _check_certificates(
     if state == "current" and standing.sender_current:
         return
     standing_permit = permit.kind == "standing" and not operation.effects & ~HARMLESS
-    if is_alert(job.priority, operation.effects) or standing_permit:
+    if is_alert(priority, operation.effects) or standing_permit:
         return
     if state == "current":
         raise CertificateExpired("the certificate of whoever sent this job has ended", hint=RENEWS)
@@ -159,4 +216,13 @@ def is_halted(operation: str, effects: int, priority: Priority) -> bool:
     return bool(effects & _MOVING) or (operation.startswith(_SPEECH) and bool(effects & Effect.NOTIFY))
 
 
-__all__ = ["Standing", "check_job", "check_repeat", "is_halted", "open_job_permit"]
+__all__ = [
+    "Standing",
+    "check_job",
+    "check_repeat",
+    "check_running",
+    "check_stream",
+    "is_halted",
+    "open_job_permit",
+    "open_stream_permit",
+]

@@ -85,6 +85,10 @@ class Intake:
             )  # fmt: skip
             return JobArrived(order, known), None
         operation = self._supervisor.find(job.operation)
+        if operation.stream is not None:
+            raise InvalidInput(
+                f"{operation.name} streams", field="operation", hint="kindmesh stream opens it."
+            )
         check_job(job, permit, operation, self._standing(sender, now_ms), now_ms)
         self._journal.see_policy(permit.policy_version)
         values = self._read_input(job, operation)

@@ -22,6 +22,7 @@ from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
+from kindmesh.node.stream_journal import STREAM_TABLES
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import NONCE, seal, unseal
 from kindmesh.protocol.errors import KindmeshError, StoreDamaged
@@ -34,7 +35,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=3,
+    version=4,
     migrations=(
         Migration(
             1,
@@ -58,6 +59,7 @@ NODE_SCHEMA: Final = Schema(
         ),
         Migration(2, AUDIT_TABLES),
         Migration(3, EVENT_TABLES),
+        Migration(4, STREAM_TABLES),
     ),
 )
 

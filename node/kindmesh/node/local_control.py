@@ -3,6 +3,7 @@
     status  clock  doctor  watch                 how this node is; its journal as it goes on
     stop  stop.reset                             the stop latch: here first, then the whole mesh
     artifact.put_begin  .put_append  .put_finish  artifact.read     files into and out of this device
+    stream.open  .write  .read  .cancel          streams from this device (see `stream_control`)
     everything in `FORWARDED`                    is the coordinator's business and passed on
 
 `stop` never waits for the coordinator to halt this device; `stop.reset` is local on purpose: who types it is here.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
+from kindmesh.node.stream_control import StreamControl
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.certificate import check_validity
@@ -67,6 +69,7 @@ class LocalControl:
         witnessing: Witnessing,
         homecoming: Homecoming,
         renewing: Renewing,
+        streams: StreamControl,
     ) -> None:
         self._identity = identity
         self._trust = trust
@@ -80,6 +83,7 @@ class LocalControl:
         self._uploads = uploads
         self._forwarding = forwarding
         self._renewing = renewing
+        self._streams = streams
         self._witnessing = witnessing
         self._homecoming = homecoming
 
@@ -97,6 +101,10 @@ class LocalControl:
             "artifact.put_append": _plain(self._uploads.append),
             "artifact.put_finish": _plain(self._uploads.finish),
             "artifact.read": self._read,
+            "stream.open": _emitting(self._streams.open),
+            "stream.write": _emitting(self._streams.write),
+            "stream.read": _emitting(self._streams.read),
+            "stream.cancel": _emitting(self._streams.cancel),
         }
         return {**dict.fromkeys(FORWARDED, self._forward), **own}
 
@@ -301,6 +309,13 @@ def _finding(check: str, level: str, message: str, hint: str = "") -> dict[str, 
 def _plain(function: Callable[[Any], Any]) -> Handler:
     async def handler(params: Any, call: Call) -> Any:
         return function(params)
+
+    return handler
+
+
+def _emitting(function: Callable[[Any, Callable[[Any], None]], Awaitable[Any]]) -> Handler:
+    async def handler(params: Any, call: Call) -> Any:
+        return await function(params, call.event)
 
     return handler
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from kindmesh.capabilities.base import Artifacts, Progress
+from kindmesh.capabilities.base import Artifacts, Duplex, Progress
 from kindmesh.capabilities.host import CapabilityHost
 from kindmesh.capabilities.registry import ENTRIES, Availability, Entry
 from kindmesh.node.config import NodeSection
@@ -155,9 +155,12 @@ class Supervisor:
         job_id: bytes,
         timeout_ms: int,
         progress: Progress | None = None,
+        duplex: Duplex | None = None,
     ) -> dict[str, Any]:
         """Run an operation; cancelling the caller ends it. Errors as `CapabilityHost.call`."""
         deadline = self._monotonic() + timeout_ms / 1000
+        if duplex is not None:
+            return await self._host.call(name, arguments, job_id=job_id, deadline=deadline, duplex=duplex)
         if progress is None:
             return await self._host.call(name, arguments, job_id=job_id, deadline=deadline)
         return await self._host.call(name, arguments, job_id=job_id, deadline=deadline, progress=progress)

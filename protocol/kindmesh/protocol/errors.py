@@ -36,6 +36,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- WrongPassphrase, KeysLocked, KeyringUnavailable, InsecurePermissions
         |-- JobError
         |   |-- NoDeviceAble, DeadlineExceeded, Cancelled, Busy, Uncertain, Interrupted, Stopped, UnknownJob
+        |   |-- StreamBroken, StreamLimit
         |-- CapabilityError
         |   |-- CapabilityMissing, CapabilityCrashed, NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
         |-- ArtifactError
@@ -461,6 +462,20 @@ class UnknownJob(JobError):
     default_hint = "kindmesh jobs lists them."
 
 
+class StreamBroken(JobError):
+    """The stream broke off."""
+
+    code = "STREAM_BROKEN"
+    default_hint = "What had arrived is whole. Start it again when the device is back."
+
+
+class StreamLimit(JobError):
+    """The stream reached the amount of data that it was allowed."""
+
+    code = "STREAM_LIMIT"
+    default_hint = "Ask for more: kindmesh stream --max-mb."
+
+
 class CapabilityError(LocalError):
     """The capability failed."""
 
@@ -687,6 +702,8 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreTooNew",
+    "StreamBroken",
+    "StreamLimit",
     "TransportClosed",
     "TransportError",
     "Uncertain",

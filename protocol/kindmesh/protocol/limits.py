@@ -50,6 +50,21 @@ REPLAY_WINDOW_BITS: Final = 1024
 HEARTBEAT_MS: Final = 1_000
 SUSPECT_MS: Final = 3_000
 
+STREAM_FRAME_MAX: Final = 32_768
+"""Bytes of one data frame of a stream."""
+STREAM_WINDOW_FRAMES: Final = 12
+STREAM_WINDOW_BYTES: Final = 262_144
+"""What may be under way in one direction of one stream, and is kept to be sent again."""
+STREAMS_MAX: Final = 12
+"""Streams of one device at once, as the opener and as the one that acts; with the window it keeps what is under way on
+one link well below a socket's queue of 256 messages."""
+STREAM_OPEN_MS: Final = 10_000
+STREAM_RESUME_MS: Final = 10_000
+"""How long a broken link may last before its streams end."""
+STREAM_DURATION_MAX_MS: Final = 4 * 3_600_000
+STREAM_BYTES_MAX: Final = 8 * 1024**3
+STREAM_ADDRESSES_MAX: Final = 8
+
 ARTIFACT_CHUNK: Final = 262_144
 ARTIFACT_MAX: Final = 8 * 1024**3
 

@@ -4,7 +4,8 @@ A manifest lists operations with typed inputs and outputs (expressible as JSON S
 classes of data they touch, limits, and whether doing one twice is the same as doing it once. It is read without
 importing the capability's code, signed by the node that offers it (an *advert*), and is what Medulla judges by.
 Rules: an operation's name is `capability.operation`; `check_input` accepts exactly what the schema says, fills
-defaults, and names the field that is wrong; only read-only operations may be `session_call`.
+defaults, and names the field that is wrong; only read-only operations may be `session_call`; an operation with a
+`stream` is only ever opened as a stream, never run as a job or a call.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kindmesh.protocol.bounds import Count, DurationMs, Effects, Line, Measure, 
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.extensions import Ext, check_extensions
+from kindmesh.protocol.stream_spec import StreamSpec, check_spec
 
 DATA_CLASSES: Final = ("device", "home", "notes", "text", "image", "audio", "health", "location", "other")
 """What an operation's data can be about; what fits none of the words is `other`."""
@@ -114,7 +116,8 @@ class Limits(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Operation(msgspec.Struct, array_like=True, frozen=True):
-    """One callable; see the module's rules. `effects` is a bit set of `Effect`."""
+    """One callable; see the module's rules. `effects` is a bit set of `Effect`; `stream`: how it
+    streams, if it does."""
 
     name: Word
     title: Line
@@ -126,6 +129,7 @@ class Operation(msgspec.Struct, array_like=True, frozen=True):
     limits: Limits = Limits()
     session_call: bool = False
     ext: Ext = {}
+    stream: StreamSpec | None = None
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
@@ -175,6 +179,10 @@ def check_manifest(manifest: Manifest) -> None:
             raise Malformed(
                 f"{operation.name} is a session call but does more than read", field="session_call"
             )
+        if operation.stream is not None:
+            check_spec(operation.stream, operation.name)
+            if operation.session_call:
+                raise Malformed(f"{operation.name} streams, so it is no session call", field="session_call")
         for direction, fields in (("input", operation.input), ("output", operation.output)):
             names = [item.name for item in fields]
             if len(set(names)) != len(names) or not all(NAME_PATTERN.fullmatch(name) for name in names):

@@ -1,10 +1,12 @@
 """Medulla's permission, checked by the device that acts.
 
 A permit is Medulla's signature over everything the act is bound to. Kinds: `once` (one job), `session` (a bounded
-stream: `limits` duration and bytes), `standing` (reflexes and grants: `args_hash` of a template). This version issues
-and honours `once`; the others are refused by name until their rules exist. A node acts only when all of it fits:
-mesh, kind, target, operation, hash of the argument bytes *as received*, job, epoch, policy version not below the
-highest it has seen, time, and use count. A moved job gets a new permit with a higher epoch.
+stream: `duration_ms` and `stream_bytes`, both directions together, counted by the node that acts), `standing` (reflexes
+and grants: `args_hash` of a template). This version issues and honours `once` and `session`; `standing` is refused by
+name until its rules exist. A node acts only when all of it fits: mesh, kind, target, operation, hash of the argument
+bytes *as received*, job (of a session: the stream), epoch, policy version not below the highest it has seen, time, and
+use count. A moved job gets a new permit with a higher epoch; a session permit opens one stream, once, and only for the
+device that is its reader.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
 PERMIT_DOMAIN: Final = b"kindmesh-permit-v1\0"
 PermitKind = Literal["once", "session", "standing"]
+_HONOURED: Final = ("once", "session")
 Isolation = Literal["uid", "landlock", "none"]
 
 
@@ -98,11 +101,13 @@ def check_permit(
     epoch: int,
     policy_version: int,
     now_ms: int,
+    kind: PermitKind = "once",
 ) -> None:
     """Refuse the permit unless it allows exactly this act here and now; uses are counted by the node's journal.
 
-    `effects` are those of the node's own manifest; `args` the argument bytes as received; `policy_version` the
-    highest this node has seen; `now_ms` this node's clock.
+    `kind` is what the act needs: `once` for a job, `session` for a stream. `effects` are those of the node's
+    own manifest; `args` the argument bytes as received; `policy_version` the highest this node has seen; `now_ms` this
+    node's clock.
 
     Raises:
         PermitMismatch: for something else (the field is named).
@@ -124,8 +129,12 @@ def check_permit(
     if effects & ~permit.effects:
         missing = ", ".join(effect_names(effects & ~permit.effects))
         raise PermitMismatch(f"the permit does not cover: {missing}", field="effects")
-    if permit.kind != "once" or permit.max_uses != 1:
+    if permit.kind not in _HONOURED or permit.max_uses != 1:
         raise PermitRefused(f"this version does not honour {permit.kind} permits", field="kind")
+    if permit.kind != kind:
+        raise PermitMismatch(f"this needs a {kind} permit, not a {permit.kind} one", field="kind")
+    if kind == "session" and not (permit.duration_ms and permit.stream_bytes):
+        raise PermitRefused("a session permit bounds duration and bytes, this one does not", field="kind")
     if permit.isolation == "none" and permit.effects & ~HARMLESS:
         raise PermitRefused(
             "Medulla is not isolated there, so it may allow nothing beyond read and notify", field="isolation"

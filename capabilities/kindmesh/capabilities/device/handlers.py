@@ -6,6 +6,7 @@ processors. On systems without /proc those fields are None rather than guessed.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from pathlib import Path
@@ -17,7 +18,7 @@ from kindmesh.capabilities.base import Capability, Context, operation
 from kindmesh.capabilities.device.manifest import MANIFEST
 from kindmesh.protocol.manifest import Manifest
 
-__all__ = ["Device", "Echo", "Info"]
+__all__ = ["Device", "Echo", "EchoStreamed", "Info"]
 
 _MODEL_FILES = ("proc/device-tree/model", "sys/devices/virtual/dmi/id/product_name")
 
@@ -39,6 +40,13 @@ class Echo(msgspec.Struct, frozen=True):
     """The answer of `device.echo`."""
 
     text: str
+
+
+class EchoStreamed(msgspec.Struct, frozen=True):
+    """The answer of `device.echo_stream`, both directions alike."""
+
+    pieces: int
+    bytes: int
 
 
 def _text(path: Path) -> str | None:
@@ -92,7 +100,7 @@ def read_info(root: Path = Path("/")) -> Info:
 
 
 class Device(Capability):
-    """Serves `device.info` and `device.echo` on the node's own loop."""
+    """Serves `device.info`, `device.echo` and `device.echo_stream` on the node's own loop."""
 
     manifest: ClassVar[Manifest] = MANIFEST
 
@@ -105,3 +113,15 @@ class Device(Capability):
     async def echo(self, context: Context, text: str) -> Echo:
         """Answer with the same text."""
         return Echo(text)
+
+    @operation("device.echo_stream")
+    async def echo_stream(self, context: Context, delay_ms: int = 0) -> EchoStreamed:
+        """Send back what comes."""
+        pieces = size = 0
+        while (piece := await context.stream.read()) is not None:
+            if delay_ms:
+                await asyncio.sleep(delay_ms / 1000)
+            await context.stream.write(piece.data, last=piece.last)
+            pieces += 1
+            size += len(piece.data)
+        return EchoStreamed(pieces, size)

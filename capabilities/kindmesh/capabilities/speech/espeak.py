@@ -160,12 +160,46 @@ class Engine:
             InvalidInput: nothing in the text can be spoken.
             CapabilityError: espeak-ng failed.
         """
-        plain = "".join(character if character >= " " or character in "\n\t" else " " for character in text)
-        with self._loaded() as (lib, rate), wave.open(str(into), "wb") as file:
+        with wave.open(str(into), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
-            file.setframerate(rate)
-            sink = _Sink(file, len(plain), progress)
+
+            def begin(rate: int) -> None:
+                file.setframerate(rate)
+
+            return self._speak(
+                text, voice=voice, rate_wpm=rate_wpm, begin=begin, take=file.writeframesraw, progress=progress
+            )
+
+    def speak_to(
+        self,
+        text: str,
+        *,
+        voice: str,
+        rate_wpm: int,
+        take: Callable[[bytes], None],
+        progress: Callable[[float], None],
+    ) -> Spoken:
+        """As `speak`, but the samples (16 bits, little endian, one channel) go to `take` as they are made; what it
+        raises stops the speaking as well."""
+        return self._speak(
+            text, voice=voice, rate_wpm=rate_wpm, begin=_unneeded, take=take, progress=progress
+        )
+
+    def _speak(
+        self,
+        text: str,
+        *,
+        voice: str,
+        rate_wpm: int,
+        begin: Callable[[int], None],
+        take: Callable[[bytes], None],
+        progress: Callable[[float], None],
+    ) -> Spoken:
+        plain = "".join(character if character >= " " or character in "\n\t" else " " for character in text)
+        with self._loaded() as (lib, rate):
+            begin(rate)
+            sink = _Sink(take, len(plain), progress)
             callback = _Callback(sink.take)
             lib.espeak_SetSynthCallback(callback)
             if lib.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -186,8 +220,10 @@ class Engine:
 class _Sink:
     """Receives samples and events. An exception cannot pass through C: it is kept, and the speaking stopped."""
 
-    def __init__(self, file: wave.Wave_write, length: int, progress: Callable[[float], None]) -> None:
-        self._file = file
+    def __init__(
+        self, write: Callable[[bytes], None], length: int, progress: Callable[[float], None]
+    ) -> None:
+        self._write = write
         self._length = max(1, length)
         self._progress = progress
         self._failure: BaseException | None = None
@@ -204,7 +240,7 @@ class _Sink:
 
     def _take(self, samples: Any, count: int, events: Any) -> None:
         if count > 0:
-            self._file.writeframesraw(ctypes.string_at(samples, count * 2))
+            self._write(ctypes.string_at(samples, count * 2))
             self.samples += count
         place, index = -1, 0
         while events and events[index].type != _LIST_TERMINATED:
@@ -223,6 +259,10 @@ class _Sink:
             raise self._failure
         if status != 0:
             raise CapabilityError(f"espeak-ng failed with status {status}")
+
+
+def _unneeded(rate: int) -> None:
+    """Nobody needs the rate beforehand."""
 
 
 def _list_voices(lib: ctypes.CDLL) -> Iterator[Voice]:

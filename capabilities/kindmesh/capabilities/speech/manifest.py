@@ -1,4 +1,5 @@
-"""What `speech` offers: turn text into a WAV file (reads, idempotent), and say text or play a file out loud.
+"""What `speech` offers: turn text into a WAV file or a stream of samples (reads, idempotent), and say text or play a
+file out loud.
 
 Saying something is a `notify`, and not idempotent: said twice is heard twice.
 """
@@ -9,14 +10,17 @@ from typing import Final
 
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
+from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 
-__all__ = ["MANIFEST", "RATE_DEFAULT_WPM", "RENDER_MAX", "SAY_MAX"]
+__all__ = ["MANIFEST", "RATE_DEFAULT_WPM", "RATE_HZ", "RENDER_MAX", "SAY_MAX"]
 
 RENDER_MAX: Final = 131_072
 """Characters: about two hours of speech."""
 SAY_MAX: Final = 20_000
 """Characters: about twenty minutes of speech."""
 RATE_DEFAULT_WPM: Final = 160
+RATE_HZ: Final = 22_050
+"""Samples per second of what espeak-ng makes."""
 
 _VOICE: Final = (
     Field("voice", "text", "Voice, such as Annie, f3 or en-us+f3", required=False, max_length=64),
@@ -61,6 +65,23 @@ MANIFEST: Final = Manifest(
             limits=Limits(
                 timeout_ms=120_000, max_concurrent=2, max_input_bytes=262_144, max_output_bytes=4_096
             ),
+        ),
+        Operation(
+            name="speech.stream",
+            title="Turn text into spoken audio as it is made",
+            input=(Field("text", "text", "What to say", max_length=RENDER_MAX), *_VOICE),
+            output=(
+                Field("duration_ms", "integer", "How long it takes to hear", minimum=0),
+                Field("sample_rate_hz", "integer", "Samples per second", minimum=1),
+                Field("voice", "text", "The voice that was used"),
+            ),
+            effects=int(Effect.READ),
+            idempotent=True,
+            data_classes=("text",),
+            limits=Limits(
+                timeout_ms=7_200_000, max_concurrent=2, max_input_bytes=262_144, max_output_bytes=4_096
+            ),
+            stream=StreamSpec("out", None, StreamMedia("audio", "s16le", RATE_HZ, 1), 7_200_000, 512 << 20),
         ),
         Operation(
             name="speech.say",

@@ -19,6 +19,7 @@ from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.coordinator.cli.schedule_app import schedule
+from kindmesh.coordinator.cli.stream_app import stream as stream_command
 from kindmesh.mesh.secrecy import hide_arguments
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, NotRunning
 
@@ -505,6 +506,7 @@ def audit_accept(
     _run(as_json, lambda out: run_accept(out, device))
 
 
+app.command("stream")(stream_command)
 app.add_typer(people, name="people")
 app.add_typer(policy, name="policy")
 app.add_typer(schedule, name="schedule")

@@ -31,7 +31,7 @@ from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobReques
 from kindmesh.coordinator.heart.late import Late
 from kindmesh.coordinator.heart.machine_words import CancelAsked
 from kindmesh.coordinator.heart.medulla_client import Reviewer
-from kindmesh.coordinator.heart.placement import Need
+from kindmesh.coordinator.heart.placement import Choice, Need
 from kindmesh.coordinator.heart.reading import Reading
 from kindmesh.coordinator.heart.retention import KeepRules, Retention
 from kindmesh.coordinator.heart.settling import Settler
@@ -432,6 +432,10 @@ class Heart:
             UnknownOperation, InvalidInput, Malformed.
         """
         return self.read.explain(operation, args, target)
+
+    def choose(self, operation: str, target: bytes = b"") -> Choice:
+        """Which device would serve this best now; `Choice.device` is empty, and why, when none can."""
+        return self._dispatch.placer.choose(Need(operation, target))
 
     def call(
         self, operation: str, args: dict[str, Any], *, target: bytes = b"", within_ms: int = 10_000

@@ -69,6 +69,10 @@ def check(wish: Wish, devices: Devices, journal: HeartJournal, now_ms: int) -> C
     seats = devices.seats(wish.operation)
     seat = _reference(seats, wish.target)
     operation = seat.operation
+    if operation.stream is not None:
+        raise InvalidInput(
+            f"{operation.name} streams, so it is no job", field="operation", hint="Use kindmesh stream."
+        )
     values = check_fields(operation.input, wish.args)
     args = encode_value(values)
     limit = min(operation.limits.max_input_bytes, ARGUMENTS_MAX)

@@ -27,6 +27,15 @@ from kindmesh.protocol.messages.session import (
     ResultTaken,
     SessionBody,
 )
+from kindmesh.protocol.messages.streams import (
+    StreamAnswer,
+    StreamCarried,
+    StreamCredit,
+    StreamData,
+    StreamEnd,
+    StreamOpen,
+    StreamResume,
+)
 from kindmesh.protocol.messages.trust import TrustKnown, TrustUpdate
 from kindmesh.protocol.messages.types import MessageType, SessionType
 
@@ -46,6 +55,9 @@ BODIES: Final[dict[MessageType, type[msgspec.Struct]]] = {
     MessageType.REPLY: Reply,
     MessageType.DURABLE_EVENT: DurableEvent,
     MessageType.EVENT_FOLLOW: EventFollow,
+    MessageType.STREAM_OPEN: StreamOpen,
+    MessageType.STREAM_ANSWER: StreamAnswer,
+    MessageType.STREAM_END: StreamEnd,
 }
 
 SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
@@ -62,6 +74,10 @@ SESSION_BODIES: Final[dict[SessionType, type[msgspec.Struct]]] = {
     SessionType.EVENT_SUBSCRIBE: EventSubscribe,
     SessionType.EVENT: MeshEvent,
     SessionType.EVENT_TAKEN: EventTaken,
+    SessionType.STREAM: StreamCarried,
+    SessionType.STREAM_DATA: StreamData,
+    SessionType.STREAM_CREDIT: StreamCredit,
+    SessionType.STREAM_RESUME: StreamResume,
 }
 
 __all__ = [
@@ -98,6 +114,13 @@ __all__ = [
     "SessionType",
     "SignedAdvert",
     "Stop",
+    "StreamAnswer",
+    "StreamCarried",
+    "StreamCredit",
+    "StreamData",
+    "StreamEnd",
+    "StreamOpen",
+    "StreamResume",
     "TrustKnown",
     "TrustUpdate",
     "Welcome",

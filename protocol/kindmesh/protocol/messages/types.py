@@ -23,6 +23,9 @@ class MessageType(enum.IntEnum):
     REPLY = 31
     DURABLE_EVENT = 50
     EVENT_FOLLOW = 51
+    STREAM_OPEN = 40
+    STREAM_ANSWER = 41
+    STREAM_END = 42
 
 
 class SessionType(enum.IntEnum):
@@ -41,6 +44,10 @@ class SessionType(enum.IntEnum):
     EVENT_SUBSCRIBE = 30
     EVENT = 31
     EVENT_TAKEN = 32
+    STREAM = 20
+    STREAM_DATA = 21
+    STREAM_CREDIT = 22
+    STREAM_RESUME = 23
 
 
 __all__ = ["MessageType", "SessionType"]

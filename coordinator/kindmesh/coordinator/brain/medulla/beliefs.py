@@ -42,6 +42,7 @@ from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer, Policy, decide, open_policy
 from kindmesh.protocol.readmit import Recall, open_recall
 from kindmesh.protocol.signed import Signed, open_signed, signed_from_bytes, signed_to_bytes
+from kindmesh.protocol.stream_spec import StreamBounds
 
 _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
 
@@ -60,12 +61,14 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 
 class Offers(msgspec.Struct, frozen=True):
     """A device's newest advert: its (boot, version), and what it declared of each operation: effects, classes of
-    data where there are any, and the defaults (canonical MessagePack) of values that may be left out."""
+    data where there are any, the defaults (canonical MessagePack) of values that may be left out, and the most that a
+    stream of it may be, where it streams."""
 
     age: tuple[int, int]
     effects: dict[str, int]
     classes: dict[str, tuple[str, ...]] = {}
     defaults: dict[str, dict[str, bytes]] = {}
+    streams: dict[str, StreamBounds] = {}
 
 
 class Beliefs:
@@ -189,7 +192,13 @@ class Beliefs:
             operation.name: {field.name: field.default for field in operation.input if field.default}
             for operation in operations
         }
-        self.offers[signed.author] = Offers((advert.boot, advert.version), effects, classes, defaults)
+        streams = {
+            operation.name: StreamBounds(operation.stream.duration_ms, operation.stream.data_bytes)
+            for operation in operations
+            if operation.stream is not None
+        }
+        age = (advert.boot, advert.version)
+        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams)
         return advert
 
     def put_policy(self, signed: Signed) -> None:

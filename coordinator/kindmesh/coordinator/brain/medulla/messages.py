@@ -44,6 +44,7 @@ from kindmesh.protocol.policy import Answer
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.stream_spec import StreamBounds
 
 FRAME_LIMIT: Final = 4 * ROSTER_MAX
 """Bytes of one frame on Medulla's socket."""
@@ -54,7 +55,8 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
 
     `effects` are what the planner adds to what the device declares; they can only add. `principal` is who asked,
     `purpose` what for, `proof` the person's signature over the request where a person asked it; `readers` are devices
-    that want to fetch the artifacts made by it (members only are written into the permit); `priority` of the job.
+    that want to fetch the artifacts made by it (members only are written into the permit); `priority` of the job;
+    `stream`: the bounds of the stream that is wanted, and then `readers` is the one device that may open it.
     """
 
     run_id: TimeId
@@ -71,6 +73,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     purpose: Purpose = "household"
     proof: Signed | None = None
     priority: Priority = "interactive"
+    stream: StreamBounds | None = None
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

@@ -8,7 +8,8 @@
 
 Who may answer: the owner, and a person whose role approves all of the effects and who may do the thing at all. Who
 asked is judged again with the answer, by role and delegation as they are then. A question serves once. What the
-planner says about effects can only add to what the device declared, signed.
+planner says about effects can only add to what the device declared, signed. A stream gets a `session` permit, with the
+bounds that were asked for; what does not stream never does.
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int
         purpose=request.purpose,
         asker=request.principal.name,
         held=request.target in beliefs.held or request.principal.device in beliefs.held,
+        stream=request.stream,
+        streams=offers.streams.get(request.operation) if offers else None,
     )
 
 
@@ -156,10 +159,10 @@ def _allow(
     approval_id: bytes = b"",
     approved_by: bytes = b"",
 ) -> list[Instruction]:
-    args_hash = sha256(request.args)
+    args_hash, stream = sha256(request.args), request.stream
     permit = Permit(
         mesh=beliefs.anchors.mesh,
-        kind="once",
+        kind="once" if stream is None else "session",
         permit_id=permit_id,
         run_id=request.run_id,
         step=request.step,
@@ -180,6 +183,8 @@ def _allow(
         approval_id=approval_id,
         approved_by=approved_by,
         readers=tuple(reader for reader in request.readers if beliefs.member(reader) is not None),
+        duration_ms=0 if stream is None else stream.duration_ms,
+        stream_bytes=0 if stream is None else stream.data_bytes,
     )
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1

@@ -21,6 +21,7 @@ from kindmesh.protocol.messages.jobs import Priority, is_alert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer
 from kindmesh.protocol.roles import Rights, missing
+from kindmesh.protocol.stream_spec import StreamBounds
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -31,7 +32,8 @@ class Case(msgspec.Struct, frozen=True):
     with what the planner added; `policy`: the owner's policy on operation and effects; `approved`: the owner signed yes
     to exactly this; `now_ms`: UTC; `rights`: what who asks may do at most, None: unbounded; `problem`: why it may do
     nothing; `data_classes`: as the device declares them; `purpose`: what it is asked for; `asker`: the
-    name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks.
+    name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks;
+    `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares.
     """
 
     operation: str
@@ -50,6 +52,8 @@ class Case(msgspec.Struct, frozen=True):
     purpose: str = "household"
     asker: str = ""
     held: bool = False
+    stream: StreamBounds | None = None
+    streams: StreamBounds | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -147,6 +151,22 @@ def held(case: Case) -> Finding | None:
     return None
 
 
+def streamed(case: Case) -> Finding | None:
+    """What streams is permitted as a stream, within the device's own bounds, and nothing else is."""
+    if case.declared is None:
+        return None
+    if case.stream is None:
+        words = f"{case.operation} only works as a stream: kindmesh stream"
+        return Finding("streamed", "deny", words) if case.streams is not None else None
+    if case.streams is None:
+        return Finding("streamed", "deny", f"{case.operation} does not stream")
+    if not 0 < case.stream.duration_ms <= case.streams.duration_ms:
+        return Finding("streamed", "deny", f"a stream of {case.operation} may not last that long")
+    if not 0 < case.stream.data_bytes <= case.streams.data_bytes:
+        return Finding("streamed", "deny", f"a stream of {case.operation} may not carry that much")
+    return None
+
+
 def policy(case: Case) -> Finding | None:
     """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
     or `member` denies) it does not judge.
@@ -161,7 +181,7 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
-RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, held, asker, policy)
+RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, held, asker, streamed, policy)
 """All rules; the order is that of the reasons."""
 
 
