@@ -18,6 +18,7 @@ from kindmesh.coordinator.heart.schedules.journal import Firing, ScheduleJournal
 from kindmesh.coordinator.heart.schedules.service import Held, Schedules
 from kindmesh.coordinator.heart.schedules.starter import JobStarter
 from kindmesh.coordinator.heart.schedules.zones import to_ms
+from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.vault import RunVault
 from kindmesh.mesh.virtual import SeededEntropy, SimulatedClock, run_virtual
 from kindmesh.protocol.codec import encode_value
@@ -38,6 +39,9 @@ class TimeRig(Rig):
     wall: SimulatedClock
     schedules: Schedules
     gone: frozenset[str] = frozenset()
+    deaf: frozenset[str] = frozenset()
+    """Whose schedules may not hear of anything but devices."""
+    bus: EventBus
 
     async def open(self, wall: SimulatedClock) -> TimeRig:
         self.wall = wall
@@ -46,6 +50,7 @@ class TimeRig(Rig):
         return self
 
     def begin(self) -> None:
+        self.bus = EventBus(self.endpoint.device_id, self.clock, self.entropy)
         vault = RunVault(self.store, b"k" * 32, entropy=self.entropy)
         self.schedules = Schedules(
             journal=ScheduleJournal(self.store, vault),
@@ -53,6 +58,10 @@ class TimeRig(Rig):
             clock=self.wall,
             trusted_ms=self.clock.now_ms,
             news=self.heart.announce,
+            bus=self.bus,
+            may_hear=lambda maker, event: (
+                maker.person not in self.deaf or event.labels.data_class == "device"
+            ),
             is_gone=lambda maker: maker.person in self.gone,
         )
         self.schedules.start()
@@ -86,12 +95,16 @@ class TimeRig(Rig):
         self.schedules.look()
         while (now_ms := self.wall.now_ms()) < end_ms:
             wakes = [held.wake_ms for held in self.schedules.all() if held.machine.next_ms]
+            triggers = [held.trigger for held in self.schedules.all() if held.trigger is not None]
+            wakes += [trigger.machine.wake_ms() for trigger in triggers]
             busy = any(held.machine.open for held in self.schedules.all())
             next_ms = min([end_ms, *(wake_ms for wake_ms in wakes if wake_ms > now_ms)])
             if next_ms - now_ms > MINUTE and not busy:
                 for clock in (self.wall, self.clock):
                     clock.skew_ms += next_ms - now_ms - 1_000
                 self.schedules.look()
+                for trigger in triggers:
+                    trigger._arm()
             await asyncio.sleep(min(next_ms - self.wall.now_ms() + 100, MINUTE) / 1000)
             await self.settle(40)
 

@@ -508,7 +508,7 @@ class Model:
             self.tell(w.MakerGone("ann was removed"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     STEPS,
     st.sampled_from(["skip", "once", "all"]),

@@ -12,7 +12,7 @@ from kindmesh.coordinator.heart.schedules import journal
 from kindmesh.coordinator.heart.schedules import machine_words as w
 from kindmesh.coordinator.heart.schedules import words as s
 from kindmesh.coordinator.heart.schedules.journal import MISSES_KEPT
-from kindmesh.coordinator.heart.schedules.service import draw_delay
+from kindmesh.coordinator.heart.schedules.place import draw_delay
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import Busy, DiskFull, InvalidInput, KindmeshError

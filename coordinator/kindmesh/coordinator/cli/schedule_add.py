@@ -17,7 +17,7 @@ from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
 from kindmesh.coordinator.cli.call_commands import fields_of
 from kindmesh.coordinator.cli.local import upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
-from kindmesh.coordinator.cli.schedule_words import milliseconds
+from kindmesh.coordinator.cli.schedule_words import changed, condition, milliseconds
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import InvalidInput
@@ -26,6 +26,19 @@ from kindmesh.protocol.manifest import parse_effects
 from kindmesh.protocol.people import Delegation, check_delegation
 from kindmesh.protocol.roles import ANY, PURPOSES, Rights
 from kindmesh.protocol.signed import signed_to_bytes
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """The options about events, as they were typed."""
+
+    on: str = ""
+    where: tuple[str, ...] = ()
+    change: str = ""
+    lasting: str = ""
+    nth: int = 1
+    quiet: str = ""
+    max_wait: str = ""
+    leading: bool = False
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -39,6 +52,7 @@ class Timing(msgspec.Struct, frozen=True):
     tz: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    happening: Happening = Happening()
 
 
 def timing_params(timing: Timing) -> dict[str, Any]:
@@ -61,8 +75,43 @@ def timing_params(timing: Timing) -> dict[str, Any]:
         params["offset_ms"] = milliseconds(timing.sunrise or timing.sunset, params["sun"], signed=True)
     if timing.tz:
         params["zone"] = timing.tz
+    event = event_params(timing.happening)
+    if event:
+        params["event"] = event
     place = {"latitude": timing.latitude, "longitude": timing.longitude}
     return {**params, **{name: value for name, value in place.items() if value is not None}}
+
+
+def event_params(given: Happening) -> dict[str, Any]:
+    """As the coordinator takes them; nothing if no topic is named.
+
+    Raises:
+        InvalidInput: options about events without a topic, or one that cannot be read.
+    """
+    if not given.on:
+        if given != Happening():
+            raise InvalidInput(
+                "these options are about events, and no topic is named", field="on", hint="Add --on TOPIC."
+            )
+        return {}
+    params: dict[str, Any] = {"topic": given.on, "every_nth": given.nth}
+    params["where"] = [condition(text) for text in given.where]
+    if given.change:
+        params["change"] = changed(given.change)
+        if given.lasting:
+            params["change"]["for_ms"] = milliseconds(given.lasting, "for")
+    elif given.lasting:
+        raise InvalidInput(
+            "--for says how long a change lasts", field="for", hint="Add --change FIELD=VALUE."
+        )
+    if given.quiet:
+        params["quiet_ms"] = milliseconds(given.quiet, "quiet")
+        params["debounce"] = "leading" if given.leading else "trailing"
+    elif given.leading or given.max_wait:
+        raise InvalidInput("debouncing needs a quiet time", field="quiet", hint="For instance --quiet 30s.")
+    if given.max_wait:
+        params["max_wait_ms"] = milliseconds(given.max_wait, "max-wait")
+    return params
 
 
 def run_add(

@@ -54,6 +54,23 @@ def add(
     at: Annotated[str, typer.Option(help="Once: 2026-12-01T08:00.")] = "",
     sunrise: Annotated[str, typer.Option(help="At sunrise, or before or after it: 0, -15m, +1h.")] = "",
     sunset: Annotated[str, typer.Option(help="At sunset, or before or after it: 0, -15m, +1h.")] = "",
+    on: Annotated[
+        str, typer.Option("--on", help="When something happens: a topic, as kindmesh events shows them.")
+    ] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Only if FIELD=VALUE (also != < <= > >=); may be repeated."),
+    ] = None,
+    change: Annotated[
+        str, typer.Option("--change", help="Only if this field changed: FIELD, FIELD=TO or FIELD=FROM..TO.")
+    ] = "",
+    lasting: Annotated[str, typer.Option("--for", help="And it stayed so for: 10m.")] = "",
+    nth: Annotated[int, typer.Option("--nth", min=1, help="Only every so many times.")] = 1,
+    quiet: Annotated[str, typer.Option("--quiet", help="Wait until it was quiet for: 30s.")] = "",
+    max_wait: Annotated[str, typer.Option("--max-wait", help="But not longer than: 10m.")] = "",
+    leading: Annotated[
+        bool, typer.Option("--leading", help="Do it at once, then not until it was quiet.")
+    ] = False,
     target: Annotated[str, typer.Option("--target", help="The device's name or id; default: the best.")] = "",
     tz: Annotated[
         str, typer.Option(help="The time zone, region/city; default: the household's, else this machine's.")
@@ -82,9 +99,10 @@ def add(
 
     Example: kindmesh schedule add morning-pills speech.say text="Time for your pills" --cron "0 8 * * *"
     """
-    from kindmesh.coordinator.cli.schedule_add import Timing, run_add
+    from kindmesh.coordinator.cli.schedule_add import Happening, Timing, run_add
 
-    timing = Timing(cron, every, at, sunrise, sunset, tz, latitude, longitude)
+    happening = Happening(on, tuple(where or ()), change, lasting, nth, quiet, max_wait, leading)
+    timing = Timing(cron, every, at, sunrise, sunset, tz, latitude, longitude, happening)
     _run(
         as_json,
         lambda out: run_add(

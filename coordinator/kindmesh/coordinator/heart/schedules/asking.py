@@ -13,17 +13,17 @@ from typing import Final
 
 from kindmesh.coordinator.heart.schedules import words as s
 from kindmesh.coordinator.heart.schedules.instants import at_instant
-from kindmesh.coordinator.heart.schedules.service import Place, draw_delay
+from kindmesh.coordinator.heart.schedules.place import Place, draw_delay
 from kindmesh.coordinator.heart.schedules.zones import LATEST_MS, to_ms, zone_named
 from kindmesh.coordinator.params import Params
 from kindmesh.mesh.clock import Entropy
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.ids import RANDOM_BYTES, new_id
+from kindmesh.protocol.messages.events import check_pattern
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import PURPOSES
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
-_PATTERN: Final = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?")
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _KINDS: Final = ("cron", "every_ms", "at", "sun", "event")
 _DAY_MS: Final = 86_400_000
@@ -164,13 +164,7 @@ def read_event(params: Params) -> s.OnEvent:
     Raises:
         InvalidInput: names the field.
     """
-    pattern = params.text("topic")
-    if len(pattern) > 80 or not _PATTERN.fullmatch(pattern):
-        raise InvalidInput(
-            f"{pattern[:40]!r} is no topic",
-            field="topic",
-            hint="Words with dots, such as system.device.lost.",
-        )
+    pattern = check_pattern(params.text("topic"))
     where = tuple(
         s.Condition(_field(one), one.choice("test", s.TESTS, "="), _scalar(one, "value"))
         for one in params.items("where")

@@ -9,10 +9,12 @@ from typing import Any
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.schedules.journal import ScheduleJournal
 from kindmesh.coordinator.heart.schedules.methods import Method, ScheduleMethods
-from kindmesh.coordinator.heart.schedules.service import Place, Schedules
+from kindmesh.coordinator.heart.schedules.place import Place
+from kindmesh.coordinator.heart.schedules.service import Schedules
 from kindmesh.coordinator.heart.schedules.starter import Holder, JobStarter
 from kindmesh.coordinator.heart.schedules.zones import system_zone, zone_named
 from kindmesh.coordinator.people import PeopleDesk
+from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.trust import Trust
@@ -20,6 +22,7 @@ from kindmesh.mesh.vault import RunVault
 from kindmesh.node.config import HouseholdSection
 from kindmesh.protocol.errors import ConfigError, InvalidInput
 from kindmesh.protocol.ids import parse_id
+from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent
 from kindmesh.protocol.principal import Principal
 
 
@@ -34,6 +37,7 @@ class ScheduleDesk:
         vault: RunVault,
         people: PeopleDesk,
         trust: Trust,
+        bus: EventBus,
         clock: Clock,
         trusted_ms: Callable[[], int],
         entropy: Entropy,
@@ -45,17 +49,24 @@ class ScheduleDesk:
         Raises:
             ConfigError: the household's time zone does not exist.
         """
-        self._trust = trust
+        self._trust, self._people = trust, people
         self.schedules = Schedules(
             journal=ScheduleJournal(store, vault),
             starter=JobStarter(heart, held, trusted_ms),
             clock=clock,
             trusted_ms=trusted_ms,
             news=heart.announce,
+            bus=bus,
             is_gone=self._is_gone,
+            may_hear=self._may_hear,
         )
         self._methods = ScheduleMethods(
-            self.schedules, people=people, devices=heart.devices, entropy=entropy, place=place_of(household)
+            self.schedules,
+            people=people,
+            devices=heart.devices,
+            entropy=entropy,
+            place=place_of(household),
+            topics=bus.topics,
         )
         self.start, self.close, self.leave = self.schedules.start, self.schedules.close, self.schedules.leave
 
@@ -66,6 +77,12 @@ class ScheduleDesk:
     def _is_gone(self, maker: Principal) -> bool:
         person: Any = maker.person
         return person not in ("", "owner") and parse_id(person) in self._trust.membership.revoked
+
+    def _may_hear(self, maker: Principal, event: MeshEvent) -> bool:
+        """What is not about devices only makes due what may know of that class of data."""
+        rights = self._people.rights(maker)
+        wanted = event.labels.data_class
+        return rights is None or wanted == OPEN_CLASS or not {wanted, "*"}.isdisjoint(rights.data_classes)
 
 
 def place_of(household: HouseholdSection) -> Place:

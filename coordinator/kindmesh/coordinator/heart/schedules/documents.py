@@ -44,7 +44,7 @@ def _event_words(when: s.OnEvent) -> str:
         stays = f" for {duration(when.change.for_ms)}" if when.change.for_ms else ""
         words.append(f"{when.change.field} changes{begin}{end}{stays}")
     if when.every_nth > 1:
-        words.append(f"every {when.every_nth}th")
+        words.append(f"every {when.every_nth} times")
     if when.debounce == "trailing":
         words.append(f"after {duration(when.quiet_ms)} of quiet")
     elif when.debounce == "leading":

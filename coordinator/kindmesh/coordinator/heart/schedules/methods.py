@@ -10,6 +10,7 @@ speaks for whoever uses it, makes none.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from kindmesh.coordinator.heart.schedules import asking
 from kindmesh.coordinator.heart.schedules import machine_words as w
 from kindmesh.coordinator.heart.schedules.documents import due_document, firing_document, summary, whole
 from kindmesh.coordinator.heart.schedules.instants import coming
-from kindmesh.coordinator.heart.schedules.service import Held, Place, Schedules
-from kindmesh.coordinator.heart.schedules.words import Action
+from kindmesh.coordinator.heart.schedules.place import Place
+from kindmesh.coordinator.heart.schedules.service import Held, Schedules
+from kindmesh.coordinator.heart.schedules.words import Action, OnEvent
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.mesh.clock import Entropy
@@ -29,8 +31,10 @@ from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import AccessRefused, InvalidInput
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import Effect, artifacts_in, check_fields
+from kindmesh.protocol.messages.events import fits
 from kindmesh.protocol.principal import Principal, belongs_to, describe_principal, principal_text
 from kindmesh.protocol.roles import PURPOSES, missing
+from kindmesh.protocol.topics import Topic
 
 Emit = Callable[[Any], None]
 Method = Callable[[Params, Emit, Principal], Awaitable[Any]]
@@ -38,6 +42,7 @@ Method = Callable[[Params, Emit, Principal], Awaitable[Any]]
 ADD: Final = "schedule.add"
 """Making schedules is judged like an operation of this name."""
 NEXT_SHOWN: Final = 5
+_JOBS: Final = "system.job."
 HISTORY_MAX: Final = 500
 CALENDAR_MAX: Final = 1_000
 CALENDAR_DAYS_MAX: Final = 366
@@ -47,8 +52,17 @@ class ScheduleMethods:
     """See the module; holds no state of its own."""
 
     def __init__(
-        self, schedules: Schedules, *, people: PeopleDesk, devices: Devices, entropy: Entropy, place: Place
+        self,
+        schedules: Schedules,
+        *,
+        people: PeopleDesk,
+        devices: Devices,
+        entropy: Entropy,
+        place: Place,
+        topics: Callable[[], list[Topic]],
     ) -> None:
+        """`topics`: what is declared on the event bus."""
+        self._topics = topics
         self._schedules = schedules
         self._people = people
         self._devices = devices
@@ -83,8 +97,28 @@ class ScheduleMethods:
         made = asking.read_schedule(
             params, action, maker, self._place, now_ms=self._schedules.now_ms(), entropy=self._entropy
         )
+        if isinstance(made.when, OnEvent):
+            self._check_topic(made.when, action.operation)
         held = await self._schedules.add(made)
         return self._document(held)
+
+    def _check_topic(self, when: OnEvent, operation: str) -> None:
+        """Refuse a trigger on what nobody ever says, or on the schedule's own doing."""
+        known = [topic.name for topic in self._topics()]
+        fitting = [name for name in known if fits(when.pattern, name)]
+        if not fitting:
+            near = get_close_matches(when.pattern, known, n=3, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "kindmesh events --topics lists them."
+            raise InvalidInput(f"nothing here says {when.pattern}", field="topic", hint=hint)
+        other = any(
+            one.field == "operation" and one.test == "=" and one.value != operation for one in when.where
+        )
+        if any(name.startswith(_JOBS) for name in fitting) and not other:
+            raise InvalidInput(
+                "its own jobs would make it due again and again",
+                field="topic",
+                hint="Say which operation's jobs are meant: --where operation=NAME, not its own.",
+            )
 
     def _action(self, params: Params, who: Principal) -> Action:
         """What is to be done, if it can be, and if who asks may do it."""

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from kindmesh.coordinator.heart.schedules import machine_words as w
 from kindmesh.coordinator.heart.schedules.instants import is_timed, next_due, passed
 from kindmesh.coordinator.heart.schedules.journal import Row, ScheduleJournal
 from kindmesh.coordinator.heart.schedules.schedule_machine import OPEN_MAX, ScheduleMachine, grace_of
 from kindmesh.coordinator.heart.schedules.starter import Starter, may_pass
-from kindmesh.coordinator.heart.schedules.words import SCHEDULES_MAX, Schedule
+from kindmesh.coordinator.heart.schedules.triggers import Bus, Trigger
+from kindmesh.coordinator.heart.schedules.words import SCHEDULES_MAX, OnEvent, Schedule
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import Busy, InvalidInput, InvalidTransition, KindmeshError
+from kindmesh.protocol.messages.events import MeshEvent
 from kindmesh.protocol.principal import Principal, belongs_to, principal_text
 
 log = logging.getLogger("kindmesh.coordinator.schedules")
@@ -38,7 +38,7 @@ News = Callable[[dict[str, Any]], None]
 class Held:
     """One schedule in memory."""
 
-    __slots__ = ("machine", "pruned_ms", "schedule", "tasks", "timers", "wake_ms")
+    __slots__ = ("machine", "pruned_ms", "schedule", "tasks", "timers", "trigger", "wake_ms")
 
     def __init__(self, row: Row) -> None:
         self.schedule: Schedule = row.schedule
@@ -52,6 +52,7 @@ class Held:
         self.wake_ms = 0
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.timers: dict[int, asyncio.TimerHandle] = {}
+        self.trigger: Trigger | None = None
 
     def let_go(self) -> None:
         """Nothing follows from it any more."""
@@ -59,6 +60,8 @@ class Held:
             task.cancel()
         for timer in self.timers.values():
             timer.cancel()
+        if self.trigger is not None:
+            self.trigger.close()
 
 
 class Schedules:
@@ -73,15 +76,20 @@ class Schedules:
         clock: Clock,
         trusted_ms: Callable[[], int],
         news: News,
+        bus: Bus | None = None,
         is_gone: Callable[[Principal], bool] = lambda maker: False,
+        may_hear: Callable[[Principal, MeshEvent], bool] = lambda maker, event: True,
     ) -> None:
-        """`is_gone`: whether who made a schedule was removed from the mesh."""
+        """`is_gone`: whether who made a schedule was removed from the mesh; `may_hear`: whether they may know of an
+        event on the `bus`."""
         self.journal = journal
         self.starter = starter
         self._clock = clock
         self._trusted_ms = trusted_ms
         self._news = news
+        self._bus = bus
         self._is_gone = is_gone
+        self._may_hear = may_hear
         self._held: dict[bytes, Held] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -133,7 +141,26 @@ class Schedules:
         for firing in firings:
             if firing.state == "started":
                 self._follow(held, firing.due_ms, firing.ref)
+        if isinstance(row.schedule.when, OnEvent) and self._bus is not None:
+            held.trigger = self._trigger(held, row.schedule.when, row.watched)
+            held.trigger.listen(self._bus, row.schedule.name)
         return held
+
+    def _trigger(self, held: Held, when: OnEvent, watched: bytes) -> Trigger:
+        return Trigger(
+            when,
+            watched,
+            now_ms=self.now_ms,
+            may_hear=partial(self._may_hear, held.schedule.maker),
+            fire=partial(self._fire, held),
+            save=partial(self.journal.watch, held.schedule.schedule_id),
+        )
+
+    def _fire(self, held: Held, why: str) -> None:
+        """A trigger: something happened that the schedule waits for."""
+        self.tick(held)
+        if self._running and held.machine.state in ("active", "paused"):
+            self._tell(held, w.Triggered(self.new_due(held), why))
 
     def _drop(self, held: Held) -> None:
         held.let_go()
@@ -409,17 +436,4 @@ class Schedules:
                 self._tell(held, w.MakerGone(f"{name}, who made it, was removed from the mesh"))
 
 
-def draw_delay(jitter_ms: int, chance: bytes) -> int:
-    """A share of the jitter, 0 to just below it, by eight random bytes."""
-    return int.from_bytes(chance, "big") * jitter_ms >> 64
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where the household is: its zone, and degrees north and east, or None."""
-
-    zone: str = "UTC"
-    latitude: float | None = None
-    longitude: float | None = None
-
-
-__all__ = ["LOOK_MS", "Held", "News", "Place", "Schedules", "draw_delay"]
+__all__ = ["LOOK_MS", "Held", "News", "Schedules"]
