@@ -17,6 +17,8 @@ from kindmesh.capabilities.base import Artifact, Capability, Context, operation
 from kindmesh.capabilities.registry import Entry, Part
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
+from kindmesh.protocol.messages.events import Labels
+from kindmesh.protocol.topics import Topic, declare
 
 ROOT: Final = str(Path(__file__).resolve().parents[2])
 
@@ -55,7 +57,9 @@ MANIFEST: Final = Manifest(
         _operation("keep", Field("size", "integer"), output=(Field("file", "artifact"),)),
         _operation("steal", Field("path", "text"), output=(Field("file", "artifact"),)),
         _operation("measure", Field("file", "artifact")),
+        _operation("tell", Field("topic", "text"), Field("room", "text")),
     ),
+    ext=declare(Topic("perception.probe.noticed", "something was noticed", (Field("room", "text"),))),
 )
 
 
@@ -93,6 +97,11 @@ class Probe(Capability):
     @operation("probe.echo")
     async def echo(self, context: Context, text: str) -> Text:
         return Text(text)
+
+    @operation("probe.tell")
+    async def tell(self, context: Context, topic: str, room: str) -> Text:
+        context.publish(topic, {"room": room}, labels=Labels(purpose="care"))
+        return Text("told")
 
     @operation("probe.wait")
     async def wait(self, context: Context, seconds: float, child: bool = False) -> Text:

@@ -21,6 +21,7 @@ from tests.capabilities.probe import ENTRY, PART, ROOT
 
 from kindmesh.capabilities.worker_wire import Frames, Working, pack
 from kindmesh.protocol.errors import (
+    AccessRefused,
     ArtifactMissing,
     Cancelled,
     CapabilityCrashed,
@@ -31,6 +32,7 @@ from kindmesh.protocol.errors import (
     Malformed,
     Stopped,
 )
+from kindmesh.protocol.messages.events import Labels
 
 
 async def test_a_worker_starts_with_the_first_call_and_serves_the_next_ones(open_bench: OpenBench) -> None:
@@ -330,3 +332,29 @@ def test_a_frame_beyond_the_limit_is_refused_by_its_length() -> None:
     frames.feed(b"\xff\xff\xff\xff")
     with pytest.raises(Malformed):
         frames.from_worker()
+
+
+async def test_a_worker_publishes_events_in_the_name_of_its_capability(open_bench: OpenBench) -> None:
+    heard: list[tuple[str, str, dict[str, Any], Labels | None]] = []
+    async with open_bench(ENTRY) as bench:
+        bench.host.on_event = lambda *told: heard.append(told)
+        asked = {"topic": "perception.probe.noticed", "room": "hall"}
+        assert await bench.call("probe.tell", asked) == {"text": "told"}
+        assert heard == [("probe", "perception.probe.noticed", {"room": "hall"}, Labels(purpose="care"))]
+        with pytest.raises(InvalidInput) as refused:
+            await bench.call("probe.tell", {"topic": "perception.speech.heard", "room": "hall"})
+        assert refused.value.field == "topic"
+        assert len(heard) == 1
+
+
+async def test_an_event_that_the_host_refuses_is_named_and_the_call_goes_on(
+    open_bench: OpenBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*told: object) -> None:
+        raise AccessRefused("no")
+
+    async with open_bench(ENTRY) as bench:
+        bench.host.on_event = refuse
+        asked = {"topic": "perception.probe.noticed", "room": "hall"}
+        assert await bench.call("probe.tell", asked) == {"text": "told"}
+    assert [record for record in caplog.records if record.getMessage() == "an event was refused"]
