@@ -250,3 +250,17 @@ def test_a_pattern_made_of_a_topic_by_putting_stars_in_it_fits_it(topic: str, da
     assert fits("*", topic)
     assert not fits(".".join([*parts, "*"]), topic)
     assert not fits(".".join([*parts, "more"]), topic)
+
+
+async def test_a_listener_with_several_patterns_has_each_event_once() -> None:
+    bus = make_bus()
+    listener = bus.listen("system.*", "system.device.lost", "system.device.lost", name="both")
+    for topic in ("system.device.lost", "system.device.back", "system.device.lost"):
+        bus.emit(topic, DEVICE)
+    listener.close()
+    assert [event.topic async for event in listener] == [
+        "system.device.lost", "system.device.back", "system.device.lost",
+    ]  # fmt: skip
+    with pytest.raises(InvalidInput):
+        bus.listen("system.*", "nonsense", name="x")
+    assert bus.statistics().subscriptions == 0

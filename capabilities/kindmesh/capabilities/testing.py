@@ -30,6 +30,7 @@ from kindmesh.protocol.codec import encode
 from kindmesh.protocol.errors import ArtifactMissing, KindmeshError
 from kindmesh.protocol.limits import MANIFEST_MAX
 from kindmesh.protocol.manifest import Field, Operation, check_manifest, to_json_schema
+from kindmesh.protocol.topics import declared_topics
 
 __all__ = ["FolderArtifacts", "ScriptedDuplex", "handler_problems", "refused_arguments", "static_problems"]
 
@@ -109,6 +110,7 @@ def static_problems(entry: Entry) -> list[str]:
     manifest = manifest_of(entry)
     try:
         check_manifest(manifest)
+        declared_topics(manifest)
     except KindmeshError as error:
         problems.append(f"the manifest is refused: {error.message}")
     if manifest.capability != entry.capability or manifest.requires != entry.extra:

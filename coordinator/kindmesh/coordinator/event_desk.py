@@ -29,9 +29,9 @@ from kindmesh.mesh.event_links import EventLinks
 from kindmesh.mesh.event_log import EventLog
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
-from kindmesh.protocol.errors import AccessRefused
+from kindmesh.protocol.errors import AccessRefused, InvalidInput
 from kindmesh.protocol.ids import format_id, format_time_id, parse_id
-from kindmesh.protocol.messages.events import Labels, MeshEvent, check_pattern, fits
+from kindmesh.protocol.messages.events import Labels, MeshEvent
 from kindmesh.protocol.principal import Principal, describe_principal
 from kindmesh.protocol.topics import OWN, Topic, check_payload, plain_topic, topics_of, undeclared
 
@@ -50,6 +50,7 @@ FORGET_EVERY: Final = 3_600
 """Beats between two rounds of forgetting old events."""
 SINCE_MAX: Final = 1_000
 QUEUE: Final = 1_024
+PATTERNS_MAX: Final = 64
 
 
 class EventDesk:
@@ -212,28 +213,22 @@ class EventDesk:
     async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:
         """Events as they come, after those durable ones that are newer than `since_ms`; ends with its caller."""
         patterns = params.words("patterns") or ["*"]
-        listeners = [check_pattern(pattern) for pattern in patterns][:64]
         since_ms = params.number("since_ms", 0, least=0, most=2**53)
-        listener = self._bus.listen(
-            "*" if len(listeners) > 1 else listeners[0], name="kindmesh events", size=QUEUE
-        )
+        if len(patterns) > PATTERNS_MAX:
+            raise InvalidInput(f"at most {PATTERNS_MAX} patterns at once", field="patterns")
+        listener = self._bus.listen(*patterns, name="kindmesh events", size=QUEUE)
         try:
             emit({"event": "watching"})
-            shown: set[bytes] = set()
-            if since_ms:
-                past = self.durable.log.since(
-                    since_ms, listeners[0] if len(listeners) == 1 else "*", SINCE_MAX
-                )
-                for event in past:
-                    if any(fits(pattern, event.topic) for pattern in listeners):
-                        shown.add(event.event_id)
-                        emit(self._plain(event))
+            past = self.durable.log.since(since_ms, patterns, SINCE_MAX) if since_ms else []
+            shown = {event.event_id for event in past}
+            for event in past:
+                emit(self._plain(event))
             told = 0
             async for event in listener:
                 if listener.dropped > told:
                     told = listener.dropped
                     emit({"event": "dropped", "dropped": told})
-                if event.event_id not in shown and any(fits(one, event.topic) for one in listeners):
+                if event.event_id not in shown:
                     emit(self._plain(event))
         finally:
             listener.close()

@@ -265,15 +265,17 @@ class EventBus:
 
     def listen(
         self,
-        pattern: str,
-        *,
+        *patterns: str,
         name: str,
         size: int = QUEUE_DEFAULT,
         where: tuple[str, Any] | None = None,
         reach: Reach = "mesh",
     ) -> Listener:
-        """A bounded queue of events, to be read with `async for`; end it with `close`. Raises as `subscribe`."""
-        return Listener(self, pattern, name=name, size=size, where=where, reach=reach)
+        """A bounded queue of the events that fit one of the patterns, each once, to be read with `async for`; end it
+        with `close`. Raises as `subscribe`."""
+        for pattern in patterns:
+            check_pattern(pattern)
+        return Listener(self, patterns, name=name, size=size, where=where, reach=reach)
 
     def _unsubscribe(self, one: _Subscription) -> None:
         if one in self._subscriptions:
@@ -319,7 +321,7 @@ class Listener:
     def __init__(
         self,
         bus: EventBus,
-        pattern: str,
+        patterns: Iterable[str],
         *,
         name: str,
         size: int,
@@ -334,7 +336,11 @@ class Listener:
         self._told = False
         self._closed = False
         self._wake: asyncio.Future[None] | None = None
-        self._end = bus.subscribe(pattern, self._take, name=name, where=where, reach=reach)
+        self._last: MeshEvent | None = None
+        self._ends = [
+            bus.subscribe(pattern, self._take, name=name, where=where, reach=reach)
+            for pattern in dict.fromkeys(patterns)
+        ]
 
     def __len__(self) -> int:
         return len(self._events)
@@ -356,11 +362,16 @@ class Listener:
 
     def close(self) -> None:
         """No more events; what waits can still be read."""
-        self._end()
+        for end in self._ends:
+            end()
         self._closed = True
         self._wake_up()
 
     def _take(self, event: MeshEvent) -> None:
+        # Several of its patterns may fit; an event is handed to all its subscribers before the next one.
+        if event is self._last:
+            return
+        self._last = event
         if len(self._events) >= self._size:
             self._events.popleft()
             self.dropped += 1

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,13 +94,14 @@ class EventLog:
         )
         return [self._open(int(row[0]), bytes(row[1]), bytes(row[2])) for row in rows]
 
-    def since(self, at_ms: int, pattern: str, limit: int) -> list[MeshEvent]:
-        """The last `limit` events from that time on that fit, oldest first. Raises as `after`."""
-        rows = self.store.query(
-            "SELECT seq, event_id, sealed, topic FROM event WHERE at_ms >= ? ORDER BY seq DESC", (at_ms,)
-        )
-        fitting = [row for row in rows if fits(pattern, row[3])][:limit]
-        return [self._open(int(row[0]), bytes(row[1]), bytes(row[2])).event for row in reversed(fitting)]
+    def since(self, at_ms: int, patterns: Sequence[str], limit: int) -> list[MeshEvent]:
+        """The last `limit` events from that time on that fit one of the patterns, oldest first. Raises as `after`."""
+        rows = self.store.query("SELECT seq, topic FROM event WHERE at_ms >= ? ORDER BY seq DESC", (at_ms,))
+        fitting = [row[0] for row in rows if any(fits(pattern, row[1]) for pattern in patterns)][:limit]
+        found = []
+        for seq in reversed(fitting):
+            found += [row.event for row in self.after(seq - 1, 1)]
+        return found
 
     def _open(self, seq: int, event_id: bytes, sealed: bytes) -> Row:
         try:

@@ -25,12 +25,13 @@ from kindmesh.node.supervisor import Supervisor
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.errors import AccessRefused, InvalidInput
 from kindmesh.protocol.ids import format_id, format_time_id
-from kindmesh.protocol.messages.events import Labels, MeshEvent, check_pattern, fits
+from kindmesh.protocol.messages.events import Labels, MeshEvent
 from kindmesh.protocol.topics import plain_topic, topics_of
 
 FORGET_EVERY: Final = 3_600
 SINCE_MAX: Final = 1_000
 QUEUE: Final = 1_024
+PATTERNS_MAX: Final = 64
 
 
 class NodeEvents:
@@ -122,23 +123,27 @@ class NodeEvents:
         values = params if isinstance(params, dict) else {}
         patterns = values.get("patterns") or ["*"]
         since_ms = values.get("since_ms", 0)
-        if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
+        if (
+            not isinstance(patterns, list)
+            or len(patterns) > PATTERNS_MAX
+            or not all(isinstance(one, str) for one in patterns)
+        ):
             raise InvalidInput("patterns are a list of words", field="patterns")
         if isinstance(since_ms, bool) or not isinstance(since_ms, int) or not 0 <= since_ms <= 2**53:
             raise InvalidInput("since_ms is a time in milliseconds", field="since_ms")
-        for pattern in patterns:
-            check_pattern(pattern)
-        first = patterns[0] if len(patterns) == 1 else "*"
-        listener = self._bus.listen(first, name="kindmesh events", size=QUEUE)
+        listener = self._bus.listen(*patterns, name="kindmesh events", size=QUEUE)
         try:
             call.event({"event": "watching"})
-            past = self.durable.log.since(since_ms, first, SINCE_MAX) if since_ms else []
+            past = self.durable.log.since(since_ms, patterns, SINCE_MAX) if since_ms else []
             shown = {event.event_id for event in past}
             for event in past:
-                if any(fits(pattern, event.topic) for pattern in patterns):
-                    call.event(self._plain(event))
+                call.event(self._plain(event))
+            told = 0
             async for event in listener:
-                if event.event_id not in shown and any(fits(one, event.topic) for one in patterns):
+                if listener.dropped > told:
+                    told = listener.dropped
+                    call.event({"event": "dropped", "dropped": told})
+                if event.event_id not in shown:
                     call.event(self._plain(event))
         finally:
             listener.close()
