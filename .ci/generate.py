@@ -15,6 +15,8 @@ from pathlib import Path
 
 import reference
 
+from kindmesh.protocol.plan import plan_schema
+
 ROOT = Path(__file__).resolve().parent.parent
 PORTIONS = ("protocol", "mesh", "capabilities", "node", "coordinator")
 
@@ -46,7 +48,8 @@ def generated() -> dict[str, str]:
         f"docs/reference/{name}.md": reference.NOTE + page().rstrip("\n") + "\n"
         for name, page in reference.PAGES.items()
     }
-    return {"tests/house/public_api.json": public_api(), **pages}
+    schema = json.dumps(plan_schema(), indent=1) + "\n"
+    return {"tests/house/public_api.json": public_api(), "docs/reference/plan.schema.json": schema, **pages}
 
 
 def main() -> int:

@@ -98,6 +98,7 @@ class FakeNode:
         self.hold = self.busy = self.deaf = False
         self.table: dict[bytes, JobResult | Job] = {}
         self.begun: Counter[bytes] = Counter()
+        self.said: dict[bytes, str] = {}
         self.taken: list[tuple[bytes, int]] = []
         self.cancels: list[JobCancel] = []
         self.beat = 0
@@ -202,6 +203,7 @@ class FakeNode:
             self.refuse(job, Busy("this device is busy"), retry_ms=200)
             return
         self.begun[job.job_id] += 1
+        self.said[job.job_id] = str(decode_value(job.args).get("text", ""))
         self.log(f"begun {job.job_id.hex()}")
         self.table[job.job_id] = job
         self.say(SessionType.JOB_ACCEPTED, JobAccepted(job.job_id, job.epoch, "running"))
@@ -351,7 +353,7 @@ class FakeMedulla:
             Permit(
                 self.household.mesh, "once", new_id(now_ms, self.number.to_bytes(10, "big")), request.run_id,
                 request.step, request.job_id, request.operation, request.target, sha256(request.args), 255, 1,
-                request.epoch, now_ms, now_ms + PERMIT_TTL_MS, 1, request.principal, "landlock",
+                request.epoch, now_ms, now_ms + PERMIT_TTL_MS, 1, request.principal, "landlock", request.parent,
             ),
             self.household.medulla,
         )  # fmt: skip
@@ -414,11 +416,12 @@ class Rig:
         post = Post(self.household.identities["desk"], trust, self.clock, self.entropy)
         self.endpoint = self.endpoint_class(self, post)
         self.store = self.store_class.open(self.path, HEART_SCHEMA, sync="inline")
+        self.vault = RunVault(self.store, b"k" * 32, entropy=self.entropy)
         self.heart = Heart(
             endpoint=self.endpoint,
             trust=trust,
             store=self.store,
-            vault=RunVault(self.store, b"k" * 32, entropy=self.entropy),
+            vault=self.vault,
             reviewer=self.medulla,
             clock=self.clock,
             entropy=self.entropy,

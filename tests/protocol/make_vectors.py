@@ -43,7 +43,7 @@ from kindmesh.protocol.crypto import (
     sha256,
     x25519,
 )
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.errors import InvalidInput, KindmeshError
 from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import check_fields, to_json_schema
@@ -52,6 +52,15 @@ from kindmesh.protocol.messages.events import EVENT_DOMAIN
 from kindmesh.protocol.messages.hello import ADVERT_DOMAIN
 from kindmesh.protocol.names import skeleton
 from kindmesh.protocol.permit import Permit, check_permit, open_permit, sign_permit
+from kindmesh.protocol.plan import (
+    plan_digest,
+    plan_from_document,
+    plan_to_bytes,
+    plan_to_document,
+    single_step,
+)
+from kindmesh.protocol.plan_check import check_plan
+from kindmesh.protocol.plan_labels import Label, join
 from kindmesh.protocol.session import SESSION_INFO
 from kindmesh.protocol.signed import Signed, sign_struct
 
@@ -616,6 +625,72 @@ def audit() -> list[dict[str, Any]]:
     return [*rows, head, proof, digest]
 
 
+def plans() -> list[dict[str, Any]]:
+    """Plans with canonical form and digest, plans that are refused and at which field, labels."""
+    echo = {"id": "one", "call": "device.echo", "args": {"text": "hi"}}
+    good: dict[str, dict[str, Any]] = {
+        "single": plan_to_document(single_step("device.echo", {"text": "hi"})),
+        "graph": {
+            "plan": 1,
+            "name": "morning",
+            "inputs": {"letter": {"type": "artifact"}},
+            "steps": [
+                {"id": "read", "call": "vision.read_text", "args": {"image": {"$from": "inputs.letter"}},
+                 "retry": {"attempts": 2}, "memo": {"max_age_ms": 60000}},
+                {"id": "ask", "ask": {"question": {"$text": ["Read it aloud? ", {"$from": "read.text"}]},
+                                      "answer": {"yes": {"type": "boolean"}}}},
+                {"id": "say", "call": "speech.say", "args": {"text": {"$from": "read.text"}},
+                 "when": {"$from": "ask.yes"}, "deadline_ms": 60000},
+            ],
+            "output": {"text": {"$from": "read.text"}},
+        },
+        "repeats": {
+            "plan": 1,
+            "steps": [
+                {"id": "each", "call": "notes.append", "args": {"text": {"$from": "item"}},
+                 "for_each": {"over": ["a", "b"]}, "compensate": {"call": "notes.remove", "args": {
+                    "id": {"$from": "self.id"}}}},
+                {"id": "loop", "call": "device.echo", "args": {"text": "x"}, "after": ["each"],
+                 "while": {"condition": {"$ne": [{"$from": "last.text"}, "x"]}, "most": 3}},
+            ],
+        },
+    }  # fmt: skip
+    bad: dict[str, dict[str, Any]] = {
+        "unknown step": {"plan": 1, "steps": [{**echo, "args": {"text": {"$from": "two.text"}}}]},
+        "circle": {"plan": 1, "steps": [{**echo, "after": ["one"]}]},
+        "unknown field": {"plan": 1, "steps": [{**echo, "colour": "red"}]},
+        "newer": {"plan": 2, "steps": [echo]},
+    }
+    found = []
+    for name, document in good.items():
+        plan = plan_from_document(document)
+        check_plan(plan)
+        found.append(
+            {
+                "name": name,
+                "bridge": False,
+                "document": plain(document),
+                "canonical": plain(plan_to_bytes(plan)),
+                "digest": plain(plan_digest(plan)),
+            }
+        )
+    for name, document in bad.items():
+        refusal = ""
+        try:
+            check_plan(plan_from_document(document))
+        except InvalidInput as error:
+            refusal = error.field
+        found.append({"name": name, "bridge": False, "document": document, "refused": refusal})
+    labels = [
+        Label("user"),
+        Label("web", ("ann",), ("text",)),
+        Label("memory", ("ann", "ben"), ("health",), ("care",)),
+    ]
+    joined = msgspec.to_builtins(join(labels))
+    found.append({"name": "labels", "bridge": False, "joined": joined, "parts": msgspec.to_builtins(labels)})
+    return found
+
+
 FILES: Final = {
     "ids": ids,
     "primitives": primitives,
@@ -628,6 +703,7 @@ FILES: Final = {
     "session": session,
     "pairing": pairing,
     "manifests": manifests,
+    "plans": plans,
     "audit": audit,
 }
 

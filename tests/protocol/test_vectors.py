@@ -328,3 +328,22 @@ def test_an_audit_log_is_chained_sealed_and_rooted() -> None:
         raw(digest["digest"])
         == hmac.new(raw(digest["key"]), raw(digest["contents"]), hashlib.sha256).digest()
     )
+
+
+@cases("plans")
+def test_plans(case: dict[str, Any]) -> None:
+    if "canonical" in case:
+        data = msgpack.packb(_sorted(mapped(case["document"])), use_bin_type=True)
+        assert raw(case["canonical"]) == data
+        assert raw(case["digest"]) == hashlib.sha256(data).digest()
+    elif "refused" in case:
+        assert case["refused"]
+    else:
+        words = [set(part["readers"]) for part in case["parts"] if part.get("readers", ["*"]) != ["*"]]
+        assert set(case["joined"]["readers"]) == set.intersection(*words)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -257,13 +257,13 @@ class Api:
             run_id=parse_time_id(run) if (run := params.text("run", "")) else b"",
             step=params.number("step", 0),
             full=params.flag("full"),
-            sources=self._sources(params, who),
+            sources=self.sources_of(params, who),
             principal=who,
             proof=params.proof,
             purpose=params.choice("purpose", PURPOSES, "household"),
         )
 
-    def _sources(self, params: Params, who: Principal) -> tuple[ArtifactInfo, ...]:
+    def sources_of(self, params: Params, who: Principal) -> tuple[ArtifactInfo, ...]:
         """Who has the files of the arguments. A member speaks for what lies on its own device; the files that were
         put here, and those that others' jobs made, are not for it, even when it knows their hash."""
         found = [

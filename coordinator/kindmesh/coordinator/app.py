@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -27,6 +28,7 @@ from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
 from kindmesh.coordinator.heart.retention import KeepRules
+from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.heart.schedules.desk import ScheduleDesk
 from kindmesh.coordinator.job_desk import JobDesk
 from kindmesh.coordinator.neighbours import Neighbours
@@ -36,6 +38,7 @@ from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
+from kindmesh.coordinator.run_desk import RunDesk, may_hear
 from kindmesh.coordinator.stream_desk import StreamDesk
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.artifacts import ArtifactStore
@@ -70,7 +73,7 @@ from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import PAPERS_VERSION, MeshPapers
-from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.principal import OWNER, Principal, device_principal
 
 if TYPE_CHECKING:
     pass
@@ -204,7 +207,7 @@ class Coordinator:
             self.medulla,
             self.clock,
             news=self.heart.announce,
-            leave=self.heart.leave,
+            leave=self._leave,
         )
         self.copies = Copies(self.hub, self.trust, self.medulla)
         self.api = Api(
@@ -223,6 +226,18 @@ class Coordinator:
             people=self.people,
             renewals=self.renewals,
         )
+        self.runs = Runs(
+            heart=self.heart,
+            store=self.store,
+            vault=vault,
+            clock=self.clock,
+            entropy=entropy,
+            bus=self.bus,
+            may_hear=partial(may_hear, self.people),
+        )
+        self.heart.retention.keepers.append(self.runs.keep)
+        self.trust_service.on_gone(lambda member: self.runs.leave(device_principal(member)))
+        self.api.add(RunDesk(self.runs, self.heart, self.people, self.api.sources_of).methods())
         desk = JobDesk(self.heart, self.people)
         self.api.decisions.add(desk.waiting)
         self.api.add(desk.methods())
@@ -269,6 +284,8 @@ class Coordinator:
             stack.push_async_callback(self.heart.close)
             stack.callback(self.events.close)
             self.events.start()
+            self.runs.recover()
+            stack.push_async_callback(self.runs.close)
             self.scheduling.start()
             stack.push_async_callback(self.scheduling.close)
             stack.push_async_callback(self.remote.close)
@@ -396,9 +413,14 @@ class Coordinator:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
         self.heart.retention.tick()
+        self.runs.ring()
         self.renewals.tick()
         self.auditing.tick()
         self.events.tick()
+
+    def _leave(self, who: Principal) -> None:
+        self.runs.leave(who)
+        self.heart.leave(who)
 
     def _stop_beating(self) -> None:
         if self._timer is not None:

@@ -225,6 +225,14 @@ class PeopleDesk:
                 return not effects & ~(role.approves & known.terms.effects)
         return False
 
+    def role(self, who: Principal) -> str:
+        """The role of a person, or empty."""
+        for known in self._known.persons if self._known else ():
+            ended = bool(known.terms.until_ms) and self._clock.now_ms() > known.terms.until_ms
+            if who.kind == "person" and format_id(known.terms.person) == who.id and not ended:
+                return known.terms.role
+        return ""
+
     # --------------------------------------------------------------------------------------------- passing on
 
     def _learn(self, people: m.People) -> m.People:

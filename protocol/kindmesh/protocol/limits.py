@@ -93,4 +93,26 @@ ADOPT_FAILURES_MAX: Final = 5
 """Wrong proofs after which a device that waits to be adopted answers nobody any more."""
 PAIR_SECRET: Final = 16
 
+PLAN_MAX: Final = 131_072
+"""A plan as canonical MessagePack; sub-plans that are written into it included."""
+PLAN_STEPS_MAX: Final = 128
+"""Steps of a plan, those of its written sub-plans included."""
+PLAN_DEPTH_MAX: Final = 4
+"""Runs inside runs: the first, and three below it."""
+EXPRESSION_DEPTH_MAX: Final = 12
+"""Maps and lists inside each other in one value of a plan."""
+PLAN_ITEMS_MAX: Final = 1_000
+"""Iterations of one step."""
+PLAN_PARALLEL_MAX: Final = 32
+"""Iterations of one step at the same time."""
+PLAN_ATTEMPTS_MAX: Final = 10
+PLAN_WAIT_MAX_MS: Final = 31 * 24 * 3_600_000
+"""How long a plan, or a step of it, may take or wait."""
+RUN_DATA_MAX: Final = 16_777_216
+"""What the outputs of a run take altogether."""
+RUN_OPEN_MAX: Final = 32
+"""Items of a run (jobs, sub-runs, waits) that are open at the same time."""
+LINEAGE_MAX: Final = 64
+"""Origins that are remembered of one value."""
+
 __all__ = [name for name in list(globals()) if name.isupper()]

@@ -118,6 +118,17 @@ def show(job: Job, person: As = "", as_json: Json = False) -> None:
     _run(as_json, lambda out: run_show(out, job, person))
 
 
+@jobs.command("runs")
+def runs_(limit: Limit = 20, person: As = "", as_json: Json = False) -> None:
+    """List recent runs, the newest first; kindmesh jobs show ID draws one.
+
+    Example: kindmesh jobs runs --limit 5
+    """
+    from kindmesh.coordinator.cli.jobs_commands import run_runs
+
+    _run(as_json, lambda out: run_runs(out, limit, person))
+
+
 @jobs.command()
 def cancel(job: Job, person: As = "", as_json: Json = False) -> None:
     """Ask that a job ends. What has begun ends when its device says so.

@@ -7,7 +7,9 @@ from typing import Any
 
 from kindmesh.coordinator.cli.as_person import connect_as
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, sentence, table
+from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
+from kindmesh.protocol.errors import UnknownJob
 
 
 def run_list(out: Output, limit: int, state: str, person: str = "") -> int:
@@ -39,6 +41,12 @@ def run_list(out: Output, limit: int, state: str, person: str = "") -> int:
 def run_show(out: Output, job: str, person: str = "") -> int:
     """The whole story of one job."""
     with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
+        run = as_run(client, "run.show", job)
+        if run is not None:
+            from kindmesh.coordinator.cli.run_graph import run_lines
+
+            out.result(run, *run_lines(run))
+            return EXIT_DONE
         found: dict[str, Any] = client.call("job", {"id": job})
     out.result(found, *job_lines(found))
     return EXIT_DONE
@@ -47,9 +55,39 @@ def run_show(out: Output, job: str, person: str = "") -> int:
 def run_cancel(out: Output, job: str, person: str = "") -> int:
     """Cancel a job."""
     with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
-        found: dict[str, Any] = client.call("cancel", {"id": job})
+        run = as_run(client, "run.cancel", job)
+        found: dict[str, Any] = run if run is not None else client.call("cancel", {"id": job})
     out.result({"ok": True, **found}, f"Asked {job} to end; it is {found['state']} now.")
     return EXIT_DONE
+
+
+def run_runs(out: Output, limit: int, person: str = "") -> int:
+    """Recent runs, the newest first."""
+    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
+        runs: list[dict[str, Any]] = client.call("run.list", {"limit": limit})
+    if out.as_json:
+        for one in runs:
+            out.result(one)
+        return EXIT_DONE
+    rows = [
+        [one["run"], one["state"], one["where"] or "-", _run_took(one), clock_time(one["begun_ms"])]
+        for one in runs
+    ]
+    out.result(None, *table(["RUN", "STATE", "AT", "TOOK", "BEGUN"], rows))
+    return EXIT_DONE
+
+
+def _run_took(run: dict[str, Any]) -> str:
+    return milliseconds(run["ended_ms"] - run["begun_ms"]) if run["ended_ms"] else "..."
+
+
+def as_run(client: ControlClient, method: str, named: str) -> dict[str, Any] | None:
+    """What a method says about the run with that id, or None when it is no run's."""
+    try:
+        found: dict[str, Any] = client.call(method, {"id": named})
+    except UnknownJob:
+        return None
+    return found
 
 
 def clock_time(at_ms: int) -> str:
@@ -129,4 +167,14 @@ def _facts(job: dict[str, Any]) -> list[str]:
     return [f"  {name:<10} {value}" for name, value in facts]
 
 
-__all__ = ["clock_time", "duration", "job_lines", "milliseconds", "run_cancel", "run_list", "run_show"]
+__all__ = [
+    "as_run",
+    "clock_time",
+    "duration",
+    "job_lines",
+    "milliseconds",
+    "run_cancel",
+    "run_list",
+    "run_runs",
+    "run_show",
+]

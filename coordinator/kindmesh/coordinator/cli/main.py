@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kindmesh.coordinator.cli import run_app
 from kindmesh.coordinator.cli.events_app import events
 from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
@@ -299,6 +300,7 @@ def call(
 
 app.add_typer(jobs, name="jobs")
 app.add_typer(events, name="events")
+run_app.register(app)
 
 
 @app.command()

@@ -213,7 +213,7 @@ class Heart:
             checked.budget_ms,
         )  # fmt: skip
         request = JobRequest(
-            checked.args, wish.target, checked.sources, wish.principal, wish.purpose, wish.proof
+            checked.args, wish.target, checked.sources, wish.principal, wish.purpose, wish.proof, wish.parent
         )
         entry = Entry(facts, request, checked.deadline_ms, checked.need)
         entry.choice = choice
@@ -308,6 +308,22 @@ class Heart:
         finally:
             if waiter in entry.waiters:
                 entry.waiters.remove(waiter)
+
+    def attend(self, job_id: bytes, waiter: Watcher) -> None:
+        """Call `waiter` once with the job's document when it has ended, also when it already has.
+
+        Raises:
+            UnknownJob.
+        """
+        row = self.read.row(job_id)
+        if job_id not in self._dispatch.open and not row.ended_ms:
+            self._dispatch.resume(row)
+        entry = self._dispatch.open.get(job_id)
+        if entry is not None:
+            entry.waiters.append(waiter)
+        else:
+            ended = self.read.ended_document(self.read.row(job_id))
+            asyncio.get_running_loop().call_soon(waiter, ended)
 
     def cancel(self, job_id: bytes, by: str = "the owner") -> Document:
         """Ask that a job ends; returns how it stands. What has begun ends when its device says so.

@@ -17,6 +17,7 @@ import msgspec
 
 from kindmesh.coordinator.heart.dead_letters import DEAD_TABLES
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
+from kindmesh.coordinator.heart.run_tables import RUN_TABLES
 from kindmesh.coordinator.heart.schedules.tables import SCHEDULE_TABLES
 from kindmesh.mesh.audit import AUDIT_TABLES
 from kindmesh.mesh.event_log import EVENT_TABLES
@@ -47,7 +48,7 @@ KEEPING_INDEXES: Final = (
 """For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=7,
+    version=8,
     migrations=(
         Migration(
             1,
@@ -76,6 +77,7 @@ HEART_SCHEMA: Final = Schema(
         Migration(5, EVENT_TABLES),
         Migration(6, SCHEDULE_TABLES),
         Migration(7, (DRAIN_TABLE,)),
+        Migration(8, RUN_TABLES),
     ),
 )
 
@@ -107,7 +109,7 @@ _decode_story = msgspec.msgpack.Decoder(list[StoryEntry]).decode
 
 class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files; who
-    asks, what for, and a person's signature over it."""
+    asks, what for, and a person's signature over it; of a sub-run's job, the permit that its own chains to."""
 
     args: bytes
     target: bytes = b""
@@ -115,6 +117,7 @@ class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     principal: Principal = OWNER
     purpose: Purpose = "household"
     proof: Signed | None = None
+    parent: Signed | None = None
 
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):

@@ -108,6 +108,10 @@ class Reading:
             )
         return found[0]
 
+    def with_key(self, key: str) -> JobRow | None:
+        """The job that was submitted with this key."""
+        return self._journal.find_key(key)
+
     def row(self, job_id: bytes) -> JobRow:
         """The job as the journal has it.
 

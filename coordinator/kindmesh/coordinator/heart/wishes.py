@@ -29,7 +29,8 @@ class Wish(msgspec.Struct, frozen=True):
     """One job to be. `args` plain data; `target` a device id, or empty for whichever serves best; `deadline_ms` UTC, 0:
     as long as the operation may take; `key` makes submitting twice the same as once; `run_id` 16 bytes, or empty for a
     run of its own; `full`: survives a power cut even if it only reads; `sources`: who has the files, beyond what is
-    known; `principal` asks, for `purpose`, `proof` is a person's signature over it."""
+    known; `principal` asks, for `purpose`, `proof` is a person's signature over it; `parent`: the permit that the
+    permit of a sub-run's job chains to."""
 
     operation: str
     args: dict[str, Any]
@@ -44,6 +45,7 @@ class Wish(msgspec.Struct, frozen=True):
     principal: Principal = OWNER
     purpose: Purpose = "household"
     proof: Signed | None = None
+    parent: Signed | None = None
 
 
 class Checked(msgspec.Struct, frozen=True):

@@ -1,0 +1,57 @@
+"""The one module that reads YAML. Only plain data come out: no objects, no aliases that grow, no names twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any, Final
+
+import yaml
+
+from kindmesh.protocol.errors import InvalidInput
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain data without what surprises: aliases (which make a small file huge), doubled names, and times."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuses aliases."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, "aliases (*name) are not used here", self.get_mark()
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Refuses names that are there twice."""
+        found = super().construct_mapping(node, deep=True)
+        if len(found) != len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a name is there twice", node.start_mark)
+        return found
+
+
+_TRUTH: Final = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [found for found in resolvers if found[0] not in (_TRUTH, "tag:yaml.org,2002:timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# Only these, as in YAML 1.2: a step or a word called `on`, `no` or `y` is text.
+_Loader.add_implicit_resolver(_TRUTH, re.compile(r"true|false"), ["t", "f"])
+
+
+def from_yaml(text: str, name: str) -> Any:
+    """The plain data in `text`; `name` is what it is called.
+
+    Raises:
+        InvalidInput: it is not YAML, or more than plain data; says where.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, narrowed
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        why = getattr(error, "problem", None) or str(error)
+        raise InvalidInput(f"{name} is not YAML{where}: {str(why)[:200]}", field="file") from error
+
+
+__all__ = ["from_yaml"]

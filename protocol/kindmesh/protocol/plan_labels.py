@@ -1,0 +1,88 @@
+"""What is known about a value of a plan besides the value: its label and where it came from.
+
+    source      user < memory < device < model < web: who said it; of several, the one to be trusted least counts
+    readers     who may be given it; of several, only those whom all of them name (`*`: anybody)
+    data_class  what it is about; of several, all of them
+    purpose     what it may be used for; of several, only what all of them allow (`*`: anything)
+
+`join` is therefore a least upper bound: commutative, associative, idempotent, and never less strict than its parts.
+`origins` are the ends of a value's lineage: `plan` (written into the plan), `inputs.NAME`, the path of a step (`read`,
+`read[2]`), `item`, `event`, each with every step on the way. A label is a claim until it is proven: whoever judges by
+it checks the producing node's signed result, or the person's signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from kindmesh.protocol.bounds import Word
+from kindmesh.protocol.limits import LINEAGE_MAX
+
+Source = Literal["user", "memory", "device", "model", "web"]
+SOURCES: Final[tuple[Source, ...]] = ("user", "memory", "device", "model", "web")
+"""The most trusted first."""
+ANYBODY: Final = ("*",)
+LabelWords = Annotated[tuple[Word, ...], msgspec.Meta(max_length=64)]
+
+
+class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """See the module. The default is what a person typed, about nothing in particular, for everybody and anything."""
+
+    source: Source = "user"
+    readers: LabelWords = ANYBODY
+    data_class: LabelWords = ()
+    purpose: LabelWords = ANYBODY
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """A plain value with its label and origins (sorted, at most `LINEAGE_MAX`)."""
+
+    value: Any
+    label: Label = Label()
+    origins: tuple[str, ...] = ()
+
+
+FROM_PLAN: Final = ("plan",)
+
+
+def join(labels: Iterable[Label]) -> Label:
+    """The label of what was made out of values with these labels; of none, the default."""
+    joined: Label | None = None
+    for label in labels:
+        joined = label if joined is None else _join(joined, label)
+    return Label() if joined is None else Label(
+        joined.source, _sorted(joined.readers), _sorted(joined.data_class), _sorted(joined.purpose)
+    )  # fmt: skip
+
+
+def _join(one: Label, other: Label) -> Label:
+    source = max(one.source, other.source, key=SOURCES.index)
+    return Label(
+        source,
+        _both(one.readers, other.readers),
+        _sorted((*one.data_class, *other.data_class)),
+        _both(one.purpose, other.purpose),
+    )
+
+
+def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    if "*" in one:
+        return other
+    return one if "*" in other else tuple(word for word in one if word in other)
+
+
+def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
+    return ANYBODY if "*" in words else tuple(sorted(set(words)))
+
+
+def gather(parts: Iterable[Traced]) -> tuple[Label, tuple[str, ...]]:
+    """Label and origins of what was made out of `parts`."""
+    known = list(parts)
+    origins = sorted({origin for part in known for origin in part.origins})
+    return join(part.label for part in known), tuple(origins[:LINEAGE_MAX])
+
+
+__all__ = ["ANYBODY", "FROM_PLAN", "SOURCES", "Label", "LabelWords", "Source", "Traced", "gather", "join"]
