@@ -19,6 +19,7 @@ from kindmesh.coordinator.brain.medulla.messages import Advertised, PermitReques
 from kindmesh.coordinator.heart.heart import Heart, HeartLimits, Wish
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import OnVerdict
+from kindmesh.coordinator.heart.taking import WAIT_S
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.post import Post
@@ -283,7 +284,7 @@ class FakeEndpoint(Endpoint):
         if node is None:
             raise PeerUnreachable()
         if isinstance(body, ResultTaken):
-            node.taken.append((body.job_id, body.epoch))
+            node.taken += [(body.job_id, body.epoch), *body.more]
         elif type_ is SessionType.CALL:
             asyncio.get_running_loop().call_soon(
                 self._on_call_reply, dst, ref, CallReply(encode_value({"text": "hi"}))
@@ -436,9 +437,10 @@ class Rig:
         return self
 
     async def settle(self, turns: int = 12) -> None:
-        """Let everything that is on its way arrive."""
+        """Let everything that is on its way arrive, and what waits to be told be told (in virtual time)."""
         for _ in range(turns):
             await asyncio.sleep(0)
+        await asyncio.sleep(2 * WAIT_S)
 
     async def crash(self) -> None:
         """As `kill -9` does: nothing is written any more, nobody is told."""

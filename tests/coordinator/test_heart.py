@@ -96,6 +96,7 @@ async def test_a_job_is_done_and_its_document_tells_the_whole_story(rig: Rig) ->
     assert permitted["detail"] == f"permit {document['permits'][0]}, policy 1, Medulla isolated by landlock"
     assert document["timeline"][1]["detail"] == "the only device that can now"
     job_id = parse_time_id(document["job"])
+    await rig.settle()
     assert rig.nodes["phone"].taken == [(job_id, 1)]
     again = rig.heart.job(job_id)
     assert again["args"] == {"text": "hello"}
@@ -410,11 +411,11 @@ async def test_a_queue_for_one_device_does_not_hold_up_another(rig: Rig) -> None
 async def test_a_busy_device_is_tried_again_when_it_said_so(rig: Rig) -> None:
     phone = rig.nodes["phone"]
     phone.busy = True
+    began = rig.clock.now_ms()
     job_id = await rig.heart.submit(wish("notes.append"))
     await rig.settle()
     assert state(rig, job_id) == "queued"
     phone.busy = False
-    began = rig.clock.now_ms()
     document = await rig.heart.wait(job_id)
     assert document["state"] == "succeeded"
     assert 200 <= rig.clock.now_ms() - began < 1_000

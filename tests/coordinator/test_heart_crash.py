@@ -178,6 +178,7 @@ def test_a_full_disk_refuses_new_jobs_and_loses_no_result(tmp_path: Path) -> Non
         ended: list[dict[str, Any]] = await asyncio.gather(*waiting)
         assert [document["state"] for document in ended] == ["succeeded", "succeeded"]
         assert sum((phone.begun + kitchen.begun).values()) == 2
+        await rig.settle()
         assert len(phone.taken + kitchen.taken) == 2
 
     try:
@@ -217,6 +218,7 @@ def test_a_statement_that_fails_leaves_no_half_job_and_no_half_ending(tmp_path: 
         phone.report()
         assert (await rig.heart.wait(job_id))["state"] == "succeeded"
         assert phone.begun[job_id] == 1
+        await rig.settle()
         Refusing.refuse = "UPDATE job SET story"
         phone.taken.clear()
         phone.report()

@@ -511,7 +511,7 @@ SESSION_MESSAGES: Final[dict[SessionType, msgspec.Struct]] = {
     SessionType.CALL_REPLY: CallReply(ARGS),
     SessionType.JOB_ACCEPTED: JobAccepted(time_id(43), 1, "accepted"),
     SessionType.JOB_PROGRESS: JobProgress(time_id(43), 1, 0.5, "half of it"),
-    SessionType.RESULT_TAKEN: ResultTaken(time_id(43), 1),
+    SessionType.RESULT_TAKEN: ResultTaken(time_id(43), 1, ((time_id(44), 2),)),
     SessionType.TRUST_UPDATE: TrustUpdate(
         (SIGNED_ROSTER,), (SIGNED_REVOCATIONS,), SIGNED_POLICY, SIGNED["phone"], BUNDLE
     ),

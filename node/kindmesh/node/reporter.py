@@ -208,10 +208,11 @@ class Reporter:
             log.info("result not sent yet", extra={"code": error.code, "job": result.job_id.hex()})
 
     def _on_taken(self, peer: bytes, ref: int, body: Any) -> None:
-        due = self._due.get(body.job_id)
-        if due is not None and due.epoch == body.epoch:
-            del self._due[body.job_id]
-            self._taken.append((body.job_id, body.epoch))
+        for job_id, epoch in ((body.job_id, body.epoch), *body.more):
+            due = self._due.get(job_id)
+            if due is not None and due.epoch == epoch:
+                del self._due[job_id]
+                self._taken.append((job_id, epoch))
 
     def _on_heartbeat(self, peer: bytes, ref: int, body: Any) -> None:
         """The coordinator lives, which the session has noted; and this is its time."""

@@ -52,6 +52,7 @@ from kindmesh.coordinator.heart.medulla_client import Reviewer
 from kindmesh.coordinator.heart.placement import Need
 from kindmesh.coordinator.heart.placer import Placer
 from kindmesh.coordinator.heart.results import clean, ending, event
+from kindmesh.coordinator.heart.taking import Taking
 from kindmesh.coordinator.heart.telling import Telling
 from kindmesh.coordinator.heart.timers import Timers
 from kindmesh.mesh.clock import Clock
@@ -69,7 +70,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX
-from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType, ResultTaken, SessionType
+from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType
 from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit
 from kindmesh.protocol.policy import ApprovalRequest
@@ -110,6 +111,7 @@ class Dispatch:
         self._timers = Timers(clock, self._due)
         self.placer = Placer(devices, clock, self._retry)
         self._disk = Disk(journal, self._repair)
+        self._taking = Taking(endpoint)
         self._result: JobResult | None = None
         self._do: dict[type, Callable[[Entry, Any, int], None]] = {
             Place: self._place,
@@ -186,7 +188,7 @@ class Dispatch:
         for instruction in instructions:
             if type(instruction) is AckResult:
                 # After everything that has to be on the disk before the device may forget.
-                taken = partial(self._taken, instruction.device, entry.facts.job_id, instruction.epoch)
+                taken = partial(self._taking.taken, instruction.device, entry.facts.job_id, instruction.epoch)
                 self._disk.after(entry, taken)
         if not machine.ended:
             if entry.stored:
@@ -267,13 +269,6 @@ class Dispatch:
             )
         except KindmeshError as error:
             log.info("cancel not sent", extra={"code": error.code, "job": entry.facts.job_id.hex()})
-
-    def _taken(self, device: bytes, job_id: bytes, epoch: int) -> None:
-        try:
-            self._endpoint.tell(device, SessionType.RESULT_TAKEN, ResultTaken(job_id, epoch))
-        except KindmeshError as error:
-            # It sends the result again when it is back, and is told then.
-            log.info("result not acknowledged yet", extra={"code": error.code, "job": job_id.hex()})
 
     def _schedule(self, entry: Entry, wish: ScheduleRetry, now_ms: int) -> None:
         entry.retry_ms = wish.at_ms
@@ -406,7 +401,7 @@ class Dispatch:
 
     def _late_noted(self, device: bytes, result: JobResult, error: KindmeshError | None) -> None:
         if error is None:
-            self._taken(device, result.job_id, result.epoch)
+            self._taking.taken(device, result.job_id, result.epoch)
 
     def device_lost(self, device: bytes) -> None:
         """A device is away: jobs on it move or wait."""
@@ -508,6 +503,7 @@ class Dispatch:
     def close(self) -> None:
         """Stop: timers end, stories are written. Open jobs go on at the next start."""
         self._timers.close()
+        self._taking.close()
         self._disk.save()
         self.open.clear()
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,9 @@ from kindmesh.protocol.bounds import (
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.messages.hello import NodeFacts
 from kindmesh.protocol.messages.trust import TrustKnown
+
+TAKEN_MAX: Final = 64
+"""Results that one message acknowledges."""
 
 
 class SessionBody(msgspec.Struct, array_like=True, frozen=True):
@@ -84,10 +87,12 @@ class JobProgress(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ResultTaken(msgspec.Struct, array_like=True, frozen=True):
-    """The result is in the coordinator's journal; the node may forget it after its keeping time."""
+    """The result is in the coordinator's journal; the node may forget it after its keeping time. `more`: those of other
+    jobs (id, epoch) as well; who does not know this field tells those results again."""
 
     job_id: TimeId
     epoch: Count
+    more: Annotated[tuple[tuple[TimeId, Count], ...], Meta(max_length=TAKEN_MAX)] = ()
 
 
 class Draining(msgspec.Struct, array_like=True, frozen=True):
@@ -106,6 +111,7 @@ class Relay(msgspec.Struct, array_like=True, frozen=True):
 
 
 __all__ = [
+    "TAKEN_MAX",
     "Call",
     "CallReply",
     "Draining",
