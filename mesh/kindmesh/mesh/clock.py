@@ -11,7 +11,7 @@ expired.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from typing import Protocol
 
@@ -78,7 +78,7 @@ class SystemEntropy:
 
     def token(self, size: int) -> bytes:
         """`size` bytes that nobody can guess."""
-        return secrets.token_bytes(size)
+        return os.urandom(size)
 
 
 __all__ = ["Clock", "Entropy", "FlooredClock", "SystemClock", "SystemEntropy"]

@@ -25,6 +25,7 @@ from kindmesh.protocol.errors import BadSeal, Forgotten, KindmeshError, StoreDam
 
 RUN_KEY_TABLE: Final = "CREATE TABLE run_key(run BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID"
 """Statement for the first migration of a store that has a vault."""
+_FIND: Final = "SELECT sealed FROM run_key WHERE run = ?"
 _FORGET: Final = "DELETE FROM run_key WHERE run = ?"
 _LABEL: Final = b"kindmesh-vault-v1\0"
 _CACHED: Final = 1024
@@ -92,7 +93,7 @@ class RunVault:
     def _key(self, run_id: bytes) -> bytes | None:
         key = self._keys.get(run_id)
         if key is None:
-            row = self._store.query_one("SELECT sealed FROM run_key WHERE run = ?", (run_id,))
+            row = self._store.query_one(_FIND, (run_id,))
             if row is None:
                 return None
             try:
@@ -102,21 +103,25 @@ class RunVault:
                     f"The key of run {run_id.hex()} does not open with this folder's key."
                 ) from error
             if not self._store.writing:
-                self._keys[run_id] = key
-                if len(self._keys) > _CACHED:
-                    self._keys.popitem(last=False)
+                self._remember(run_id, key)
         return key
 
     def _make(self, run_id: bytes) -> bytes:
         key, nonce = self._entropy.token(KEY), self._entropy.token(NONCE)
         sealed = nonce + seal(self._store_key, nonce, key, _LABEL + run_id)
         self._store.execute("INSERT INTO run_key VALUES(?, ?)", (run_id, sealed))
-        self._store.after_commit(partial(self._made, run_id))
+        self._store.after_commit(partial(self._made, run_id, key, sealed))
         return key
 
-    def _made(self, run_id: bytes, error: KindmeshError | None) -> None:
-        if error is None:
-            self._key(run_id)
+    def _made(self, run_id: bytes, key: bytes, sealed: bytes, error: KindmeshError | None) -> None:
+        """Its turn is over: remember the key, if that very row is there (a savepoint may have taken it back)."""
+        if error is None and self._store.query_one(_FIND, (run_id,)) == (sealed,):
+            self._remember(run_id, key)
+
+    def _remember(self, run_id: bytes, key: bytes) -> None:
+        self._keys[run_id] = key
+        if len(self._keys) > _CACHED:
+            self._keys.popitem(last=False)
 
 
 def folder_key(path: Path, *, entropy: Entropy | None = None) -> bytes:
