@@ -170,6 +170,19 @@ def test_without_a_loop_only_commit_now_commits(path: Path) -> None:
     assert seen_by_others(path) == ["kept"]
 
 
+def test_what_was_begun_before_there_was_a_loop_keeps_nothing_from_being_committed(path: Path) -> None:
+    store = Store.open(path, SCHEMA)
+    store.execute(INSERT, ("before the loop",))
+
+    async def one_turn() -> list[str]:
+        store.execute(INSERT, ("nobody waits for this",))
+        await asyncio.sleep(0)
+        return seen_by_others(path)
+
+    assert asyncio.run(one_turn()) == ["before the loop", "nobody waits for this"]
+    store.close()
+
+
 def test_one_store_serves_one_loop_after_another(path: Path) -> None:
     store = Store.open(path, SCHEMA, sync="thread")
 

@@ -232,7 +232,13 @@ async def test_a_wire_version_that_nobody_speaks(lab: Lab) -> None:
         frames = written(mole, MessageType.REQUEST, Request("nodes", encode_value({})))
         mole.send([b"\x9d\x63" + frames[0][2:], *frames[1:]])
         await watch.refuses("UNSUPPORTED_VERSION")
-        mole.send(written(mole, MessageType.HELLO, greeting(mole, versions=(99,))))
+
+        async def greeted() -> bool:
+            # Again, because the tests before may have used up what one member may say as a greeting.
+            mole.send(written(mole, MessageType.HELLO, greeting(mole, versions=(99,))))
+            return watch.refused().get("UNSUPPORTED_VERSION", 0) >= 2
+
+        await within(greeted, "the greeting is refused")
         await watch.refuses("UNSUPPORTED_VERSION", 2)
 
 

@@ -277,6 +277,7 @@ class Coordinator:
             stack.callback(self.store.close)
             stack.callback(self.recollection.close)
             stack.callback(self.audit.flush)
+            self.store.join()  # what was noted before there was a loop
             stack.callback(self.uploads.close)
             stack.callback(self.medulla.close)
             stack.push_async_callback(self.reviewer.close)

@@ -143,8 +143,8 @@ class Store(Turns):
             StoreConflict: a uniqueness or other constraint forbids it; only this statement is undone.
             DiskFull, StoreDamaged, StoreError: the whole turn is rolled back.
         """
-        if not self._writing:
-            self._begin()
+        if not self._writing or self._scheduled_on is None:
+            self.join()
         try:
             return self._cursor.execute(sql, params).rowcount
         except sqlite3.Error as error:
@@ -160,8 +160,8 @@ class Store(Turns):
 
     def execute_returning(self, sql: str, params: Parameters = ()) -> list[Row]:
         """Run a writing statement with a RETURNING clause; errors as `execute`."""
-        if not self._writing:
-            self._begin()
+        if not self._writing or self._scheduled_on is None:
+            self.join()
         try:
             return self._cursor.execute(sql, params).fetchall()
         except sqlite3.Error as error:
@@ -185,8 +185,8 @@ class Store(Turns):
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """All statements inside, or none of them: an exception undoes them and goes on. Never await inside."""
-        if not self._writing:
-            self._begin()
+        if not self._writing or self._scheduled_on is None:
+            self.join()
         name = f"s{self._depth}"
         self._run(f"SAVEPOINT {name}")
         self._depth += 1

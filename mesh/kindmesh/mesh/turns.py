@@ -55,13 +55,16 @@ class Turns(ABC):
         self._companion = companion
 
     def join(self) -> None:
-        """Begin this turn's transaction, if nothing has yet: something will be written when it ends.
+        """Begin this turn's transaction, if nothing has yet: something will be written when it ends. One that was begun
+        before there was a loop ends with the loop's first turn that writes.
 
         Raises:
             DiskFull, StoreDamaged, StoreError: as `execute`.
         """
         if not self._writing:
             self._begin()
+        elif self._scheduled_on is None:
+            self._schedule()
 
     @property
     def writing(self) -> bool:

@@ -236,6 +236,7 @@ class Node:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
+            self.store.join()  # what was noted before there was a loop
             stack.callback(self.recollection.close)
             stack.callback(self.audit.flush)
             stack.callback(self.uploads.close)
