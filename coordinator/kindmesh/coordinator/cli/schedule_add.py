@@ -20,8 +20,8 @@ from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.coordinator.cli.schedule_words import changed, condition, milliseconds
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home
-from kindmesh.protocol.errors import InvalidInput
-from kindmesh.protocol.ids import RANDOM_BYTES, new_id
+from kindmesh.protocol.errors import InvalidInput, KindmeshError
+from kindmesh.protocol.ids import RANDOM_BYTES, format_time_id, new_id
 from kindmesh.protocol.manifest import parse_effects
 from kindmesh.protocol.people import Delegation, check_delegation
 from kindmesh.protocol.roles import ANY, PURPOSES, Rights
@@ -151,9 +151,9 @@ def run_add(
 
         request["args"] = parse_arguments(words, fields_of(offers, operation), take)
         if isinstance(client, AsPerson):
-            request["acting"] = f"goal:schedule-{name}"
-            _delegate(client, f"schedule-{name}", _rights(offers, operation, purpose), days)
-        made = client.call("schedule.add", request)
+            made = _add_as(client, request, _rights(offers, operation, purpose), days)
+        else:
+            made = client.call("schedule.add", request)
     coming = [f"  {due['local']}{' - ' + due['why_not'] if due['why_not'] else ''}" for due in made["coming"]]
     out.result(
         {"ok": True, **made},
@@ -175,8 +175,28 @@ def _rights(offers: list[dict[str, Any]], operation: str, purpose: str) -> Right
     return Rights((operation,), int(parse_effects(sorted(found))), ANY, (purpose,))
 
 
-def _delegate(signer: AsPerson, acting_id: str, rights: Rights, days: float) -> None:
-    """Let the schedule do this one thing for the person who signs."""
+def _add_as(client: AsPerson, request: dict[str, Any], rights: Rights, days: float) -> dict[str, Any]:
+    """Make it for the person who signs; a delegation that then serves nothing is taken back."""
+    if any(one["name"] == request["name"] for one in client.call("schedule.list", {})):
+        # Its delegation must not be replaced by one for something else.
+        raise InvalidInput(
+            f"you have a schedule {request['name']!r} already",
+            field="name",
+            hint="Choose another name, or remove it.",
+        )
+    delegation = _delegate(client, f"schedule-{request['name']}", rights, days)
+    try:
+        made: dict[str, Any] = client.call(
+            "schedule.add", {**request, "acting": f"goal:schedule-{request['name']}"}
+        )
+    except KindmeshError:
+        client.call("undelegate", {"delegation": format_time_id(delegation)})
+        raise
+    return made
+
+
+def _delegate(signer: AsPerson, acting_id: str, rights: Rights, days: float) -> bytes:
+    """Let the schedule do this one thing for the person who signs; the delegation's id."""
     now_ms = signer.call("clock")["now_ms"]
     delegation = Delegation(
         mesh=signer.person.file.mesh,
@@ -190,6 +210,7 @@ def _delegate(signer: AsPerson, acting_id: str, rights: Rights, days: float) -> 
     )
     check_delegation(delegation)
     signer.call("delegate", {"delegation": signed_to_bytes(signer.person.sign_delegation(delegation))})
+    return delegation.delegation_id
 
 
 __all__ = ["Timing", "run_add", "timing_params"]

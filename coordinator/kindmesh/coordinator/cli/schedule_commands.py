@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kindmesh.coordinator.cli.as_person import connect_as
+from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, table
 from kindmesh.coordinator.cli.schedule_words import next_words, outcome
 from kindmesh.coordinator.heart.schedules.words import duration
@@ -108,7 +108,12 @@ def run_run(out: Output, name: str, person: str) -> int:
 
 def run_remove(out: Output, name: str, person: str) -> int:
     """Forget it."""
-    found = _call(person, "schedule.remove", {"name": name})
+    with connect_as(Home.locate(), person, timeout_ms=10_000) as client:
+        found = client.call("schedule.remove", {"name": name})
+        if isinstance(client, AsPerson):
+            for one in client.call("people", {})["delegations"]:
+                if one["acting"] == f"goal:schedule-{name}":
+                    client.call("undelegate", {"delegation": one["delegation"]})
     out.result(found, f"{name} is removed.")
     return EXIT_DONE
 

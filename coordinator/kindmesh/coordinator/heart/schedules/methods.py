@@ -108,7 +108,7 @@ class ScheduleMethods:
         fitting = [name for name in known if fits(when.pattern, name)]
         if not fitting:
             near = get_close_matches(when.pattern, known, n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "kindmesh events --topics lists them."
+            hint = f"Did you mean {' or '.join(near)}?" if near else "kindmesh events shows what is said."
             raise InvalidInput(f"nothing here says {when.pattern}", field="topic", hint=hint)
         other = any(
             one.field == "operation" and one.test == "=" and one.value != operation for one in when.where
