@@ -240,8 +240,9 @@ def test_a_sealed_result_that_was_changed_is_noticed(journal: NodeJournal) -> No
 def test_only_what_was_taken_is_forgotten(journal: NodeJournal) -> None:
     for number in (1, 2):
         journal.result(*result(order(number)), lambda error: None)
-    journal.taken([(order(1).job_id, 1), (order(2).job_id, 7)])
+    journal.taken([(order(1).job_id, 1), (order(2).job_id, 7)], 5_000)
     assert journal.untaken() == [(order(2).job_id, 1)]
+    assert journal.forget(5_000) == 0
     assert journal.forget(2**47) == 1
     assert journal.find(order(2).job_id) is not None
 
@@ -259,3 +260,20 @@ async def test_the_highest_policy_and_the_latch_survive(journal: NodeJournal, tm
     again.save_latch()
     again.reset()
     assert not again.stopped
+
+
+async def test_a_result_is_kept_for_its_time_after_it_was_taken_also_over_a_restart(
+    journal: NodeJournal, tmp_path: Path
+) -> None:
+    journal.intent(order(1), 10, lambda error: None)
+    journal.result(*result(order(1)), lambda error: None)
+    taken_ms = 2**47 - 1_000
+    journal.taken([(order(1).job_id, 1)], taken_ms)
+    await journal.store.durable()
+    journal.store.close()
+    again = NodeJournal(Store.open(tmp_path / "journal.db", NODE_SCHEMA), b"k" * 32, ENTROPY)
+    assert again.forget(taken_ms) == 0
+    assert again.load_result(order(1).job_id) is not None
+    assert again.untaken() == []
+    assert again.forget(taken_ms + 1) == 1
+    again.store.close()

@@ -321,8 +321,10 @@ class Node:
             self.homecoming.beat()
         if self._beats % FORGET_EVERY == 0:
             try:
-                before_ms = self.clock.now_ms() - self.config.node.keep_days * DAY_MS
-                self.journal.forget(before_ms)
+                now_ms = self.clock.now_ms()
+                before_ms = now_ms - self.config.node.keep_days * DAY_MS
+                # A day longer than it was taken, whatever is set: the coordinator may be put back from a backup.
+                self.journal.forget(min(before_ms, now_ms - DAY_MS))
                 self.audit.forget_before(before_ms)
             except KindmeshError as error:
                 log.warning("could not forget old results", extra={"code": error.code})

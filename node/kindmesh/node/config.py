@@ -49,8 +49,9 @@ class MeshSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NodeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[node]`: `capabilities` offered (empty: all that are installed), less those `disabled`; `concurrency` jobs at
     once, of which `emergency_reserve` are kept free for emergencies; `grace_ms` is how long running jobs may take to
-    finish when the node is told to end; `keep_days` is how long results are kept after they were taken; `folders`
-    outside the state folder may be used by its capabilities where the node is confined (beside Medulla)."""
+    finish when the node is told to end; `keep_days` is how long results are kept after they were taken (a day at
+    least); `folders` outside the state folder may be used by its capabilities where the node is confined (beside
+    Medulla)."""
 
     capabilities: tuple[str, ...] = ()
     disabled: tuple[str, ...] = ()

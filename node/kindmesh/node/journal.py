@@ -35,7 +35,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=4,
+    version=5,
     migrations=(
         Migration(
             1,
@@ -60,6 +60,7 @@ NODE_SCHEMA: Final = Schema(
         Migration(2, AUDIT_TABLES),
         Migration(3, EVENT_TABLES),
         Migration(4, STREAM_TABLES),
+        Migration(5, ("ALTER TABLE jobs ADD COLUMN taken_ms INTEGER NOT NULL DEFAULT 0",)),
     ),
 )
 
@@ -197,17 +198,18 @@ class NodeJournal:
         )
         return [(bytes(row[0]), int(row[1])) for row in rows]
 
-    def taken(self, jobs: list[tuple[bytes, int]]) -> None:
-        """The coordinator has these results (job id, epoch)."""
+    def taken(self, jobs: list[tuple[bytes, int]], now_ms: int) -> None:
+        """The coordinator has these results (job id, epoch), as of now."""
         self.store.executemany(
-            "UPDATE jobs SET taken = 1 WHERE job_id = ? AND epoch = ? AND state = 'done'", jobs
+            "UPDATE jobs SET taken = 1, taken_ms = ? WHERE job_id = ? AND epoch = ? AND state = 'done'",
+            [(now_ms, *job) for job in jobs],
         )
 
     def forget(self, before_ms: int, limit: int = 500) -> int:
-        """Remove up to `limit` jobs that were made before and whose result was taken; returns how many."""
+        """Remove up to `limit` jobs that were made, and whose result was taken, before that; returns how many."""
         old = self.store.query(
-            "SELECT job_id FROM jobs WHERE job_id < ? AND taken = 1 LIMIT ?",
-            (new_id(before_ms, bytes(10)), limit),
+            "SELECT job_id FROM jobs WHERE job_id < ? AND taken = 1 AND taken_ms < ? LIMIT ?",
+            (new_id(before_ms, bytes(10)), before_ms, limit),
         )
         if old:
             self.store.executemany("DELETE FROM jobs WHERE job_id = ?", old)

@@ -168,7 +168,7 @@ class Reporter:
         """Note in the journal what was taken."""
         if self._taken:
             try:
-                self._journal.taken(self._taken)
+                self._journal.taken(self._taken, self._clock.now_ms())
             except KindmeshError as error:
                 log.warning("could not note what was taken", extra={"code": error.code})
                 return
