@@ -28,11 +28,13 @@ from kindmesh.coordinator.heart.machine_words import (
     DeviceLost,
     Event,
     Finish,
+    HedgeDue,
     Instruction,
     NoCandidate,
     Permitted,
     Place,
     Placed,
+    PlaceSecond,
     Preempted,
     Refused,
     Restarted,
@@ -40,6 +42,9 @@ from kindmesh.coordinator.heart.machine_words import (
     RetryDue,
     ReviewerGone,
     Running,
+    ScheduleHedge,
+    ScheduleRetry,
+    SecondPlaced,
     SendCancel,
     SendFailed,
     SendJob,
@@ -67,8 +72,10 @@ class World(RuleBasedStateMachine):
         effects=st.sampled_from([Effect.READ, Effect.SENSE, Effect.WRITE, Effect.NOTIFY | Effect.READ]),
         idempotent=st.booleans(),
         budget=st.sampled_from([0, 30_000]),
+        hedge_ms=st.sampled_from([-1, 0]),
     )
-    def begin(self, effects: Effect, idempotent: bool, budget: int) -> None:
+    def begin(self, effects: Effect, idempotent: bool, budget: int, hedge_ms: int) -> None:
+        self.hedge_ms = hedge_ms
         self.now = 1
         self.effects, self.idempotent, self.budget = int(effects), idempotent, budget
         self.machine = self.new_machine()
@@ -82,6 +89,8 @@ class World(RuleBasedStateMachine):
         self.to_us: list[Event] = []
         self.placing = False
         self.asked: int | None = None
+        self.asked_second: int | None = None
+        self.placing_second = self.hedge_due = False
         self.permit = 0
         self.permits: dict[int, int] = {}
         self.saved_lease: tuple[bytes, int] = (b"", 0)
@@ -92,6 +101,39 @@ class World(RuleBasedStateMachine):
         self.executions = 0
         self.tell(Submitted())
 
+    @precondition(lambda self: self.open() and self.hedge_due)
+    @rule()
+    def hedge(self) -> None:
+        self.hedge_due = False
+        self.tell(HedgeDue())
+
+    @precondition(lambda self: self.open() and self.placing_second)
+    @rule(which=st.integers(0, 1))
+    def place_second(self, which: int) -> None:
+        self.placing_second = False
+        if self.here[DEVICES[which]]:
+            self.tell(SecondPlaced(DEVICES[which], "it is here, too"))
+
+    @precondition(lambda self: self.open() and self.asked_second is not None)
+    @rule(answer=st.sampled_from(["yes", "yes", "yes", "ask", "gone", "no"]))
+    def verdict_on_second(self, answer: str) -> None:
+        epoch, self.asked_second = self.asked_second, None
+        assert epoch is not None
+        events: dict[str, Event] = {
+            "yes": Permitted(epoch, b"p" * 16, 1, "uid"),
+            "ask": ApprovalNeeded(epoch, self.now + 20_000),
+            "gone": ReviewerGone(epoch),
+            "no": Refused(epoch, "DENIED", "no"),
+        }
+        if answer == "yes":
+            self.permit += 1
+            self.permits[epoch] = self.permit
+        elif epoch == self.machine.epoch:
+            # It took the place of the first meanwhile, and is judged like any other.
+            self.asked = epoch
+            return
+        self.tell(events[answer])
+
     def new_machine(self) -> JobMachine:
         return JobMachine(
             b"j" * 16,
@@ -99,6 +141,7 @@ class World(RuleBasedStateMachine):
             idempotent=self.idempotent,
             deadline_ms=DEADLINE,
             budget_ms=self.budget,
+            hedge_ms=self.hedge_ms,
         )
 
     def open(self) -> bool:
@@ -114,9 +157,17 @@ class World(RuleBasedStateMachine):
             case Place():
                 self.placing = True
             case AskPermit(device, epoch):
+                if epoch == self.machine.second_epoch:
+                    self.asked_second = epoch
+                    self.saved_lease = (self.machine.device, epoch)
+                    return
                 self.asked = epoch
                 self.placing = False
-                self.saved_lease = (device, epoch)
+                self.saved_lease = (device, self.machine.top)
+            case PlaceSecond():
+                self.placing_second = True
+            case ScheduleHedge():
+                self.hedge_due = True
             case SendJob(device, epoch):
                 assert epoch in self.permits, "sent without a permit"
                 if self.here[device]:
@@ -134,8 +185,8 @@ class World(RuleBasedStateMachine):
                     self.by_itself = instruction
             case AckResult():
                 pass
-            case _:
-                self.due = instruction.at_ms
+            case ScheduleRetry(at_ms):
+                self.due = at_ms
 
     # What the driver, Medulla and people do.
 
@@ -230,6 +281,7 @@ class World(RuleBasedStateMachine):
         self.here = dict.fromkeys(DEVICES, False)
         if self.machine.state != "waiting_approval":
             self.asked = None
+        self.asked_second, self.hedge_due, self.placing_second = None, False, False
         self.placing = False
         self.tell(Restarted(keep_permit and epoch in self.permits))
 
@@ -241,7 +293,8 @@ class World(RuleBasedStateMachine):
         event = self.to_us[which % len(self.to_us)]
         if isinstance(event, SendFailed):
             self.to_us.remove(event)
-            if self.machine.state != "placed" or self.machine.epoch != event.epoch:
+            second = event.epoch == self.machine.second_epoch
+            if not second and (self.machine.state != "placed" or self.machine.epoch != event.epoch):
                 return
         elif not keep:
             self.to_us.remove(event)
@@ -392,6 +445,8 @@ class World(RuleBasedStateMachine):
                 self.tell(Placed(DEVICES[0], "calm"))
             if self.open() and self.asked is not None:
                 self.verdict("yes")
+            if self.open() and self.asked_second is not None:
+                self.verdict_on_second("yes")
             self.now += 5_000
             self.clock()
 

@@ -317,3 +317,74 @@ async def test_missed_heartbeats_count_against_a_device(rig: Rig) -> None:
     links = {one["device_name"]: one["parts"]["link"] for one in explained["candidates"]}
     assert links["phone"] < links["kitchen"]
     assert parse_time_id((await rig.heart.run(wish()))["job"])
+
+
+# Two attempts at once.
+
+
+@virtual("phone", "kitchen")
+async def test_an_emergency_that_takes_long_is_tried_on_a_second_device_and_the_first_result_counts(
+    rig: Rig,
+) -> None:
+    phone, kitchen = rig.nodes["phone"], rig.nodes["kitchen"]
+    beating = [asyncio.ensure_future(node.beating()) for node in (phone, kitchen)]
+    phone.hold = kitchen.hold = True
+    job_id = await running(rig, "lamp.switch", priority="emergency")
+    slow = rig.nodes[rig.heart.job(job_id)["device_name"]]
+    fast = kitchen if slow is phone else phone
+    fast.hold = False
+    document = await rig.heart.wait(job_id)
+    await rig.settle()
+    assert (document["state"], document["device_name"], document["attempts"]) == ("succeeded", fast.name, 2)
+    assert 1_000 <= document["ended_ms"] - document["submitted_ms"] < 1_500
+    assert len(document["permits"]) == 2
+    assert [request.epoch for request in rig.medulla.asked if request.job_id == job_id] == [1, 2]
+    assert [cancel.job_id for cancel in slow.cancels] == [job_id]
+    # The slower one is acknowledged, and changes nothing.
+    assert (job_id, 1) in slow.taken
+    assert rig.heart.job(job_id)["value"] == document["value"]
+    assert [rig.heart.devices.find(node.device_id).total for node in (phone, kitchen)] == [0, 0]
+    for task in beating:
+        task.cancel()
+
+
+@virtual("phone", "kitchen")
+async def test_only_what_may_be_done_again_and_is_urgent_or_asks_for_it_is_tried_twice(rig: Rig) -> None:
+    phone, kitchen = rig.nodes["phone"], rig.nodes["kitchen"]
+    beating = [asyncio.ensure_future(node.beating()) for node in (phone, kitchen)]
+    phone.hold = kitchen.hold = True
+    jobs = [
+        await running(rig, "notes.append", priority="emergency", hedge_ms=0),
+        await running(rig, "lamp.switch"),
+        await running(rig, "lamp.switch", text="here", priority="emergency", target=phone.device_id),
+        await running(rig, "lamp.switch", text="now", hedge_ms=0),
+    ]
+    await asyncio.sleep(5)
+    assert [rig.heart.job(job)["attempts"] for job in jobs] == [1, 1, 1, 2]
+    for task in beating:
+        task.cancel()
+
+
+@virtual("phone", "kitchen")
+async def test_a_restart_in_the_middle_of_two_attempts_ends_the_job_once(rig: Rig) -> None:
+    phone, kitchen = rig.nodes["phone"], rig.nodes["kitchen"]
+    phone.hold = kitchen.hold = True
+    job_id = await running(
+        rig, "lamp.switch", priority="emergency", hedge_ms=0, deadline_ms=rig.clock.now_ms() + 60_000
+    )
+    await beat(rig, "phone", "kitchen", seconds=1)
+    assert rig.heart.job(job_id)["attempts"] == 2
+    await rig.crash()
+    await rig.start()
+    await rig.settle()
+    for node in (phone, kitchen):
+        node.hold = False
+        node.finish()
+    await beat(rig, "phone", "kitchen", seconds=12)
+    document = rig.heart.job(job_id)
+    assert (document["state"], [entry["what"] for entry in document["timeline"]].count("succeeded")) == (
+        "succeeded",
+        1,
+    )
+    assert phone.begun[job_id] <= 1
+    assert kitchen.begun[job_id] <= 1

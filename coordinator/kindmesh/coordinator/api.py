@@ -261,6 +261,7 @@ class Api:
             principal=who,
             proof=params.proof,
             purpose=params.choice("purpose", PURPOSES, "household"),
+            hedge_ms=params.number("hedge_ms", -1, least=-1, most=600_000),
         )
 
     def sources_of(self, params: Params, who: Principal) -> tuple[ArtifactInfo, ...]:

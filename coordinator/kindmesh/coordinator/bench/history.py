@@ -111,6 +111,7 @@ def fill_node(home: Home, ids: list[bytes]) -> float:
     with home.lock("node"), closing(Store.open(home.node_journal, NODE_SCHEMA, sync="inline")) as store:
         journal = NodeJournal(store, key, SystemEntropy(), _audit(store, home, signing))
         taken: list[tuple[bytes, int]] = []
+        at_ms = 0
         for number, job_id in enumerate(ids):
             at_ms = _made_ms(job_id)
             order = Order(job_id, 1, job_id, "device.echo", job_id, b"c" * 20, at_ms, "shared", True)
@@ -119,9 +120,9 @@ def fill_node(home: Home, ids: list[bytes]) -> float:
             journal.result(step, result, _raised)
             taken.append((job_id, 1))
             if _commit(store, number):
-                journal.taken(taken)
+                journal.taken(taken, at_ms)
                 taken.clear()
-        journal.taken(taken)
+        journal.taken(taken, at_ms)
         store.commit_now()
         return _mib(store)
 

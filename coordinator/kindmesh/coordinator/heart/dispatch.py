@@ -33,16 +33,20 @@ from kindmesh.coordinator.heart.machine_words import (
     DeviceRemoved,
     Event,
     Finish,
+    HedgeDue,
     NoCandidate,
     Permitted,
     Place,
     Placed,
+    PlaceSecond,
     Preempted,
     Refused,
     Restarted,
     RetryDue,
     ReviewerGone,
+    ScheduleHedge,
     ScheduleRetry,
+    SecondPlaced,
     SendCancel,
     SendFailed,
     SendJob,
@@ -119,6 +123,8 @@ class Dispatch:
             SendJob: self._send_when_safe,
             SendCancel: self._cancel,
             ScheduleRetry: self._schedule,
+            PlaceSecond: self._place_second,
+            ScheduleHedge: self._schedule_hedge,
             Finish: self._finish,
         }
 
@@ -171,6 +177,7 @@ class Dispatch:
     def tell(self, entry: Entry, event: Event) -> None:
         """Tell a job's machine, and do what it asks for."""
         machine, now_ms = entry.machine, self._clock.now_ms()
+        second_epoch = machine.second_epoch
         try:
             instructions = machine.handle(event, now_ms)
         except InvalidTransition as error:
@@ -182,6 +189,10 @@ class Dispatch:
         occupied = machine.device if working else b""
         if occupied != entry.occupied:
             self.placer.occupy(entry, occupied)
+        if machine.second != entry.second_occupied:
+            self.placer.occupy_second(entry, machine.second)
+        if second_epoch and machine.epoch == second_epoch:
+            entry.permit, entry.second_permit = entry.second_permit, None
         for instruction in instructions:
             if type(instruction) is not AckResult:
                 self._do[type(instruction)](entry, instruction, now_ms)
@@ -226,21 +237,32 @@ class Dispatch:
         return f"{why}; a job of priority {found.facts.priority} makes room"
 
     def _ask(self, entry: Entry, wish: AskPermit, now_ms: int) -> None:
-        entry.permit, entry.question = None, b""
-        self.ask(entry)
+        if wish.epoch == entry.machine.second_epoch:
+            entry.second_permit = None
+        else:
+            entry.permit, entry.question = None, b""
+        self.ask(entry, wish.device, wish.epoch)
         if entry.stored:
             entry.unsafe += 1
             self._disk.save_first(entry, partial(self._safe, entry))
 
-    def ask(self, entry: Entry) -> None:
-        """Ask Medulla about the attempt that this job is at."""
-        facts, machine, asked = entry.facts, entry.machine, entry.request
+    def _place_second(self, entry: Entry, wish: PlaceSecond, now_ms: int) -> None:
+        choice = self.placer.second(entry, wish.beside)
+        if choice.device:
+            self.tell(entry, SecondPlaced(choice.device, choice.why))
+
+    def _schedule_hedge(self, entry: Entry, wish: ScheduleHedge, now_ms: int) -> None:
+        entry.hedge_at_ms = wish.at_ms
+
+    def ask(self, entry: Entry, device: bytes, epoch: int) -> None:
+        """Ask Medulla about an attempt."""
+        facts, asked = entry.facts, entry.request
         request = PermitRequest(
-            facts.run_id, facts.step, facts.job_id, facts.operation, machine.device, asked.args, machine.epoch,
+            facts.run_id, facts.step, facts.job_id, facts.operation, device, asked.args, epoch,
             asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
             priority=facts.priority,
         )  # fmt: skip
-        self._reviewer.ask(request, partial(self._judged, entry, machine.epoch))
+        self._reviewer.ask(request, partial(self._judged, entry, epoch))
 
     def _send_when_safe(self, entry: Entry, wish: SendJob, now_ms: int) -> None:
         if entry.unsafe:
@@ -250,11 +272,14 @@ class Dispatch:
 
     def _send(self, entry: Entry, wish: SendJob) -> None:
         facts, request = entry.facts, entry.request
+        is_second = wish.epoch == entry.machine.second_epoch
+        permit = entry.second_permit if is_second else entry.permit
         job = Job(
             facts.job_id, facts.run_id, facts.step, wish.epoch, facts.operation, request.args,
-            entry.machine.deadline_ms, facts.priority, entry.permit, request.sources, _FULL_EXT if facts.full else {},
+            entry.machine.deadline_ms, facts.priority, permit, request.sources, _FULL_EXT if facts.full else {},
         )  # fmt: skip
-        entry.sent_at = self._clock.monotonic()
+        if not is_second:
+            entry.sent_at = self._clock.monotonic()
         try:
             self._endpoint.post(wish.device, MessageType.JOB, job)
         except FrameTooLarge as error:
@@ -314,6 +339,10 @@ class Dispatch:
         machine = entry.machine
         if verdict.answer == "allow" and verdict.permit is not None:
             permit = decode(Permit, verdict.permit.payload)
+            if machine.second_asking and epoch == machine.second_epoch:
+                entry.second_permit = verdict.permit
+                self.tell(entry, Permitted(epoch, permit.permit_id, permit.policy_version, permit.isolation))
+                return
             if not machine.answers(epoch):
                 return
             entry.permit = verdict.permit
@@ -328,6 +357,9 @@ class Dispatch:
                 self.tell(entry, allowed)
         elif verdict.answer == "ask":
             request = decode(ApprovalRequest, verdict.request, limit=2 * ARGUMENTS_MAX)
+            if epoch == machine.second_epoch:
+                self.tell(entry, ApprovalNeeded(epoch, request.expires_ms))
+                return
             entry.question = verdict.request
             entry.unsafe += 1
             self.tell(entry, ApprovalNeeded(epoch, request.expires_ms))
@@ -405,8 +437,9 @@ class Dispatch:
 
     def device_lost(self, device: bytes) -> None:
         """A device is away: jobs on it move or wait."""
-        for entry in [entry for entry in self.open.values() if entry.machine.device == device]:
-            self.tell(entry, DeviceLost(device))
+        for entry in list(self.open.values()):
+            if device in (entry.machine.device, entry.machine.second):
+                self.tell(entry, DeviceLost(device))
 
     def device_removed(self, device: bytes) -> None:
         """A device is no member any more: its jobs move or end."""
@@ -443,8 +476,9 @@ class Dispatch:
         machine = entry.machine
         end_ms = machine.deadline_ms + GRACE_MS if machine.overdue else machine.deadline_ms
         due = min(self._clock.now_ms() + LOOK_MS, end_ms)
-        if 0 < entry.retry_ms < due:
-            due = entry.retry_ms
+        for wanted in (entry.retry_ms, entry.hedge_at_ms):
+            if 0 < wanted < due:
+                due = wanted
         self._timers.at(entry.facts.job_id, due)
 
     def _due(self, job_id: bytes) -> None:
@@ -452,6 +486,9 @@ class Dispatch:
         if entry is None:
             return
         now_ms = self._clock.now_ms()
+        if 0 < entry.hedge_at_ms <= now_ms < entry.machine.deadline_ms:
+            entry.hedge_at_ms = 0
+            self.tell(entry, HedgeDue())
         retry_due = 0 < entry.retry_ms <= now_ms
         if retry_due:
             entry.retry_ms = 0
@@ -470,8 +507,10 @@ class Dispatch:
             return
         held, entry.held = entry.held, []
         machine = entry.machine
-        if not machine.ended and machine.lease == "sent" and held[-1].epoch == machine.epoch:
-            self._send(entry, held[-1])
+        for epoch in {machine.epoch, machine.second_epoch}:
+            last = next((wish for wish in reversed(held) if wish.epoch == epoch), None)
+            if last is not None and not machine.ended and machine.lease == "sent":
+                self._send(entry, last)
 
     def _repair(self, entry: Entry, error: KindmeshError) -> None:
         """The turn was undone: what memory believes of this job is not so."""
@@ -495,6 +534,7 @@ class Dispatch:
             del self.open[entry.facts.job_id]
         self._timers.drop(entry.facts.job_id)
         self.placer.occupy(entry, b"")
+        self.placer.occupy_second(entry, b"")
 
     def save(self) -> None:
         """Write all stories now."""

@@ -26,9 +26,10 @@ class Entry:
     `occupied` is the device on which it takes a place."""
 
     __slots__ = (
-        "acknowledged", "choice", "dirty", "facts", "failed", "held", "machine", "need", "occupied", "permit",
-        "question", "queued", "queued_ms", "repaired", "request", "retry_ms", "room_asked", "sent_at", "shown",
-        "stored", "unsafe", "waiters", "watchers",
+        "acknowledged", "choice", "dirty", "facts", "failed", "hedge_at_ms", "held", "machine", "need",
+        "occupied", "permit", "question", "queued", "queued_ms", "repaired", "request", "retry_ms",
+        "room_asked", "second_occupied", "second_permit", "sent_at", "shown", "stored", "unsafe", "waiters",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, facts: JobFacts, request: JobRequest, deadline_ms: int, need: Need) -> None:
@@ -36,10 +37,13 @@ class Entry:
         self.request = request
         self.machine = JobMachine(
             facts.job_id, effects=facts.effects, idempotent=facts.idempotent, deadline_ms=deadline_ms,
-            budget_ms=facts.budget_ms,
+            budget_ms=facts.budget_ms, hedge_ms=request.hedge_ms,
         )  # fmt: skip
         self.need = need
         self.permit: Signed | None = None
+        self.second_permit: Signed | None = None
+        self.second_occupied = b""
+        self.hedge_at_ms = 0
         self.question = b""
         self.choice: Choice | None = None
         self.held: list[SendJob] = []
@@ -62,8 +66,10 @@ class Entry:
     def progress(self) -> Progress:
         """How it stands, for the journal."""
         machine = self.machine
+        # Of two attempts the journal knows the higher epoch; whoever reads it has to ask for a permit anew.
+        permit = self.permit if machine.ended or machine.top == machine.epoch else None
         return Progress(
-            machine.state, machine.lease, machine.device, machine.epoch, machine.deadline_ms, self.permit,
+            machine.state, machine.lease, machine.device, machine.top, machine.deadline_ms, permit,
             self.question, machine.story,
         )  # fmt: skip
 

@@ -213,7 +213,14 @@ class Heart:
             checked.budget_ms,
         )  # fmt: skip
         request = JobRequest(
-            checked.args, wish.target, checked.sources, wish.principal, wish.purpose, wish.proof, wish.parent
+            checked.args,
+            wish.target,
+            checked.sources,
+            wish.principal,
+            wish.purpose,
+            wish.proof,
+            wish.parent,
+            _hedge_ms(wish),
         )
         entry = Entry(facts, request, checked.deadline_ms, checked.need)
         entry.choice = choice
@@ -433,7 +440,7 @@ class Heart:
         except PermitUsed:
             # Medulla does not know this question (any more): have it asked anew, so that the job does not wait in vain.
             if entry.question == answer.request and entry.machine.state == "waiting_approval":
-                self._dispatch.ask(entry)
+                self._dispatch.ask(entry, entry.machine.device, entry.machine.epoch)
             raise
         if self._dispatch.open.get(request.job_id) is entry:
             self._dispatch.judged(entry, epoch, verdict)
@@ -475,6 +482,12 @@ class Heart:
         answered: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
         self._endpoint.ask(choice.device, operation, data, within_ms, partial(_answered, answered))
         return answered
+
+
+def _hedge_ms(wish: Wish) -> int:
+    if wish.hedge_ms >= 0 or wish.priority != "emergency":
+        return max(wish.hedge_ms, -1)
+    return wishes.HEDGE_MS
 
 
 def _acknowledge(stored: asyncio.Future[None], error: KindmeshError | None) -> None:

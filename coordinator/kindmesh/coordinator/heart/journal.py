@@ -109,7 +109,8 @@ _decode_story = msgspec.msgpack.Decoder(list[StoryEntry]).decode
 
 class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files; who
-    asks, what for, and a person's signature over it; of a sub-run's job, the permit that its own chains to."""
+    asks, what for, and a person's signature over it; of a sub-run's job, the permit that its own chains to; `hedge_ms`
+    after how long a second device may try it, too."""
 
     args: bytes
     target: bytes = b""
@@ -118,6 +119,7 @@ class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     purpose: Purpose = "household"
     proof: Signed | None = None
     parent: Signed | None = None
+    hedge_ms: int = -1
 
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):

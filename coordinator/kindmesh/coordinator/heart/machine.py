@@ -8,6 +8,7 @@ What it decides: when to place, permit, send, send again, move, give up. Rules t
 - an effect whose outcome nobody knows ends as `uncertain`, never as failed or cancelled;
 - a verdict counts only for the attempt it was asked for, and nothing is sent without one;
 - what makes room for something more urgent, or leaves a device that is switched off, may be done again;
+- two devices may work on what may be done again, each under an epoch and a permit of its own; the first success counts;
 - an open job always has somebody it waits for: placement, Medulla, a person, a device, or a time.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kindmesh.coordinator.heart import machine_end as end
+from kindmesh.coordinator.heart import machine_hedge as hedge
 from kindmesh.coordinator.heart import machine_move as move
 from kindmesh.coordinator.heart import machine_start as start
 from kindmesh.coordinator.heart.machine_job import Job
@@ -31,6 +33,7 @@ from kindmesh.coordinator.heart.machine_words import (
     DeviceLost,
     DeviceRemoved,
     Event,
+    HedgeDue,
     Instruction,
     NoCandidate,
     Permitted,
@@ -42,6 +45,7 @@ from kindmesh.coordinator.heart.machine_words import (
     RetryDue,
     ReviewerGone,
     Running,
+    SecondPlaced,
     SendFailed,
     State,
     Submitted,
@@ -83,7 +87,7 @@ _TABLE: Final[dict[tuple[str, type], _Rule]] = {
     **_rows(ApprovalNeeded, start.on_approval_needed, *_OPEN),
     **_rows(Refused, start.on_refused, *_OPEN),
     **_rows(ReviewerGone, start.on_reviewer_gone, *_OPEN),
-    **_rows(SendFailed, start.on_send_failed, "placed"),
+    **_rows(SendFailed, start.on_send_failed, *_OPEN),
     **_rows(Accepted, start.on_accepted, "placed", "accepted"),
     **_rows(Running, start.on_running, "placed", "accepted"),
     **_rows(ResultArrived, end.on_result, *_OPEN),
@@ -93,6 +97,8 @@ _TABLE: Final[dict[tuple[str, type], _Rule]] = {
     **_rows(DeadlinePassed, end.on_deadline, *_OPEN),
     **_rows(RetryDue, end.on_retry, *_OPEN),
     **_rows(CancelAsked, end.on_cancel, *_OPEN),
+    **_rows(HedgeDue, hedge.on_hedge_due, *_OPEN),
+    **_rows(SecondPlaced, hedge.on_second_placed, *_OPEN),
     **_rows(Preempted, move.on_preempted, *_OPEN),
     **_rows(DeviceDrains, move.on_drains, *_OPEN),
 }

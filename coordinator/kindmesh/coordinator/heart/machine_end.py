@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kindmesh.coordinator.heart import machine_hedge as second
 from kindmesh.coordinator.heart.machine_job import (
     ELSEWHERE,
     GRACE_MS,
@@ -38,11 +39,15 @@ _ENDS: Final[dict[str, Ended]] = {"succeeded": "succeeded", "failed": "failed"}
 def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
     """A device says how it ended; only the current attempt counts."""
     ack = AckResult(event.device, event.epoch)
+    if job.second and (event.device, event.epoch) == (job.second, job.second_epoch):
+        return [ack, *second.on_second_result(job, event, now_ms)]
     if not job.is_current(event.device, event.epoch):
         job.older.pop(event.device, None)
         job.note(now_ms, "late result", event.device, event.outcome)
         return [ack]
     job.note(now_ms, "result", event.device, event.code or event.outcome)
+    if job.second and event.outcome != "succeeded" and not (job.cancel_by or job.overdue):
+        return [ack, *second.promoted(job, now_ms, event.code or event.outcome)]
     if event.outcome == "failed" and not event.begun and event.code in ELSEWHERE:
         return [ack, *refused_to_begin(job, event, now_ms)]
     if event.outcome in ("interrupted", "cancelled") or event.code == "CANCELLED":
@@ -112,6 +117,11 @@ def again(job: Job, now_ms: int) -> list[Instruction]:
 
 def on_lost(job: Job, event: DeviceLost, now_ms: int) -> list[Instruction]:
     """A device is away."""
+    if job.second and event.device == job.second:
+        return second.dropped(job, now_ms, "it is away")
+    if job.second and event.device == job.device:
+        job.note(now_ms, "lost", event.device)
+        return second.promoted(job, now_ms, "the other device is away")
     if event.device != job.device or job.state == "waiting_device":
         return []
     if job.lease == "sent":
@@ -141,6 +151,11 @@ def part_from_device(job: Job, now_ms: int) -> list[Instruction]:
 def on_removed(job: Job, event: DeviceRemoved, now_ms: int) -> list[Instruction]:
     """A device was removed: what it has moves, where that is harmless, or ends, because nobody will hear of it."""
     job.older.pop(event.device, None)
+    if job.second and event.device in (job.second, job.device):
+        change = second.dropped if event.device == job.second else second.promoted
+        steps = change(job, now_ms, "its device was removed")
+        job.older.pop(event.device, None)
+        return steps
     if event.device != job.device or job.lease == "freed":
         return []
     job.note(now_ms, "removed", event.device)
@@ -202,7 +217,8 @@ def on_deadline(job: Job, event: DeadlinePassed, now_ms: int) -> list[Instructio
     if job.lease == "sent" and job.state != "waiting_device" and not job.overdue:
         job.overdue = True
         job.note(now_ms, "overdue", job.device)
-        return [SendCancel(job.device, job.epoch), ScheduleRetry(job.deadline_ms + GRACE_MS)]
+        late = second.dropped(job, now_ms, "it is late") if job.second else []
+        return [*late, SendCancel(job.device, job.epoch), ScheduleRetry(job.deadline_ms + GRACE_MS)]
     if job.overdue and now_ms < job.deadline_ms + GRACE_MS:
         return []
     return job.finish(now_ms, too_late(job))
@@ -232,7 +248,8 @@ def on_cancel(job: Job, event: CancelAsked, now_ms: int) -> list[Instruction]:
     if job.lease == "freed":
         return job.finish(now_ms, _unknown("it was cancelled while its device was away"))
     job.cancel_by = event.by
-    return [] if away else [SendCancel(job.device, job.epoch)]
+    also = second.dropped(job, now_ms, "it was cancelled") if job.second else []
+    return also if away else [*also, SendCancel(job.device, job.epoch)]
 
 
 def on_restarted(job: Job, event: Restarted, now_ms: int) -> list[Instruction]:

@@ -17,6 +17,7 @@ from kindmesh.coordinator.heart.machine_words import (
     Instruction,
     Lease,
     ScheduleRetry,
+    SendCancel,
     SendJob,
     State,
     StoryDetail,
@@ -56,17 +57,27 @@ _ON_DEVICE: Final = frozenset({"placed", "accepted", "running"})
 class Job:
     """`movable`: doing it again is harmless (idempotent, or it only reads); `effectful`: does more than read or sense.
 
+    `epoch` is that of the attempt that counts, `top` the highest ever given out; `second` the device of a second
+    attempt beside it, or empty; `hedge_ms` after how long one is wanted, negative: never.
     `budget_ms` is the time it may take when nobody set a deadline (it starts anew when a person has approved), else 0.
     """
 
     __slots__ = (
         "approved", "asking", "avoid", "base", "budget_ms", "cancel_by", "deadline_ms", "device", "effectful",
-        "epoch", "gone_noted", "job_id", "lease", "leaving", "losses", "movable", "older", "overdue", "permitted",
-        "preempted", "refusals", "sends", "state", "story", "why",
+        "epoch", "gone_noted", "hedge_ms", "job_id", "lease", "leaving", "losses", "movable", "older",
+        "overdue", "permitted", "preempted", "refusals", "second", "second_asking", "second_epoch",
+        "second_sent", "sends", "state", "story", "top", "why",
     )  # fmt: skip
 
     def __init__(
-        self, job_id: bytes, *, effects: int, idempotent: bool, deadline_ms: int, budget_ms: int = 0
+        self,
+        job_id: bytes,
+        *,
+        effects: int,
+        idempotent: bool,
+        deadline_ms: int,
+        budget_ms: int = 0,
+        hedge_ms: int = -1,
     ) -> None:
         self.job_id = job_id
         self.movable = idempotent or effects & ~READ_ONLY == 0
@@ -76,7 +87,9 @@ class Job:
         self.state: State = "queued"
         self.lease: Lease = "none"
         self.device = b""
-        self.epoch = 0
+        self.epoch = self.top = 0
+        self.hedge_ms = hedge_ms
+        self.forget_second()
         self.base = 0
         self.asking = False
         self.permitted = False
@@ -116,12 +129,22 @@ class Job:
         A device in the journal counts as one that may have the job, except where a person was asked first.
         """
         self.state, self.device, self.epoch, self.base, self.story = state, device, epoch, epoch, story
+        self.top = epoch
         if state == "waiting_approval":
             self.lease, self.asking, self.sends = lease, True, 2 if lease == "sent" else 0
         elif device:
             self.lease, self.state, self.sends = "sent", "placed", 2
         else:
             self.state = "queued"
+
+    def forget_second(self) -> None:
+        """There is no second attempt."""
+        self.second, self.second_epoch, self.second_asking, self.second_sent = b"", 0, False, False
+
+    @property
+    def may_hedge(self) -> bool:
+        """Whether a second attempt would be harmless, and is wanted."""
+        return self.movable and self.hedge_ms >= 0
 
     def note(self, now_ms: int, what: str, device: bytes = b"", detail: StoryDetail = "") -> None:
         """Write a line of the story; a story never grows beyond STORY_MAX lines: the oldest repetitions go."""
@@ -147,6 +170,11 @@ class Job:
                 ("a person is asked about one attempt", self.state != "waiting_approval" or self.asking),
                 ("verdicts are for attempts", not self.asking or self.lease in ("chosen", "sent")),
                 ("sent only with a permit", self.sends == 0 or self.permitted or self.sends > 1),
+                ("no attempt is above the highest", self.epoch <= self.top and self.second_epoch <= self.top),
+                ("only harmless jobs are hedged", not self.second or (self.movable and self.lease == "sent")),
+                ("two attempts are on two devices", not self.second or self.second != self.device),
+                ("two attempts have two numbers", not self.second or self.second_epoch != self.epoch),
+                ("a second attempt has a device", bool(self.second) == (self.second_epoch > 0)),
                 ("only harmless jobs make room", not self.preempted or self.movable),
                 (
                     "only what left a device is leaving it",
@@ -169,8 +197,11 @@ class Job:
         """Send this attempt (again), and look again if it is not accepted."""
         self.sends += 1
         self.lease, self.state = "sent", "placed"
-        wait = min(RESEND_MS << min(self.sends - 1, 4), BACKOFF_MAX_MS * 4)
-        return [SendJob(self.device, self.epoch), ScheduleRetry(now_ms + wait)]
+        return [SendJob(self.device, self.epoch), ScheduleRetry(now_ms + self.resend_ms())]
+
+    def resend_ms(self) -> int:
+        """After how long what was sent and not accepted is sent again."""
+        return min(RESEND_MS << min(self.sends - 1, 4), BACKOFF_MAX_MS * 4) if self.sends else RESEND_MS
 
     def ask_again(self) -> list[Instruction]:
         """Ask Medulla, unless it is being asked. What was sent before without a permit that we still have becomes a
@@ -178,7 +209,8 @@ class Job:
         if self.asking:
             return []
         if self.lease == "sent":
-            self.epoch += 1
+            self.top += 1
+            self.epoch = self.top
         self.asking = True
         return [AskPermit(self.device, self.epoch)]
 
@@ -186,7 +218,9 @@ class Job:
         """End the job."""
         self.state, self.asking = how.state, False
         self.note(now_ms, how.state, b"", how.message or how.code)
-        return [how]
+        device, epoch, sent = self.second, self.second_epoch, self.second_sent
+        self.forget_second()
+        return [SendCancel(device, epoch), how] if sent else [how]
 
     def answers(self, epoch: int) -> bool:
         """Whether a verdict for this attempt is awaited."""

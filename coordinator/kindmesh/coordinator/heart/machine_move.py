@@ -20,7 +20,7 @@ from kindmesh.coordinator.heart.machine_words import (
 
 def on_preempted(job: Job, event: Preempted, now_ms: int) -> list[Instruction]:
     """Its device is told to stop; when it has, the job waits for another place."""
-    if not job.may_make_room:
+    if job.second or not job.may_make_room:
         return []
     job.preempted = True
     job.note(now_ms, "makes room", job.device, event.by)
@@ -29,7 +29,8 @@ def on_preempted(job: Job, event: Preempted, now_ms: int) -> list[Instruction]:
 
 def on_drains(job: Job, event: DeviceDrains, now_ms: int) -> list[Instruction]:
     """What was not sent yet goes elsewhere; what runs there moves when it had its time, if it may."""
-    if event.device != job.device:
+    if event.device != job.device or job.second:
+        # Of two attempts one is elsewhere already.
         return []
     if job.lease == "chosen" and job.state == "queued":
         job.note(now_ms, "drained", event.device)

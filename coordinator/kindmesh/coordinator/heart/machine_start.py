@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kindmesh.coordinator.heart import machine_hedge as second
 from kindmesh.coordinator.heart.machine_end import part_from_device
 from kindmesh.coordinator.heart.machine_job import LINK_MS, RECHECK_MS, REVIEWER_MS, Job
 from kindmesh.coordinator.heart.machine_words import (
@@ -17,6 +18,7 @@ from kindmesh.coordinator.heart.machine_words import (
     Refused,
     ReviewerGone,
     Running,
+    ScheduleHedge,
     ScheduleRetry,
     SendCancel,
     SendFailed,
@@ -41,7 +43,8 @@ def on_placed(job: Job, event: Placed, now_ms: int) -> list[Instruction]:
         stopped.append(SendCancel(job.device, job.epoch))
     moved = job.epoch > 0 and job.sends > 0 and event.device != job.device
     job.take("chosen", event.device)
-    job.epoch += 1
+    job.top += 1
+    job.epoch = job.top
     job.base = job.epoch
     job.state, job.asking, job.why = "queued", True, ""
     job.note(now_ms, "moved" if moved else "placed", event.device, event.why)
@@ -61,6 +64,8 @@ def on_no_candidate(job: Job, event: NoCandidate, now_ms: int) -> list[Instructi
 
 def on_permitted(job: Job, event: Permitted, now_ms: int) -> list[Instruction]:
     """Off it goes."""
+    if event.epoch == job.second_epoch:
+        return second.permitted(job, event, now_ms)
     if not job.answers(event.epoch):
         return []
     if job.state == "waiting_approval":
@@ -69,11 +74,16 @@ def on_permitted(job: Job, event: Permitted, now_ms: int) -> list[Instruction]:
             job.deadline_ms = now_ms + job.budget_ms
     job.note(now_ms, "permitted", job.device, (event.permit_id, event.policy_version, event.isolation))
     job.asking, job.permitted = False, True
-    return job.send(now_ms)
+    sending = job.send(now_ms)
+    if job.may_hedge and not job.approved:
+        sending.append(ScheduleHedge(now_ms + job.hedge_ms))
+    return sending
 
 
 def on_approval_needed(job: Job, event: ApprovalNeeded, now_ms: int) -> list[Instruction]:
     """A person is asked; whoever set no deadline waits as long as the question does."""
+    if event.epoch == job.second_epoch:
+        return second.dropped(job, now_ms, "it needs a person's yes")
     if not job.answers(event.epoch):
         return []
     job.state = "waiting_approval"
@@ -84,6 +94,8 @@ def on_approval_needed(job: Job, event: ApprovalNeeded, now_ms: int) -> list[Ins
 
 def on_refused(job: Job, event: Refused, now_ms: int) -> list[Instruction]:
     """It cannot be done; if it may have begun before, its device still gets its time to report."""
+    if event.epoch == job.second_epoch:
+        return second.dropped(job, now_ms, event.code)
     if event.epoch != job.epoch:
         return []
     if job.sends > 1:
@@ -99,6 +111,8 @@ def on_refused(job: Job, event: Refused, now_ms: int) -> list[Instruction]:
 
 def on_reviewer_gone(job: Job, event: ReviewerGone, now_ms: int) -> list[Instruction]:
     """Without Medulla nothing is sent: ask again soon."""
+    if event.epoch == job.second_epoch:
+        return second.dropped(job, now_ms, "the reviewer is restarting")
     if not job.answers(event.epoch):
         return []
     job.asking = False
@@ -110,7 +124,12 @@ def on_reviewer_gone(job: Job, event: ReviewerGone, now_ms: int) -> list[Instruc
 
 def on_send_failed(job: Job, event: SendFailed, now_ms: int) -> list[Instruction]:
     """The message did not leave; if an earlier one did, the device may have the job."""
-    if event.epoch != job.epoch:
+    if event.epoch == job.second_epoch:
+        job.second_sent = False
+        return second.dropped(job, now_ms, event.why)
+    if job.second:
+        return second.promoted(job, now_ms, event.why) if event.epoch == job.epoch else []
+    if event.epoch != job.epoch or job.state != "placed":
         return []
     job.note(now_ms, "not sent", job.device, event.why)
     if job.sends == 1:

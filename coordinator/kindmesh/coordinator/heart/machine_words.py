@@ -161,6 +161,17 @@ class DeviceDrains(msgspec.Struct, frozen=True, gc=False):
     move: bool
 
 
+class HedgeDue(msgspec.Struct, frozen=True, gc=False):
+    """The time that ScheduleHedge named has come."""
+
+
+class SecondPlaced(msgspec.Struct, frozen=True, gc=False):
+    """Placement chose `device` for a second attempt beside the first, because `why`."""
+
+    device: bytes
+    why: str
+
+
 class Restarted(msgspec.Struct, frozen=True, gc=False):
     """The machine was rebuilt from the journal; whether it still has the permit of its attempt."""
 
@@ -170,7 +181,7 @@ class Restarted(msgspec.Struct, frozen=True, gc=False):
 Event: TypeAlias = (
     Submitted | Placed | NoCandidate | Permitted | ApprovalNeeded | Refused | ReviewerGone | SendFailed | Accepted
     | Running | ResultArrived | DeviceLost | DeviceRemoved | DeviceBack | DeadlinePassed | RetryDue | CancelAsked
-    | Restarted | Preempted | DeviceDrains
+    | Restarted | Preempted | DeviceDrains | HedgeDue | SecondPlaced
 )  # fmt: skip
 
 
@@ -215,6 +226,18 @@ class ScheduleRetry(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
+class PlaceSecond(msgspec.Struct, frozen=True, gc=False):
+    """Choose another device than `beside`, if one is free; answer SecondPlaced, or nothing."""
+
+    beside: bytes
+
+
+class ScheduleHedge(msgspec.Struct, frozen=True, gc=False):
+    """Come back with HedgeDue at this time."""
+
+    at_ms: int
+
+
 class Finish(msgspec.Struct, frozen=True, gc=False):
     """The job has ended, once and for all. `take`: the result that just arrived is its result; otherwise the error
     is `code`, `message`, `hint`."""
@@ -226,7 +249,17 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     hint: str = ""
 
 
-Instruction: TypeAlias = Place | AskPermit | SendJob | SendCancel | AckResult | ScheduleRetry | Finish
+Instruction: TypeAlias = (
+    Place
+    | AskPermit
+    | SendJob
+    | SendCancel
+    | AckResult
+    | ScheduleRetry
+    | PlaceSecond
+    | ScheduleHedge
+    | Finish
+)
 
 StoryDetail: TypeAlias = str | tuple[bytes, int, str]
 StoryEntry: TypeAlias = tuple[int, str, bytes, StoryDetail]
@@ -234,8 +267,9 @@ StoryEntry: TypeAlias = tuple[int, str, bytes, StoryDetail]
 
 __all__ = [
     "ENDED", "STATES", "Accepted", "AckResult", "ApprovalNeeded", "AskPermit", "CancelAsked", "DeadlinePassed",
-    "DeviceBack", "DeviceDrains", "DeviceLost", "DeviceRemoved",
-    "Ended", "Event", "Finish", "Instruction", "Lease", "NoCandidate", "Permitted", "Place",
-    "Placed", "Preempted", "Refused", "Restarted", "ResultArrived", "RetryDue", "ReviewerGone", "Running",
-    "ScheduleRetry", "SendCancel", "SendFailed", "SendJob", "State", "StoryDetail", "StoryEntry", "Submitted",
+    "DeviceBack", "DeviceDrains", "DeviceLost", "DeviceRemoved", "Ended", "Event", "Finish", "HedgeDue",
+    "Instruction", "Lease", "NoCandidate", "Permitted", "Place", "PlaceSecond", "Placed", "Preempted",
+    "Refused", "Restarted", "ResultArrived", "RetryDue", "ReviewerGone", "Running", "ScheduleHedge",
+    "ScheduleRetry", "SecondPlaced", "SendCancel", "SendFailed", "SendJob", "State", "StoryDetail",
+    "StoryEntry", "Submitted",
 ]  # fmt: skip

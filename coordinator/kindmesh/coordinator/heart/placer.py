@@ -69,6 +69,23 @@ class Placer:
         candidates = self._devices.candidates(self._devices.seats(need.operation), self._clock.now_ms())
         return frozenset(verdict.device for verdict in rank(candidates, need) if verdict.busy)
 
+    def second(self, entry: Entry, beside: bytes) -> Choice:
+        """A place for a second attempt, on another device."""
+        seats = [
+            seat for seat in self._devices.seats(entry.need.operation) if seat.device.device_id != beside
+        ]
+        return choose(self._devices.candidates(seats, self._clock.now_ms()), entry.need)
+
+    def occupy_second(self, entry: Entry, device: bytes) -> None:
+        """The job's second attempt takes its place on this device now (empty: on none)."""
+        now_ms, operation = self._clock.now_ms(), entry.facts.operation
+        if entry.second_occupied:
+            self._devices.occupy(entry.second_occupied, operation, -1, now_ms)
+            self.refill()
+        if device:
+            self._devices.occupy(device, operation, +1, now_ms)
+        entry.second_occupied = device
+
     def occupy(self, entry: Entry, device: bytes) -> None:
         """The job takes its place on this device now (empty: on none), and no other."""
         now_ms = self._clock.now_ms()

@@ -23,6 +23,8 @@ SLACK_MS: Final = 30_000
 """Beyond an operation's own time limit, when nobody set a deadline: for waiting, sending, moving once."""
 DEADLINE_MAX_MS: Final = 7 * 24 * 3_600_000
 NAME_MAX: Final = 200
+HEDGE_MS: Final = 1_000
+"""An emergency that has not ended after this is tried on a second device, too, if it may be done again."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -30,7 +32,8 @@ class Wish(msgspec.Struct, frozen=True):
     as long as the operation may take; `key` makes submitting twice the same as once; `run_id` 16 bytes, or empty for a
     run of its own; `full`: survives a power cut even if it only reads; `sources`: who has the files, beyond what is
     known; `principal` asks, for `purpose`, `proof` is a person's signature over it; `parent`: the permit that the
-    permit of a sub-run's job chains to."""
+    permit of a sub-run's job chains to; `hedge_ms`: after so long a second device tries it, too, if it may be done
+    again (negative: emergencies only, after `HEDGE_MS`)."""
 
     operation: str
     args: dict[str, Any]
@@ -46,6 +49,7 @@ class Wish(msgspec.Struct, frozen=True):
     purpose: Purpose = "household"
     proof: Signed | None = None
     parent: Signed | None = None
+    hedge_ms: int = -1
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -130,4 +134,4 @@ def _locate(
     return tuple(sources), Need(need.operation, need.target, b"", need.emergency, size, held)
 
 
-__all__ = ["DEADLINE_MAX_MS", "SLACK_MS", "Checked", "Wish", "check"]
+__all__ = ["DEADLINE_MAX_MS", "HEDGE_MS", "SLACK_MS", "Checked", "Wish", "check"]
