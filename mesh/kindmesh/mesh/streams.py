@@ -246,6 +246,8 @@ class Streams:
         self._reroute(stream)
         accepted.serve(stream)
         self._arm(stream)
+        if asked.at and stream.route != "direct":
+            self.on_addresses(opener, asked.at)
 
     # What arrives.
 
@@ -467,9 +469,11 @@ def _nobody(peer: bytes, addresses: Sequence[str]) -> None:
     """Nobody makes direct links here."""
 
 
-def stream_open(stream_id: bytes, operation: str, args: bytes, permit: Signed) -> StreamOpen:
-    """What to `open`; the key and the credit are filled in there."""
-    return StreamOpen(stream_id, operation, args, permit, bytes(32), FIRST_CREDIT)
+def stream_open(
+    stream_id: bytes, operation: str, args: bytes, permit: Signed, at: Sequence[str] = ()
+) -> StreamOpen:
+    """What to `open`, saying where this device takes direct links; key and credit are filled in there."""
+    return StreamOpen(stream_id, operation, args, permit, bytes(32), FIRST_CREDIT, {}, tuple(at))
 
 
 __all__ = ["Accepted", "OnOpen", "Streams", "stream_open"]

@@ -279,7 +279,7 @@ class Uplink(Endpoint):
         ephemeral, self._ephemeral = self._ephemeral, None
         # It names our fresh greeting under its signature: that start of the coordinator lives now.
         self._confirmed(self.coordinator, envelope.header.boot, envelope.header.tag)
-        self._mesh_clock.learn(body.clock_ms)
+        self._learn_time(body.clock_ms)
         self.take_trust(body.trust)
         self._lost()
         self._live = derive_session(
@@ -295,6 +295,9 @@ class Uplink(Endpoint):
         self._hints = [hint for hint in self._hints if hint != self.address]
         self._remember(addresses=tuple(self._known))
         self._peer_changed(self.coordinator, True)
+
+    def _learn_time(self, clock_ms: int) -> None:
+        self._mesh_clock.learn(clock_ms)
 
     def _lost(self) -> None:
         if self._live is not None:

@@ -28,6 +28,7 @@ from kindmesh.mesh.audit_trust import TrustNotes
 from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.direct import DirectLinks
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.event_log import EventLog
 from kindmesh.mesh.exchange import Exchange
@@ -51,6 +52,7 @@ from kindmesh.mesh.vault import folder_key
 from kindmesh.node.admission import Room
 from kindmesh.node.calls import SessionCalls
 from kindmesh.node.config import Config, load_config
+from kindmesh.node.doorway import direct_address, reachable
 from kindmesh.node.event_desk import NodeEvents
 from kindmesh.node.executor import Executor
 from kindmesh.node.facts import Facts
@@ -182,7 +184,14 @@ class Node:
         self.calls = SessionCalls(self.uplink, self.supervisor, room, own)
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)
-        self.stream_control = StreamControl(self.streams, partial(ask_permit, self.forwarding))
+        self.direct = DirectLinks(
+            self.streams, post, self.clock, entropy, transport, scheme=scheme,
+            listen=direct_address(scheme, config.mesh.listen, self.identity.device_id),
+            places=partial(reachable, config.mesh.listen),
+        )  # fmt: skip
+        self.stream_control = StreamControl(
+            self.streams, partial(ask_permit, self.forwarding), self.direct.listen
+        )
         self.lookout = Lookout(self.uplink, self._finder)
         self.leaving = Leaving(self.trust, self.uplink, self.executor)
         self.homecoming = Homecoming(
@@ -246,6 +255,7 @@ class Node:
             stack.push_async_callback(self.executor.close)
             stack.callback(self.events.close)
             stack.push_async_callback(self.uplink.close)
+            stack.push_async_callback(self.direct.close)
             stack.push_async_callback(self.streams.close)
             stack.push_async_callback(self.streaming.close)
             stack.push_async_callback(self.lookout.close)
@@ -306,6 +316,7 @@ class Node:
         self.reporter.beat()
         self.executor.tick()
         self.streaming.tick()
+        self.direct.tick()
         self.renewing.tick()
         self.people.tick()
         self.supervisor.tick()

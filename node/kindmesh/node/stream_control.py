@@ -55,6 +55,7 @@ class Permitted(msgspec.Struct, frozen=True):
     bounds: StreamBounds
 
 
+Listen = Callable[[], Awaitable[tuple[str, ...]]]
 AskPermit = Callable[[dict[str, Any], Emit], Awaitable[Permitted]]
 
 
@@ -73,8 +74,10 @@ async def ask_permit(forwarding: Forwarding, params: dict[str, Any], emit: Emit)
 class StreamControl:
     """See the module; `permit` gets what is needed, from the coordinator or here."""
 
-    def __init__(self, streams: Streams, permit: AskPermit) -> None:
+    def __init__(self, streams: Streams, permit: AskPermit, listen: Listen | None = None) -> None:
+        """`listen` opens a door for direct links; a coordinator needs none."""
         self._streams = streams
+        self._listen = listen
         self._permit = permit
         self._open: dict[str, StreamHandle] = {}
 
@@ -86,7 +89,8 @@ class StreamControl:
         """
         permitted = await self._permit(_mapping(params), emit)
         spec, stream_id = permitted.spec, permitted.stream_id
-        asked = stream_open(stream_id, permitted.operation, permitted.args, permitted.permit)
+        at = () if self._listen is None else await self._listen()
+        asked = stream_open(stream_id, permitted.operation, permitted.args, permitted.permit, at)
         stream = await self._streams.open(
             asked, permitted.target, takes=spec.direction != "in", gives=spec.direction != "out"
         )

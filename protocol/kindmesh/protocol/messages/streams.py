@@ -38,6 +38,8 @@ from kindmesh.protocol.signed import Signed
 StreamReason = Literal["done", "cancelled", "deadline", "limit", "broken", "stopped", "failed"]
 """Why a stream ended. `done`: the operation ended well and all of it arrived; `stopped`: the house was told to stop,
 the permit lost its force, or the device is going; `failed`: the operation did."""
+Addresses = Annotated[tuple[Word, ...], Meta(max_length=STREAM_ADDRESSES_MAX)]
+"""`host:port`, where a device takes direct links."""
 Frames = tuple[
     Annotated[bytes, Meta(max_length=17)],
     Annotated[bytes, Meta(max_length=16)],
@@ -56,7 +58,7 @@ class StreamCredit(msgspec.Struct, array_like=True, frozen=True):
 
 class StreamOpen(msgspec.Struct, array_like=True, frozen=True):
     """`stream_id` is the job of the `session` permit; `args` as a job's; `ephemeral` an X25519 key of this stream;
-    `credit` for what the device sends."""
+    `credit` for what the device sends; `at` where the opener takes a direct link, if it does."""
 
     stream_id: TimeId
     operation: Word
@@ -65,11 +67,12 @@ class StreamOpen(msgspec.Struct, array_like=True, frozen=True):
     ephemeral: Key
     credit: StreamCredit
     ext: Ext = {}
+    at: Addresses = ()
 
 
 class StreamAnswer(msgspec.Struct, array_like=True, frozen=True):
     """Yes, or `error`. `open_hash` names the STREAM_OPEN; `duration_ms` and `data_bytes` are what the device will
-    allow; `at`: `host:port` addresses where it takes direct links."""
+    allow; `at`: where the device takes direct links, if it does."""
 
     stream_id: TimeId
     open_hash: Hash
@@ -78,7 +81,7 @@ class StreamAnswer(msgspec.Struct, array_like=True, frozen=True):
     credit: StreamCredit
     duration_ms: DurationMs = 0
     data_bytes: Count = 0
-    at: Annotated[tuple[Word, ...], Meta(max_length=STREAM_ADDRESSES_MAX)] = ()
+    at: Addresses = ()
     ext: Ext = {}
 
 
