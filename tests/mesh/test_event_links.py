@@ -12,8 +12,9 @@ from tests.mesh.event_rig import FALL, STEP, End, EventRig
 
 from kindmesh.mesh.event_durable import TRIES, WINDOW
 from kindmesh.mesh.event_log import DAY_MS, KEEP_DAYS, LOST_DAYS
+from kindmesh.mesh.event_report import event_findings
 from kindmesh.mesh.virtual import run_virtual
-from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.errors import DiskFull, InvalidInput
 from kindmesh.protocol.messages import DurableEvent, EventFollow, EventSubscribe, MessageType, SessionType
 from kindmesh.protocol.messages.events import Interest, Labels, MeshEvent, sign_event
 
@@ -315,3 +316,59 @@ def test_what_is_on_the_disk_does_not_show_the_data(tmp_path: Path) -> None:
 
     play(tmp_path, story)
     assert not any(b"blue bathroom" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_doctor_names_who_goes_wrong_and_what_was_lost_and_nothing_else(tmp_path: Path) -> None:
+    async def story(rig: EventRig) -> None:
+        desk, phone = await rig.start("desk", "phone")
+        assert event_findings(desk.bus, desk.links, desk.durable) == []
+
+        def clumsy(event: MeshEvent) -> None:
+            raise KeyError("oh")
+
+        desk.bus.subscribe("system.stop", clumsy, name="the clumsy one")
+        desk.durable.follow("the other", "system.stop", clumsy)
+        desk.bus.emit("system.stop", {"by": "x"})
+        kitchen = phone.bus.make(FALL.name, {"room": "hall"})
+        lie = msgspec.structs.replace(kitchen, source=desk.id)
+        phone.endpoint.post(
+            desk.id,
+            MessageType.DURABLE_EVENT,
+            DurableEvent(sign_event(lie, rig.household.identities["desk"].signing)),
+        )
+        await asyncio.sleep(20)
+        desk.log.lost += 3
+        desk.durable.unwritten += 1
+        desk.links.dropped["BACK_PRESSURE"] += 2
+        found = event_findings(desk.bus, desk.links, desk.durable)
+        said = "\n".join(message for _, message, _ in found)
+        assert "the clumsy one went wrong with 1 events" in said
+        assert "the other could not deal with 1 events" in said
+        assert "1 events were dropped: their senders may not publish them" in said
+        assert "3 kept events were never fetched" in said
+        assert all(hint for level, _, hint in found if level == "warn")
+
+    play(tmp_path, story)
+
+
+def test_a_full_disk_is_counted_and_hurts_no_publisher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(rig: EventRig) -> None:
+        (desk,) = await rig.start("desk")
+        heard: list[MeshEvent] = []
+        desk.bus.subscribe("system.stop", heard.append)
+
+        def full(*_: object) -> bool:
+            raise DiskFull("The disk is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(desk.log, "append", full)
+            desk.bus.emit("system.stop", {"by": "x"})
+        desk.bus.emit("system.stop", {"by": "y"})
+        await asyncio.sleep(1)
+        assert len(heard) == 2
+        assert desk.durable.unwritten == 1
+        assert [row.event.values()["by"] for row in desk.log.after(0, 9)] == ["y"]
+
+    play(tmp_path, story)

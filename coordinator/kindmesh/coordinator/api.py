@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from kindmesh.coordinator.audit_service import AuditService
@@ -118,6 +118,7 @@ class Api:
         self._trust_service = trust_service
         self._returning = returning
         self.papers_problem = ""
+        self.event_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self.on_stop: Callable[[Principal, str], None] | None = None
         self.approvers: list[Callable[[Signed], Awaitable[Any]]] = []
         """Asked before the Heart; each says None when an approval is not about something of its own."""
@@ -224,7 +225,11 @@ class Api:
     async def _doctor(self, params: Params, emit: Emit, who: Principal) -> Any:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
 
-        return await coordinator_findings(
+        events = [
+            {"check": "events", "level": level, "message": message, "hint": hint}
+            for level, message, hint in self.event_findings()
+        ]
+        found = await coordinator_findings(
             self._heart,
             self._trust,
             self._medulla,
@@ -233,6 +238,7 @@ class Api:
             papers_problem=self.papers_problem,
             returning=len(self._returning.waiting()),
         )
+        return [*found, *events]
 
     async def _watch(self, params: Params, emit: Emit, who: Principal) -> Any:
         end = self._heart.watch(emit)

@@ -248,6 +248,7 @@ class Coordinator:
         )  # fmt: skip
         self.api.add(self.events.methods)
         self.api.on_stop = self.events.stopped
+        self.api.event_findings = self.events.findings
         self.scheduling = ScheduleDesk(
             heart=self.heart, store=self.store, vault=vault, people=self.people, trust=self.trust, bus=self.bus,
             clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household, held=self._held,

@@ -27,6 +27,7 @@ from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.event_durable import DurableEvents
 from kindmesh.mesh.event_links import EventLinks
 from kindmesh.mesh.event_log import EventLog
+from kindmesh.mesh.event_report import event_findings
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.errors import AccessRefused, InvalidInput
@@ -104,6 +105,10 @@ class EventDesk:
         """No more."""
         self.links.close()
         self.durable.close()
+
+    def findings(self) -> list[tuple[str, str, str]]:
+        """For `doctor`."""
+        return event_findings(self._bus, self.links, self.durable)
 
     def tick(self) -> None:
         """Once a second."""

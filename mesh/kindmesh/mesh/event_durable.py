@@ -84,6 +84,8 @@ class DurableEvents:
         self.unwritten = 0
         """Durable events that the disk did not take."""
         self.refused: Counter[str] = Counter()
+        self.passed_over: Counter[str] = Counter()
+        """Events that a follower here could not deal with, by its name."""
         self._bus, self._endpoint, self._trust, self._clock = bus, endpoint, trust, clock
         self._signing, self._seen, self._admit, self._current = signing, seen, admit, current
         self._relays = relays
@@ -319,6 +321,7 @@ class DurableEvents:
             log.error("a follower of events went wrong", extra={"code": code, "subscriber": name})
             if self._tries[name] < TRIES or isinstance(error, StoreError):
                 return False
+            self.passed_over[name] += 1
             log.error("an event is passed over", extra={"subscriber": name, "topic": row.event.topic})
             self.log.move(_HERE + name, row.seq)
         self._tries.pop(name, None)

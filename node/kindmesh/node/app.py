@@ -305,6 +305,7 @@ class Node:
             homecoming=self.homecoming,
             streams=self.stream_control,
         )
+        local.event_findings = self.events.findings
         own = {"events": self.events.watch, "events.topics": self.events.topics}
         server = ControlServer(self.home.socket("node"), {**local.handlers(), **own})
         await server.start()

@@ -17,6 +17,7 @@ from kindmesh.mesh.control import Call
 from kindmesh.mesh.event_durable import DurableEvents
 from kindmesh.mesh.event_links import EventLinks
 from kindmesh.mesh.event_log import EventLog
+from kindmesh.mesh.event_report import event_findings
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.uplink import Uplink
 from kindmesh.node.executor import Executor
@@ -75,6 +76,10 @@ class NodeEvents:
         """No more."""
         self.links.close()
         self.durable.close()
+
+    def findings(self) -> list[tuple[str, str, str]]:
+        """For `doctor`."""
+        return event_findings(self._bus, self.links, self.durable)
 
     def tick(self) -> None:
         """Once a second."""

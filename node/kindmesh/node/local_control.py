@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -86,6 +86,7 @@ class LocalControl:
         self._streams = streams
         self._witnessing = witnessing
         self._homecoming = homecoming
+        self.event_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
 
     def handlers(self) -> dict[str, Handler]:
         """Method -> handler."""
@@ -229,7 +230,8 @@ class LocalControl:
 
     async def _doctor(self, params: Any, call: Call) -> Any:
         audit = [_finding("audit", *found) for found in self._witnessing.findings()]
-        return [*self._look_at_link(), *self._look_at_trust(), *self._look_at_work(), *audit]
+        events = [_finding("events", *found) for found in self.event_findings()]
+        return [*self._look_at_link(), *self._look_at_trust(), *self._look_at_work(), *audit, *events]
 
     def _look_at_link(self) -> list[dict[str, str]]:
         found: list[dict[str, str]] = []

@@ -40,17 +40,24 @@ def run_watch(out: Output, patterns: list[str], since: str, count: int) -> int:
     seen = 0
     with connect(Home.locate()) as client:
         for event in client.stream("events", asked):
-            if event["event"] == "watching":
-                out.note("Watching. Ctrl-C ends it.")
-                continue
-            if event["event"] == "dropped":
-                out.note(f"This terminal was too slow: {event['dropped']} events were not shown.")
+            if event["event"] != "event":
+                _remark(out, event)
                 continue
             out.event(event, event_line(event))
             seen += 1
             if seen == count:
                 break
     return EXIT_DONE
+
+
+def _remark(out: Output, event: dict[str, Any]) -> None:
+    """What is said about the watching itself: that it began, that some were left out."""
+    if out.as_json:
+        out.event(event)
+    elif event["event"] == "watching":
+        out.note("Watching. Ctrl-C ends it.")
+    else:
+        out.note(f"This terminal was too slow: {event['dropped']} events were not shown.")
 
 
 def event_line(event: dict[str, Any]) -> str:
