@@ -71,15 +71,19 @@ class Retention:
 
     def tick(self) -> None:
         """One step. What does not work now (a full disk) is tried again after a rest."""
-        passed = self._clock.monotonic() - self._begun
         try:
-            if self._begun + passed >= self._rest_until:
-                self._look(min(self._clock.now_ms(), self._begun_ms + round(passed * 1000) + DAY_MS))
+            if self._clock.monotonic() >= self._rest_until:
+                self._look(self.now_ms())
             else:
                 self._compact()
         except KindmeshError as error:
             log.warning("old jobs could not be removed", extra={"code": error.code})
             self._rest()
+
+    def now_ms(self) -> int:
+        """The time that counts for keeping things (UTC ms): never more than a day ahead of the monotonic clock."""
+        passed_ms = round((self._clock.monotonic() - self._begun) * 1000)
+        return min(self._clock.now_ms(), self._begun_ms + passed_ms + DAY_MS)
 
     def _look(self, now_ms: int) -> None:
         jobs = self._journal.after(self._cursor, ROWS)
@@ -99,7 +103,7 @@ class Retention:
     def _unsettled(self, jobs: Sequence[Finished]) -> Iterable[bytes]:
         """Nobody knows yet whether these happened, or somebody said so only lately."""
         sql = "SELECT 1 FROM settlement WHERE job_id = ? AND at_ms < ?"
-        before_ms = self._clock.now_ms() - self.rules.days * DAY_MS
+        before_ms = self.now_ms() - self.rules.days * DAY_MS
         settled = self._journal.store.query_one
         return [
             job.job_id

@@ -232,7 +232,8 @@ class RunJournal:
         """Remove the oldest run that ended before then, if no job of it is left; how many were removed (0 or 1)."""
         found = self.store.query_one(
             "SELECT run_id FROM run WHERE ended_ms > 0 AND ended_ms < ?"
-            " AND NOT EXISTS (SELECT 1 FROM job WHERE job.run_id = run.run_id) ORDER BY ended_ms LIMIT 1",
+            " AND NOT EXISTS (SELECT 1 FROM job WHERE job.run_id = run.run_id AND job.run_id != job.job_id)"
+            " ORDER BY ended_ms LIMIT 1",
             (before_ms,),
         )
         if found is None:

@@ -405,9 +405,9 @@ class Runs:
     def ring(self) -> None:
         """Called with every heartbeat: looks at the clock, in case it was set; removes a run that is over."""
         self._timers.ring()
-        days = self._heart.retention.rules.days
+        retention = self._heart.retention
         try:
-            self._journal.remove_old(self._clock.now_ms() - days * DAY_MS)
+            self._journal.remove_old(retention.now_ms() - retention.rules.days * DAY_MS)
         except KindmeshError as error:
             log.warning("an old run could not be removed", extra={"code": error.code})
 
