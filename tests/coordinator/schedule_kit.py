@@ -13,8 +13,10 @@ from typing import Any
 
 from tests.coordinator.heart_kit import Rig
 
+from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.heart.schedules import words as s
 from kindmesh.coordinator.heart.schedules.journal import Firing, ScheduleJournal
+from kindmesh.coordinator.heart.schedules.plan_starter import Starters
 from kindmesh.coordinator.heart.schedules.service import Held, Schedules
 from kindmesh.coordinator.heart.schedules.starter import JobStarter
 from kindmesh.coordinator.heart.schedules.zones import to_ms
@@ -42,6 +44,7 @@ class TimeRig(Rig):
     deaf: frozenset[str] = frozenset()
     """Whose schedules may not hear of anything but devices."""
     bus: EventBus
+    runs: Runs
 
     async def open(self, wall: SimulatedClock) -> TimeRig:
         self.wall = wall
@@ -51,10 +54,19 @@ class TimeRig(Rig):
 
     def begin(self) -> None:
         self.bus = EventBus(self.endpoint.device_id, self.clock, self.entropy)
+        self.runs = Runs(
+            heart=self.heart, store=self.store, vault=RunVault(self.store, b"k" * 32, entropy=self.entropy),
+            clock=self.clock, entropy=self.entropy, bus=self.bus,
+        )  # fmt: skip
+        self.runs.recover()
         vault = RunVault(self.store, b"k" * 32, entropy=self.entropy)
         self.schedules = Schedules(
             journal=ScheduleJournal(self.store, vault),
-            starter=JobStarter(self.heart, lambda artifact: None, self.clock.now_ms),
+            starter=Starters(
+                JobStarter(self.heart, lambda artifact: None, self.clock.now_ms),
+                self.runs,
+                lambda artifact: None,
+            ),
             clock=self.wall,
             trusted_ms=self.clock.now_ms,
             news=self.heart.announce,
@@ -72,6 +84,7 @@ class TimeRig(Rig):
         """`kill -9`, as far as anybody can tell."""
         self.store.abandon()
         await self.schedules.close()
+        await self.runs.close()
         await self.heart.close()
         self.endpoint.up.clear()
 
@@ -82,6 +95,7 @@ class TimeRig(Rig):
 
     async def shut(self) -> None:
         await self.schedules.close()
+        await self.runs.close()
         await self.close()
 
     def at(self, text: str) -> None:

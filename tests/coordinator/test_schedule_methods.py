@@ -203,3 +203,50 @@ async def test_who_may_not_is_told_why(rig: TimeRig) -> None:
     with pytest.raises(AccessRefused, match="was not given"):
         await desk.ask("add", acting(ANNA, "Anna", "unknown"), **HELLO)
     assert rig.schedules.all() == []
+
+
+PLAN: dict[str, Any] = {
+    "plan": 1,
+    "name": "morning",
+    "inputs": {"what": {"type": "text"}},
+    "steps": [
+        {"id": "hello", "call": "device.echo", "args": {"text": {"$from": "inputs.what"}}},
+        {
+            "id": "inner",
+            "sub": {
+                "plan": {"plan": 1, "steps": [{"id": "note", "call": "notes.append", "args": {"text": "x"}}]}
+            },
+        },
+    ],
+}
+MORNING: dict[str, Any] = {"name": "morning", "plan": PLAN, "inputs": {"what": "pills"}, "cron": "0 8 * * *"}
+
+
+@at_time("2026-05-01T06:30")
+async def test_a_plan_is_checked_when_it_is_made_and_run_when_it_is_due(rig: TimeRig) -> None:
+    desk = Desk(rig)
+    made = await desk.ask("add", **MORNING)
+    assert (made["operation"], made["args"]) == ("plan morning", {"what": "pills"})
+    await desk.ask("run", name="morning")
+    await rig.settle(120)
+    (firing,) = await desk.ask("history", name="morning")
+    assert (firing["state"], firing["problem"]) == ("succeeded", "")
+    assert (await desk.ask("calendar", days=1))["coming"][0]["operation"] == "plan morning"
+
+
+@at_time("2026-05-01T06:30")
+async def test_a_plan_that_cannot_be_is_refused(rig: TimeRig) -> None:
+    desk = Desk(rig)
+    with pytest.raises(InvalidInput, match="one operation or one plan"):
+        await desk.ask("add", **MORNING, operation="device.echo")
+    with pytest.raises(InvalidInput):
+        await desk.ask("add", **{**MORNING, "inputs": {}})
+    steps = [{"id": "note", "call": "notes.apend"}]
+    with pytest.raises(UnknownOperation, match=r"notes\.apend"):
+        await desk.ask("add", **{**MORNING, "plan": {"plan": 1, "steps": steps}, "inputs": {}})
+    with pytest.raises(AccessRefused, match=r"the operation notes\.append"):
+        await desk.ask("add", acting(ANNA, "Anna"), **MORNING)
+    timed = {key: value for key, value in MORNING.items() if key != "cron"}
+    where = [{"field": "operation", "value": "notes.append"}]
+    with pytest.raises(InvalidInput, match="again and again"):
+        await desk.ask("add", **timed, event={"topic": "system.job.failed", "where": where})

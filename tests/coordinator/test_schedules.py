@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.coordinator.heart_kit import APPEND, ECHO
@@ -16,6 +17,7 @@ from kindmesh.coordinator.heart.schedules.place import draw_delay
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import Busy, DiskFull, InvalidInput, KindmeshError
+from kindmesh.protocol.plan import plan_from_document, plan_to_bytes
 from kindmesh.protocol.principal import Principal
 
 EIGHT = s.Cron("0 8 * * *")
@@ -182,11 +184,11 @@ async def test_a_device_that_is_away_at_eight_does_it_when_it_is_back_within_the
 @at_time("2026-05-01T07:00")
 async def test_how_a_run_failed_is_in_the_history(rig: TimeRig) -> None:
     rig.medulla.answer = lambda request: "deny"
-    await rig.add("pills", EIGHT)
+    held = await rig.add("pills", EIGHT)
     await rig.pass_to("2026-05-01T08:01")
     (firing,) = rig.history("pills")
     assert firing.state == "failed"
-    assert "the owner's policy forbids it" in rig.schedules.starter.problem(firing.ref)
+    assert "the owner's policy forbids it" in rig.schedules.starter.problem(held.schedule, firing.ref)
 
 
 @at_time("2026-05-01T07:00")
@@ -245,6 +247,55 @@ async def test_a_full_disk_at_eight_delays_and_loses_nothing(rig: TimeRig) -> No
     await rig.pass_to("2026-05-01T08:11")
     assert rig.story("pills") == [("05-01 08:00", "succeeded")]
     assert rig.done() == 1
+
+
+# -------------------------------------------------------------------------------------------------------- plans
+
+
+def plan(*steps: dict[str, Any], **more: Any) -> s.Action:
+    made = plan_from_document({"plan": 1, "name": "morning", "steps": list(steps), **more})
+    return s.Action("", encode_value({}), b"", plan_to_bytes(made))
+
+
+STEPS: tuple[dict[str, Any], ...] = (
+    {"id": "look", "call": "device.echo", "args": {"text": "hi"}},
+    {"id": "note", "call": "notes.append", "args": {"text": "the pills"}, "after": ["look"]},
+)
+
+
+@at_time("2026-05-01T07:00")
+async def test_a_whole_plan_is_run_at_its_time(rig: TimeRig) -> None:
+    held = await rig.add("morning", EIGHT, action=plan(*STEPS))
+    await rig.pass_to("2026-05-01T08:01")
+    (firing,) = rig.history("morning")
+    assert firing.state == "succeeded"
+    assert rig.runs.document(firing.ref)["name"] == "morning"
+    assert rig.schedules.starter.problem(held.schedule, firing.ref) == ""
+    assert rig.done() == 2
+
+
+@at_time("2026-05-01T07:00")
+async def test_a_plan_that_is_under_way_goes_on_over_a_restart(rig: TimeRig) -> None:
+    await rig.add("morning", EIGHT, action=plan(*STEPS))
+    rig.nodes["phone"].hold = True
+    await rig.pass_to("2026-05-01T08:00:01")
+    await rig.off()
+    rig.nodes["phone"].kill()
+    rig.nodes["phone"].hold = False
+    await rig.on()
+    await asyncio.sleep(30)
+    await rig.settle(60)
+    assert [what for _, what in rig.story("morning")] == ["succeeded"]
+
+
+@at_time("2026-05-01T07:00")
+async def test_why_a_plan_failed_is_told(rig: TimeRig) -> None:
+    rig.medulla.answer = lambda request: "deny"
+    held = await rig.add("morning", EIGHT, action=plan(*STEPS))
+    await rig.pass_to("2026-05-01T08:01")
+    (firing,) = rig.history("morning")
+    assert firing.state == "failed"
+    assert "forbids" in rig.schedules.starter.problem(held.schedule, firing.ref)
 
 
 # --------------------------------------------------------------------------------------------- what people want

@@ -250,8 +250,9 @@ class Coordinator:
         self.api.on_stop = self.events.stopped
         self.api.event_findings = self.events.findings
         self.scheduling = ScheduleDesk(
-            heart=self.heart, store=self.store, vault=vault, people=self.people, trust=self.trust, bus=self.bus,
-            clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household, held=self._held,
+            heart=self.heart, runs=self.runs, store=self.store, vault=vault, people=self.people, trust=self.trust,
+            bus=self.bus, clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household,
+            held=self._held,
         )  # fmt: skip
         self.people.on_leave(self.scheduling.leave)
         self.api.add(self.scheduling.methods())

@@ -100,4 +100,4 @@ def _from_file(name: str, text: str) -> str:
     return given
 
 
-__all__ = ["parse_arguments"]
+__all__ = ["Upload", "parse_arguments"]

@@ -12,18 +12,22 @@ from typing import Any
 
 import msgspec
 
-from kindmesh.coordinator.cli.arguments import parse_arguments
+from kindmesh.coordinator.cli.arguments import Upload, parse_arguments
 from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
 from kindmesh.coordinator.cli.call_commands import fields_of
 from kindmesh.coordinator.cli.local import upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
+from kindmesh.coordinator.cli.run_commands import read_plan
 from kindmesh.coordinator.cli.schedule_words import changed, condition, milliseconds
+from kindmesh.coordinator.heart.schedules.plan_starter import calls_in
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 from kindmesh.protocol.ids import RANDOM_BYTES, format_time_id, new_id
 from kindmesh.protocol.manifest import parse_effects
 from kindmesh.protocol.people import Delegation, check_delegation
+from kindmesh.protocol.plan import plan_from_document
+from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.roles import ANY, PURPOSES, Rights
 from kindmesh.protocol.signed import signed_to_bytes
 
@@ -121,6 +125,7 @@ def run_add(
     words: Sequence[str],
     timing: Timing,
     *,
+    plan: str,
     target: str,
     misfire: str,
     grace: str,
@@ -133,7 +138,7 @@ def run_add(
 ) -> int:
     """Make a schedule, and say when it is due."""
     request: dict[str, Any] = {
-        "name": name, "operation": operation, "misfire": misfire, "overlap": overlap, "priority": priority,
+        "name": name, "misfire": misfire, "overlap": overlap, "priority": priority,
         "purpose": purpose, **timing_params(timing),
     }  # fmt: skip
     if grace:
@@ -149,9 +154,19 @@ def run_add(
         def take(path: Path) -> dict[str, Any]:
             return upload(client, path, lambda part: out.progress(f"{path.name} {part * 100:.0f} %"))
 
-        request["args"] = parse_arguments(words, fields_of(offers, operation), take)
+        calls = {operation}
+        if plan:
+            given = [operation, *words] if operation else list(words)
+            calls = _plan_params(request, plan, given, take)
+        elif operation:
+            request["operation"] = operation
+            request["args"] = parse_arguments(words, fields_of(offers, operation), take)
+        else:
+            raise InvalidInput(
+                "what is to be done?", field="operation", hint="Name an operation, or --plan FILE."
+            )
         if isinstance(client, AsPerson):
-            made = _add_as(client, request, _rights(offers, operation, purpose), days)
+            made = _add_as(client, request, _rights(offers, calls, purpose), days)
         else:
             made = client.call("schedule.add", request)
     coming = [f"  {due['local']}{' - ' + due['why_not'] if due['why_not'] else ''}" for due in made["coming"]]
@@ -163,16 +178,26 @@ def run_add(
     return EXIT_DONE
 
 
-def _rights(offers: list[dict[str, Any]], operation: str, purpose: str) -> Rights:
-    """This one operation, with the effects that devices declare for it, for this purpose."""
+def _plan_params(request: dict[str, Any], file: str, words: Sequence[str], take: Upload) -> set[str]:
+    """The plan in a file and what it is given; returns the operations that it names."""
+    document = read_plan(file)
+    found = plan_from_document(document)
+    check_plan(found, emergency=request["priority"] == "emergency")
+    fields = {known: {"name": known, "type": value.type} for known, value in found.inputs.items()}
+    request["plan"], request["inputs"] = document, parse_arguments(words, fields, take)
+    return calls_in(found)
+
+
+def _rights(offers: list[dict[str, Any]], calls: set[str], purpose: str) -> Rights:
+    """These operations, with the effects that devices declare for them, for this purpose."""
     if purpose not in PURPOSES:
         raise InvalidInput(f"purpose is not one of {', '.join(PURPOSES)}", field="purpose")
     found: set[str] = set()
     for offer in offers:
         for one in offer["operations"]:
-            if one["name"] == operation:
+            if one["name"] in calls:
                 found.update(one["effects"])
-    return Rights((operation,), int(parse_effects(sorted(found))), ANY, (purpose,))
+    return Rights(tuple(sorted(calls)), int(parse_effects(sorted(found))), ANY, (purpose,))
 
 
 def _add_as(client: AsPerson, request: dict[str, Any], rights: Rights, days: float) -> dict[str, Any]:

@@ -42,11 +42,16 @@ def _run(as_json: bool, command: Callable[[Output], int]) -> None:
 @schedule.command()
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: morning-pills.")],
-    operation: Annotated[str, typer.Argument(help="What to do, for instance speech.say.")],
+    operation: Annotated[
+        str, typer.Argument(help="What to do, for instance speech.say; not with --plan.")
+    ] = "",
     arguments: Annotated[
         list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")
     ] = None,
     *,
+    plan: Annotated[
+        str, typer.Option("--plan", help="Instead of one operation: a plan's file, as kindmesh run takes.")
+    ] = "",
     cron: Annotated[
         str, typer.Option(help='Wall-clock times: minute hour day month weekday, "0 8 * * *".')
     ] = "",
@@ -106,7 +111,7 @@ def add(
     _run(
         as_json,
         lambda out: run_add(
-            out, name, operation, arguments or [], timing, target=target, misfire=misfire, grace=grace,
+            out, name, operation, arguments or [], timing, plan=plan, target=target, misfire=misfire, grace=grace,
             overlap=overlap, jitter=jitter, priority=priority, purpose=purpose, person=person, days=days,
         ),
     )  # fmt: skip

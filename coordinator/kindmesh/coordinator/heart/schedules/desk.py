@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.heart.schedules.journal import ScheduleJournal
 from kindmesh.coordinator.heart.schedules.methods import Method, ScheduleMethods
 from kindmesh.coordinator.heart.schedules.place import Place
+from kindmesh.coordinator.heart.schedules.plan_starter import Starters
 from kindmesh.coordinator.heart.schedules.service import Schedules
 from kindmesh.coordinator.heart.schedules.starter import Holder, JobStarter
 from kindmesh.coordinator.heart.schedules.zones import system_zone, zone_named
@@ -33,6 +35,7 @@ class ScheduleDesk:
         self,
         *,
         heart: Heart,
+        runs: Runs,
         store: Store,
         vault: RunVault,
         people: PeopleDesk,
@@ -52,7 +55,7 @@ class ScheduleDesk:
         self._trust, self._people = trust, people
         self.schedules = Schedules(
             journal=ScheduleJournal(store, vault),
-            starter=JobStarter(heart, held, trusted_ms),
+            starter=Starters(JobStarter(heart, held, trusted_ms), runs, held),
             clock=clock,
             trusted_ms=trusted_ms,
             news=heart.announce,

@@ -14,6 +14,7 @@ from kindmesh.coordinator.heart.schedules.zones import show, zone_named
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.ids import format_id, format_time_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX
+from kindmesh.protocol.plan import plan_from_bytes
 from kindmesh.protocol.principal import describe_principal, principal_document
 
 
@@ -74,6 +75,13 @@ def firing_document(firing: Firing, zone: str) -> dict[str, Any]:
     }
 
 
+def what(action: s.Action) -> str:
+    """What is done, in a word or two."""
+    if not action.plan:
+        return action.operation
+    return f"plan {plan_from_bytes(action.plan).name}".strip()
+
+
 def summary(held: Held, now_ms: int, last: Firing | None, missed: int) -> dict[str, Any]:
     """One line of a list."""
     schedule, machine = held.schedule, held.machine
@@ -84,7 +92,7 @@ def summary(held: Held, now_ms: int, last: Firing | None, missed: int) -> dict[s
         "why": machine.why,
         "when": describe(schedule.when, schedule.zone),
         "zone": schedule.zone,
-        "operation": schedule.action.operation,
+        "operation": what(schedule.action),
         "next": due_document(following[0], schedule.zone) if following else None,
         "last": None if last is None else firing_document(last, schedule.zone),
         "missed": missed,
@@ -116,4 +124,4 @@ def whole(held: Held, names: Callable[[bytes], str]) -> dict[str, Any]:
     }
 
 
-__all__ = ["describe", "due_document", "firing_document", "summary", "whole"]
+__all__ = ["describe", "due_document", "firing_document", "summary", "what", "whole"]

@@ -19,9 +19,10 @@ import msgspec
 from kindmesh.coordinator.heart.devices import Devices, Seat
 from kindmesh.coordinator.heart.schedules import asking
 from kindmesh.coordinator.heart.schedules import machine_words as w
-from kindmesh.coordinator.heart.schedules.documents import due_document, firing_document, summary, whole
+from kindmesh.coordinator.heart.schedules.documents import due_document, firing_document, summary, what, whole
 from kindmesh.coordinator.heart.schedules.instants import coming
 from kindmesh.coordinator.heart.schedules.place import Place
+from kindmesh.coordinator.heart.schedules.plan_starter import calls_in, files_in
 from kindmesh.coordinator.heart.schedules.service import Held, Schedules
 from kindmesh.coordinator.heart.schedules.words import Action, OnEvent
 from kindmesh.coordinator.params import Params
@@ -32,6 +33,8 @@ from kindmesh.protocol.errors import AccessRefused, InvalidInput
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.manifest import Effect, artifacts_in, check_fields
 from kindmesh.protocol.messages.events import fits
+from kindmesh.protocol.plan import plan_from_bytes, plan_from_document, plan_to_bytes
+from kindmesh.protocol.plan_check import check_inputs, check_plan
 from kindmesh.protocol.principal import Principal, belongs_to, describe_principal, principal_text
 from kindmesh.protocol.roles import PURPOSES, missing
 from kindmesh.protocol.topics import Topic
@@ -98,11 +101,12 @@ class ScheduleMethods:
             params, action, maker, self._place, now_ms=self._schedules.now_ms(), entropy=self._entropy
         )
         if isinstance(made.when, OnEvent):
-            self._check_topic(made.when, action.operation)
+            calls = calls_in(plan_from_bytes(action.plan)) if action.plan else {action.operation}
+            self._check_topic(made.when, calls)
         held = await self._schedules.add(made)
         return self._document(held)
 
-    def _check_topic(self, when: OnEvent, operation: str) -> None:
+    def _check_topic(self, when: OnEvent, calls: set[str]) -> None:
         """Refuse a trigger on what nobody ever says, or on the schedule's own doing."""
         known = [topic.name for topic in self._topics()]
         fitting = [name for name in known if fits(when.pattern, name)]
@@ -111,7 +115,7 @@ class ScheduleMethods:
             hint = f"Did you mean {' or '.join(near)}?" if near else "kindmesh events shows what is said."
             raise InvalidInput(f"nothing here says {when.pattern}", field="topic", hint=hint)
         other = any(
-            one.field == "operation" and one.test == "=" and one.value != operation for one in when.where
+            one.field == "operation" and one.test == "=" and one.value not in calls for one in when.where
         )
         if any(name.startswith(_JOBS) for name in fitting) and not other:
             raise InvalidInput(
@@ -122,6 +126,8 @@ class ScheduleMethods:
 
     def _action(self, params: Params, who: Principal) -> Action:
         """What is to be done, if it can be, and if who asks may do it."""
+        if "plan" in params.values:
+            return self._plan(params, who)
         operation, target = params.text("operation"), params.text("target", "")
         resolved = self._devices.resolve(target) if target else b""
         seats = self._devices.seats(operation)
@@ -136,6 +142,17 @@ class ScheduleMethods:
                 f"the values are {len(args)} bytes, which is too much for {operation}", field="args"
             )
         return Action(operation, args, resolved)
+
+    def _plan(self, params: Params, who: Principal) -> Action:
+        """A whole plan: checked as if it were started now."""
+        if params.values.get("operation"):
+            raise InvalidInput("a schedule does one operation or one plan", field="operation")
+        plan = plan_from_document(params.mapping("plan"))
+        check_plan(plan, emergency=params.text("priority", "") == "emergency")
+        inputs = check_inputs(plan, params.mapping("inputs"))
+        seats = [seat for call in sorted(calls_in(plan)) for seat in self._devices.seats(call)]
+        self._check_may(params, who, seats, has_files=bool(files_in(inputs)))
+        return Action("", encode_value(inputs), b"", plan_to_bytes(plan))
 
     def _check_may(self, params: Params, who: Principal, seats: list[Seat], *, has_files: bool) -> None:
         rights = self._people.rights(who)
@@ -211,7 +228,7 @@ class ScheduleMethods:
         for firing in found:
             document = firing_document(firing, held.schedule.zone)
             failed = firing.ref and firing.ended_ms and firing.state != "succeeded"
-            document["problem"] = self._schedules.starter.problem(firing.ref) if failed else ""
+            document["problem"] = self._schedules.starter.problem(held.schedule, firing.ref) if failed else ""
             lines.append(document)
         return lines
 
@@ -232,7 +249,7 @@ class ScheduleMethods:
                 {
                     **due_document(due, schedule.zone),
                     "name": schedule.name,
-                    "operation": schedule.action.operation,
+                    "operation": what(schedule.action),
                 }
                 for due, schedule in first
             ],

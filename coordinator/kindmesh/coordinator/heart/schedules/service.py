@@ -338,7 +338,7 @@ class Schedules:
         await self._await_end(held, due_ms, ref)
 
     async def _await_end(self, held: Held, due_ms: int, ref: bytes) -> None:
-        outcome = await self.starter.ended(ref)
+        outcome = await self.starter.ended(held.schedule, ref)
         self._tell(held, w.RunEnded(due_ms, outcome))
 
     def _retry(self, held: Held, due_ms: int) -> None:

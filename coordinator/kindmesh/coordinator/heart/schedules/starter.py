@@ -1,4 +1,4 @@
-"""How a firing gets something done: a job of the Heart for one operation.
+"""How a firing gets something done: a job of the Heart for one operation (for plans see `plan_starter`).
 
 `Starter` is all that schedules know of it. The key makes starting twice the same as once, so a start whose answer was
 lost to `kill -9` is simply made again. What is started acts for whoever made the schedule: Medulla judges it as any
@@ -45,10 +45,10 @@ class Starter(Protocol):
             KindmeshError: why not; `may_pass` says whether another try could go better.
         """
 
-    async def ended(self, ref: bytes) -> str:
+    async def ended(self, schedule: Schedule, ref: bytes) -> str:
         """Wait for the end, however it ends: `succeeded`, `failed`, ...; `forgotten` if nobody knows it any more."""
 
-    def problem(self, ref: bytes) -> str:
+    def problem(self, schedule: Schedule, ref: bytes) -> str:
         """Why it did not succeed, for people; empty if there is nothing to say."""
 
 
@@ -101,7 +101,7 @@ class JobStarter:
         found = [self._held(artifact_id(name)) for name in names]
         return tuple(info for info in found if info is not None)
 
-    async def ended(self, ref: bytes) -> str:
+    async def ended(self, schedule: Schedule, ref: bytes) -> str:
         """See `Starter`."""
         try:
             document = await self._heart.wait(ref)
@@ -109,7 +109,7 @@ class JobStarter:
             return "forgotten"
         return str(document["state"])
 
-    def problem(self, ref: bytes) -> str:
+    def problem(self, schedule: Schedule, ref: bytes) -> str:
         """See `Starter`."""
         try:
             error = self._heart.job(ref)["error"]
