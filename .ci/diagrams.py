@@ -294,6 +294,54 @@ def trigger() -> str:
     return drawing(edges, module.STATES, "idle")
 
 
+def stream() -> str:
+    """One end of one stream."""
+    words = importlib.import_module("kindmesh.protocol.stream_words")
+    wire = importlib.import_module("kindmesh.protocol.messages.streams")
+    errors = importlib.import_module("kindmesh.protocol.errors")
+    module = importlib.import_module("kindmesh.protocol.stream_machine")
+    credit = importlib.import_module("kindmesh.protocol.stream_credit").FIRST_CREDIT
+    bounds = importlib.import_module("kindmesh.protocol.stream_spec").StreamBounds(1_000, 1)
+    late = 1 << 40
+
+    def events(machine: Any) -> Iterator[tuple[Any, int]]:
+        now_ms, acting = 10, machine.acting
+        if not acting:
+            yield words.Answered(credit, 1_000), now_ms
+            yield words.Refused(errors.Busy()), now_ms
+        yield words.LinkUp(), now_ms
+        yield words.LinkDown(), now_ms
+        yield words.Abort("cancelled", errors.Cancelled()), now_ms
+        yield words.Tick(), late
+        yield words.EndCame(wire.StreamEnd(JOB, "done", not acting)), now_ms
+        yield words.DataCame(wire.StreamData(0, 0, b"")), now_ms
+        yield words.DataCame(wire.StreamData(0, 0, b"too much" if acting else b"")), now_ms
+        yield words.CreditCame(wire.StreamCredit(machine.sending.highest, 12, 1)), now_ms
+        yield words.ResumeCame(wire.StreamResume(0)), now_ms
+        yield words.Pull(), now_ms
+        if machine.writable:
+            yield words.Write(b"", True), now_ms
+        if machine.readable:
+            yield words.Take(), now_ms
+        yield words.CloseOutput(), now_ms
+        if acting:
+            yield words.Finish(b""), now_ms
+
+    def situation(machine: Any) -> Hashable:
+        sending, receiving = machine.sending, machine.receiving
+        return (
+            machine.state, machine.acting, machine._finished, min(sending.written, 2), min(sending.highest, 2),
+            min(sending.base, 2), sending.closed, min(receiving.received, 1), receiving.readable,
+        )  # fmt: skip
+
+    starts = [
+        module.StreamMachine(acting=False, takes=True, gives=True, now_ms=0),
+        module.StreamMachine(acting=True, takes=True, gives=True, now_ms=0, bounds=bounds),
+    ]
+    edges = explore(starts, events, lambda machine: str(machine.state), situation)
+    return drawing(edges, ("opening", "open", "broken", "closing", "ended"), "opening")
+
+
 DRAWINGS: dict[str, Callable[[], str]] = {
     "kindmesh.coordinator.heart.machine": heart_job,
     "kindmesh.coordinator.heart.schedules.schedule_machine": schedule,
@@ -301,5 +349,6 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "kindmesh.coordinator.supervision_machine": supervision,
     "kindmesh.mesh.membership": membership,
     "kindmesh.node.machine": node_job,
+    "kindmesh.protocol.stream_machine": stream,
 }
 """By the module whose section of the page gets the drawing."""

@@ -18,6 +18,7 @@ from kindmesh.capabilities.registry import Entry, Part
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
 from kindmesh.protocol.messages.events import Labels
+from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 from kindmesh.protocol.topics import Topic, declare
 
 ROOT: Final = str(Path(__file__).resolve().parents[2])
@@ -35,6 +36,8 @@ def _operation(name: str, *fields: Field, output: tuple[Field, ...] = ()) -> Ope
     )
 
 
+STREAM: Final = StreamSpec("both", StreamMedia("bytes"), StreamMedia("bytes"))
+
 MANIFEST: Final = Manifest(
     capability="probe",
     version="1",
@@ -50,6 +53,8 @@ MANIFEST: Final = Manifest(
         _operation("shout", Field("text", "text")),
         _operation("fail", Field("how", "text")),
         _operation("allocate", Field("mib", "integer")),
+        msgspec.structs.replace(_operation("echo_stream"), stream=STREAM),
+        msgspec.structs.replace(_operation("greedy"), stream=STREAM),
         _operation("look", Field("path", "text")),
         _operation("connect", Field("port", "integer")),
         _operation("surroundings"),
@@ -97,6 +102,21 @@ class Probe(Capability):
     @operation("probe.echo")
     async def echo(self, context: Context, text: str) -> Text:
         return Text(text)
+
+    @operation("probe.echo_stream")
+    async def echo_stream(self, context: Context) -> Text:
+        count = 0
+        while (piece := await context.stream.read()) is not None:
+            await context.stream.write(piece.data, last=piece.last)
+            count += 1
+        return Text(str(count))
+
+    @operation("probe.greedy")
+    async def greedy(self, context: Context) -> Text:
+        for number in range(1_000):
+            await context.stream.write(bytes(1_000))
+            context.progress(None, str(number))
+        return Text("all")
 
     @operation("probe.tell")
     async def tell(self, context: Context, topic: str, room: str) -> Text:

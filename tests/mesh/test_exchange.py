@@ -198,3 +198,61 @@ async def test_many_that_want_the_same_artifact_share_one_transfer_also_after_a_
     assert [isinstance(end, KindmeshError) for end in ends] == [True, False, False, False]
     assert asked == [0, 0, ARTIFACT_CHUNK, 2 * ARTIFACT_CHUNK][: len(asked)]
     assert not rig.kitchen.exchange._fetching
+
+
+def served(rig: Rig) -> list[int]:
+    """Offsets that the phone is asked for, as they come."""
+    asked: list[int] = []
+    serve = rig.phone.uplink._handlers[int(MessageType.ARTIFACT_GET)]
+
+    def count(envelope: Any, body: ArtifactGet) -> None:
+        asked.append(body.offset)
+        serve(envelope, body)
+
+    rig.phone.uplink.on(MessageType.ARTIFACT_GET, count)
+    return asked
+
+
+async def stopped_after_a_chunk(rig: Rig, info: ArtifactInfo, permit: Signed, args: bytes) -> None:
+    """A fetch whose task ends, as its process would, when the first chunk is in the store."""
+    first = asyncio.Event()
+    fetching = asyncio.ensure_future(rig.kitchen.exchange.fetch(info, permit, args, lambda part: first.set()))
+    await asyncio.wait_for(first.wait(), 5)
+    fetching.cancel()
+    await asyncio.gather(fetching, return_exceptions=True)
+
+
+async def test_a_transfer_whose_receiver_ended_goes_on_at_the_chunk_where_it_stopped(rig: Rig) -> None:
+    info = rig.phone.put(LETTER * 2)
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
+    asked = served(rig)
+    await stopped_after_a_chunk(rig, info, permit, args)
+    before = len(asked)
+    # The receiver starts again, with the same folder.
+    rig.kitchen.store = ArtifactStore.open(rig.folder / "kitchen", b"k" * 32)
+    rig.kitchen.exchange = Exchange(
+        rig.kitchen.uplink, rig.kitchen.store, rig.kitchen.trust, CLOCK, rig.kitchen._produced
+    )
+    await rig.kitchen.exchange.fetch(info, permit, args)
+    assert rig.kitchen.store.has(info.artifact)
+    assert asked[before] >= ARTIFACT_CHUNK
+    assert 0 not in asked[before:]
+
+
+async def test_a_transfer_goes_on_where_it_stopped_when_the_coordinator_between_was_away(rig: Rig) -> None:
+    info = rig.phone.put(LETTER * 2)
+    permit, args = rig.input_permit(rig.kitchen, info, principal=OWNER)
+    asked = served(rig)
+    first = asyncio.Event()
+
+    def progress(part: float) -> None:
+        if not first.is_set():
+            first.set()
+            # Both sessions end; the nodes greet anew.
+            rig.desk.drop(rig.phone.device_id)
+            rig.desk.drop(rig.kitchen.device_id)
+
+    await asyncio.wait_for(rig.kitchen.exchange.fetch(info, permit, args, progress), 20)
+    assert rig.kitchen.store.has(info.artifact)
+    assert asked.count(0) == 1
+    assert sorted(asked) == asked

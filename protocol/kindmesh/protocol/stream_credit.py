@@ -201,8 +201,8 @@ class Receiving:
         return self._granted
 
     @property
-    def news(self) -> Literal["", "some", "much"]:
-        """Whether the other end should hear of something: soon, or at once."""
+    def news(self) -> Literal["some", "much"]:
+        """How urgently the other end should hear of what arrived or was taken: soon, or at once."""
         arrived = self.received - self._told
         frames = self._taken_frames + STREAM_WINDOW_FRAMES - self._granted.frames
         room = self._taken_bytes + STREAM_WINDOW_BYTES - self._granted.data_bytes
@@ -213,7 +213,7 @@ class Receiving:
             or room >= STREAM_WINDOW_BYTES // 3
         ):
             return "much"
-        return "some" if arrived or frames else ""
+        return "some"
 
     def broken_rules(self) -> list[str]:
         """As of `Sending`."""

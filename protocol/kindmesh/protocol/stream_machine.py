@@ -220,12 +220,10 @@ class StreamMachine:
         return [w.Transmit(StreamResume(self.receiving.received))]
 
     def _tell(self, now_ms: int) -> list[w.Instruction]:
-        news = self.receiving.news
-        if news == "much" and self.state == "open":
+        if self.receiving.news == "much" and self.state == "open":
             self._tell_ms = _NEVER
             return [w.Transmit(self.receiving.credit())]
-        if news:
-            self._tell_ms = min(self._tell_ms, now_ms + TELL_MS)
+        self._tell_ms = min(self._tell_ms, now_ms + TELL_MS)
         return []
 
     def _credit(self, event: w.CreditCame, now_ms: int) -> list[w.Instruction]:
