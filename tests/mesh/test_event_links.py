@@ -372,3 +372,25 @@ def test_a_full_disk_is_counted_and_hurts_no_publisher(
         assert [row.event.values()["by"] for row in desk.log.after(0, 9)] == ["y"]
 
     play(tmp_path, story)
+
+
+def test_what_the_last_coordinator_did_not_take_is_for_the_one_that_replaced_it(tmp_path: Path) -> None:
+    async def story(rig: EventRig) -> None:
+        (phone,) = await rig.start("phone")
+        old = "device/" + "11" * 20
+        first = fall(phone, "taken by the old one")
+        second = fall(phone, "not taken")
+        await asyncio.sleep(1)
+        name = f"device/{phone.trust.coordinator.subject.hex()}"
+        phone.log.unfollow(name)
+        phone.log.follow(old, ("*",))
+        phone.log.rewind(old, phone.log.after(0, 1)[0].seq)
+        await asyncio.sleep(1)
+        await rig.ends.pop("phone").close()
+        desk, phone = await rig.start("desk", "phone")
+        await asyncio.sleep(10)
+        assert desk.log.has(second.event_id)
+        assert not desk.log.has(first.event_id)
+        assert set(phone.log.followers()) == {name}
+
+    play(tmp_path, story)

@@ -106,15 +106,23 @@ class DurableEvents:
             if name.startswith(_DEVICE):
                 self._sending[bytes.fromhex(name.removeprefix(_DEVICE))] = _Sending(patterns, seq)
         if not self._relays:
-            coordinator = self._trust.coordinator.subject
-            for other in [one for one in self._sending if one != coordinator]:
-                # The mesh has another coordinator now: what the last one did not take is for this one.
-                old = self._sending.pop(other)
-                self.log.unfollow(_name(other))
-                self._sending[coordinator] = _Sending(("*",), old.read)
-                self.log.follow(_name(coordinator), ("*",))
-            if coordinator not in self._sending:
-                self._sending[coordinator] = _Sending(("*",), self.log.follow(_name(coordinator), ("*",)))
+            self._aim()
+
+    def _aim(self) -> None:
+        """What happens here is for the mesh's coordinator; when it was replaced, what the last one did not take is for
+        the new one."""
+        coordinator = self._trust.coordinator.subject
+        if coordinator in self._sending:
+            return
+        others = [other for other in self._sending if other != coordinator]
+        place = self.log.follow(_name(coordinator), ("*",))
+        if others:
+            place = min(self.log.followers()[_name(other)][1] for other in others)
+            self.log.rewind(_name(coordinator), place)
+        for other in others:
+            del self._sending[other]
+            self.log.unfollow(_name(other))
+        self._sending[coordinator] = _Sending(("*",), place)
 
     # ------------------------------------------------------------------------------------- what happens here
 
@@ -246,6 +254,8 @@ class DurableEvents:
         self.pump_soon()
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
+        if up and not self._relays and peer == self._trust.coordinator.subject:
+            self._aim()
         sending = self._sending.get(peer)
         if sending is not None and sending.flying:
             self._rewind(peer, sending)

@@ -134,6 +134,10 @@ class EventLog:
             "UPDATE event_follower SET seq = ? WHERE follower = ? AND seq < ?", (seq, follower, seq)
         )
 
+    def rewind(self, follower: str, seq: int) -> None:
+        """It has to have what lies behind that place (again)."""
+        self.store.execute("UPDATE event_follower SET seq = ? WHERE follower = ?", (seq, follower))
+
     def unfollow(self, follower: str) -> None:
         """It wants nothing any more."""
         self.store.execute("DELETE FROM event_follower WHERE follower = ?", (follower,))
