@@ -152,6 +152,7 @@ async def test_a_job_that_only_reads_moves_to_another_device(tmp_path: Path) -> 
             running = asyncio.ensure_future(client.call("submit", wish, on_event=states.put_nowait))
             placed = await until(states, lambda event: event.get("state") == "running")
             victim = placed["device_name"]
+            killed_ms = (await client.call("clock"))["now_ms"]
             if victim == "desk":
                 os.kill(pid_of(lab, "desk"), signal.SIGKILL)
             else:
@@ -162,3 +163,5 @@ async def test_a_job_that_only_reads_moves_to_another_device(tmp_path: Path) -> 
         assert job["device_name"] != victim
         assert job["attempts"] == 2
         assert len(job["permits"]) == 2
+        (moved_ms,) = [entry["at_ms"] for entry in job["timeline"] if entry["what"] == "moved"]
+        assert moved_ms - killed_ms <= 5_000

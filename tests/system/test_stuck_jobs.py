@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.system.kit import allow, ended, mesh, say, talking
+from tests.system.kit import allow, ended, mesh, say, talking, until
 from tests.system.test_kill import pid_of
 
-from kindmesh.coordinator.lab.mesh import Lab
+from kindmesh.coordinator.lab.mesh import Lab, watching
 
 
 async def uncertain(lab: Lab, text: str) -> dict[str, Any]:
@@ -49,3 +49,26 @@ async def test_an_uncertain_job_is_asked_about_settled_and_started_anew(tmp_path
         assert (await say(desk, "jobs", "dead")).objects == []
         os.kill(pid, signal.SIGCONT)
         assert (await ended(lab, again.objects[-1]["again"]))["state"] == "succeeded"
+
+
+async def test_a_device_is_emptied_before_it_is_switched_off(tmp_path: Path) -> None:
+    async with mesh(tmp_path / "lab", "kitchen") as lab:
+        desk, kitchen = lab.desk, lab.devices["kitchen"]
+        async with watching(desk.home.socket("coordinator")) as events:
+            drained = await say(desk, "drain", "kitchen", "--reason", "a new battery")
+            assert (drained.code, drained.objects[-1]["drain"]["empty"]) == (0, True)
+            explained = lab.ask("explain", {"operation": "device.echo", "args": {"text": "x"}})
+            why_not = {one["device_name"]: one["why_not"] for one in explained["candidates"]}
+            assert "switched off" in why_not["kitchen"]
+            assert (await say(desk, "call", "device.echo", "text=x")).objects[-1]["device_name"] == "desk"
+            listed = {one["name"]: one["draining"] for one in (await say(desk, "nodes")).objects}
+            assert "the owner" in listed["kitchen"]
+            assert listed["desk"] == ""
+            assert (await say(desk, "drain", "kitchen", "--undo")).objects[-1]["changed"] is True
+            assert (await say(desk, "drain", "kitchn")).error["field"] == "target"
+            # A device that is told to end says so itself.
+            while not events.empty():
+                events.get_nowait()
+            await kitchen.down()
+            said = await until(events, lambda event: event["event"] == "drain")
+            assert (said["device_name"], said["state"]) == ("kitchen", "draining")
