@@ -440,6 +440,22 @@ def test_a_failure_that_began_is_the_result() -> None:
     assert write().sent().result("uncertain", "UNCERTAIN")[-1] == Finish("uncertain", take=True)
 
 
+def test_a_harmless_job_whose_capability_crashed_goes_elsewhere_but_not_for_ever() -> None:
+    job = Job().sent(A)
+    assert job.result("failed", "CAPABILITY_CRASHED") == [AckResult(A, 1), Place(A)]
+    job.again(B)
+    assert job.result("failed", "CAPABILITY_CRASHED", device=B)[-1] == Place(B)
+    job.again(A)
+    assert job.end(job.result("failed", "CAPABILITY_CRASHED")) == Finish("failed", take=True)
+
+
+def test_a_crash_is_the_result_of_what_may_not_be_done_twice_or_is_not_wanted_any_more() -> None:
+    assert write().sent(A).result("failed", "CAPABILITY_CRASHED")[-1] == Finish("failed", take=True)
+    job = Job().sent(A)
+    job.tell(CancelAsked("somebody"))
+    assert job.end(job.result("failed", "CAPABILITY_CRASHED")).state == "failed"
+
+
 def test_a_permit_that_was_used_before_leaves_an_effect_uncertain() -> None:
     job = write().sent()
     assert job.end(job.result("failed", "PERMIT_USED", begun=False)).state == "uncertain"

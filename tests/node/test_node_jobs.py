@@ -23,6 +23,7 @@ from kindmesh.protocol.errors import (
     UnknownOperation,
 )
 from kindmesh.protocol.messages import JobCancel, JobResult, MessageType
+from kindmesh.protocol.messages.events import MeshEvent
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 
 
@@ -249,6 +250,8 @@ async def test_a_capability_that_crashes_is_isolated_and_an_effect_is_uncertain(
 
 
 async def test_a_capability_that_keeps_failing_rests_and_the_advert_says_so(mesh: Rig, phone: Node) -> None:
+    heard: list[MeshEvent] = []
+    phone.bus.subscribe("system.capability.*", heard.append)
     for _ in range(5):
         await mesh.desk.run(mesh.id(), "probe.bug", {"text": "a"})
     advert = await mesh.desk.until(lambda: next((one for one in mesh.desk.adverts if one.version == 2), None))
@@ -257,8 +260,13 @@ async def test_a_capability_that_keeps_failing_rests_and_the_advert_says_so(mesh
     assert "rests" in offers["probe"].hint
     assert offers["device"].ready
     refused = await mesh.desk.run(mesh.id(), "probe.read", {"text": "a"})
-    assert (code(refused), refused.started_ms) == ("CAPABILITY_CRASHED", 0)
+    assert (code(refused), refused.started_ms) == ("CAPABILITY_QUARANTINED", 0)
     assert value(await mesh.desk.run(mesh.id(), "device.echo", {"text": "fine"}))
+    phone.ward.heal("probe")
+    assert value(await mesh.desk.run(mesh.id(), "probe.read", {"text": "a"}))
+    assert [event.topic for event in heard] == ["system.capability.quarantined", "system.capability.restored"]
+    assert "ZeroDivisionError" in heard[0].values()["why"]
+    assert heard[1].values()["by"] == "a person"
 
 
 async def test_a_capability_that_does_not_end_is_left_behind(

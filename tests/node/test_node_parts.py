@@ -18,11 +18,14 @@ from kindmesh.node.holding import IDLE_S, UPLOADS_MAX, HeldArtifacts, Uploads
 from kindmesh.node.job_events import Order, WriteResult
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.lookout import PATIENCE, Lookout
-from kindmesh.node.supervisor import INTENSITY, WINDOW_S, Supervisor
+from kindmesh.node.quarantine_machine import INTENSITY, PAUSE_MS
+from kindmesh.node.quarantine_machine import PROBES as TRIALS
+from kindmesh.node.supervisor import Supervisor
+from kindmesh.node.ward import Ward
 from kindmesh.protocol.errors import (
     Busy,
-    CapabilityCrashed,
     CapabilityMissing,
+    CapabilityQuarantined,
     ConfinementFailed,
     InvalidInput,
     KindmeshError,
@@ -137,18 +140,18 @@ def test_there_are_not_too_many_uploads_at_once(tmp_path: Path) -> None:
     uploads.close()
 
 
-def supervisor(folder: Path, mesh: Rig, hours: Hours, entries: Sequence[Entry] = PROBES) -> Supervisor:
+def supervisor(
+    folder: Path, mesh: Rig, hours: Hours, entries: Sequence[Entry] = PROBES, store: Store | None = None
+) -> Supervisor:
     certificate = mesh.household.trust("phone").certificate
     return Supervisor(
         artifacts=HeldArtifacts(ArtifactStore.open(folder / "a", b"k" * 32)), data_dir=folder / "data",
         work_root=folder / "work", settings=NodeSection(), certificate=lambda: certificate, monotonic=hours,
-        entries=entries,
+        entries=entries, ward=Ward(store, lambda: 1_000_000 + int(hours.now * 1000)),
     )  # fmt: skip
 
 
-async def test_a_capability_rests_after_too_many_failures_in_a_minute_and_goes_on(
-    mesh: Rig, tmp_path: Path
-) -> None:
+async def test_a_capability_that_keeps_failing_rests_and_is_tried_again(mesh: Rig, tmp_path: Path) -> None:
     hours = Hours()
     parts = supervisor(tmp_path, mesh, hours)
     for second in range(0, 200, 20):
@@ -156,19 +159,65 @@ async def test_a_capability_rests_after_too_many_failures_in_a_minute_and_goes_o
         parts.failed("probe.read")
     parts.find("probe.read")
     for _ in range(INTENSITY):
-        parts.failed("probe.read")
-    with pytest.raises(CapabilityCrashed) as caught:
+        parts.failed("probe.read", "it was killed")
+    with pytest.raises(CapabilityQuarantined) as caught:
         parts.find("probe.write")
-    assert "rests" in caught.value.hint
+    assert "kindmesh heal probe" in caught.value.hint
+    assert "it was killed" in caught.value.hint
+    assert [offer.hint for offer in parts.offers() if offer.manifest.capability == "probe"] == [
+        caught.value.hint
+    ]
     assert parts.version == 2
     parts.failed("probe.read")
     parts.tick()
     assert parts.version == 2
-    hours.now += WINDOW_S
+    hours.now += PAUSE_MS / 1000
     parts.tick()
     parts.find("probe.write")
     assert parts.version == 3
+    assert "on trial" in parts.ward.hint("probe")
+    for _ in range(TRIALS):
+        parts.succeeded("probe.read")
+    assert parts.ward.hint("probe") == ""
     assert {manifest.capability for manifest in parts.manifests()} == {"device", "notes", "probe", "speech"}
+
+
+async def test_a_quarantine_outlives_the_process_until_a_person_lets_it_go_on(
+    mesh: Rig, tmp_path: Path
+) -> None:
+    hours, path = Hours(), tmp_path / "journal.db"
+    store = Store.open(path, NODE_SCHEMA)
+    parts = supervisor(tmp_path, mesh, hours, store=store)
+    for _ in range(INTENSITY):
+        parts.failed("probe.read", "it was killed")
+    await store.committed()
+    store.abandon()
+    store = Store.open(path, NODE_SCHEMA)
+    again = supervisor(tmp_path, mesh, hours, store=store)
+    with pytest.raises(CapabilityQuarantined):
+        again.find("probe.read")
+    with pytest.raises(InvalidInput) as caught:
+        again.ward.heal("device")
+    assert "probe" in caught.value.hint
+    assert again.ward.heal("probe").why == "it was killed"
+    again.find("probe.read")
+    await store.committed()
+    store.close()
+    store = Store.open(path, NODE_SCHEMA)
+    with pytest.raises(InvalidInput) as caught:
+        supervisor(tmp_path, mesh, hours, store=store).ward.heal("probe")
+    assert caught.value.hint == "None rests on this device."
+    store.close()
+
+
+async def test_a_quarantine_holds_when_the_disk_cannot_take_it(mesh: Rig, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "journal.db", NODE_SCHEMA)
+    parts = supervisor(tmp_path, mesh, Hours(), store=store)
+    store.close()
+    for _ in range(INTENSITY):
+        parts.failed("probe.read")
+    with pytest.raises(CapabilityQuarantined):
+        parts.find("probe.read")
 
 
 async def test_a_capability_whose_modules_are_missing_says_how_to_install_them(

@@ -55,6 +55,7 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
+from kindmesh.mesh.keeper import Keeper
 from kindmesh.mesh.key_files import take_keys
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import PORT_AFTER_MESH, PapersServer
@@ -68,7 +69,7 @@ from kindmesh.mesh.vault import RunVault, folder_key
 from kindmesh.node.config import Config, load_config
 from kindmesh.node.holding import Uploads
 from kindmesh.protocol.crypto import hkdf_sha256
-from kindmesh.protocol.errors import KindmeshError, TransportError
+from kindmesh.protocol.errors import KindmeshError, TransportError, Unstable
 from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
@@ -84,6 +85,8 @@ VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
 EVENTS_INFO: Final = b"kindmesh-coordinator-events-v1"
 EXIT_CANNOT_RUN: Final = 2
 """Tells the launcher that another try would end the same."""
+EXIT_UNSTABLE: Final = 1
+"""Tells the launcher that a clean start may help."""
 
 
 def join_address(host: str, port: int) -> str:
@@ -119,6 +122,7 @@ class Coordinator:
         self.identity = Identity.load(identity_folder, entropy)
         self.clock = MeshClock(clock, self.trust.floor_ms)
         self.bus = EventBus(self.identity.device_id, self.clock, entropy)
+        self.keeper = Keeper(self.clock, self._task_ended)
         self.recollection = Recollection(home.coordinator / "recollection")
         self.hub = Hub(
             Post(self.identity, self.trust, self.clock, entropy, self.recollection),
@@ -300,10 +304,9 @@ class Coordinator:
                 stack.push_async_callback(self.companion.close)
             await self.host.start()
             stack.push_async_callback(self.host.close)
-            refreshing = asyncio.create_task(self.trust_service.run(), name="trust")
-            stack.push_async_callback(_end, refreshing)
-            holding = asyncio.create_task(self.copies.run(), name="copies")
-            stack.push_async_callback(_end, holding)
+            stack.push_async_callback(self.keeper.close)
+            self.keeper.keep("trust", self.trust_service.run)
+            self.keeper.keep("copies", self.copies.run)
             stack.push_async_callback(self.auditing.close)
             stack.push_async_callback(self.renewals.close)
             self.renewals.start()
@@ -412,6 +415,9 @@ class Coordinator:
         self.trust_service.compare(peer, beat)
         self.renewals.heard(peer, beat)
 
+    def _task_ended(self, task: str, what: str, why: str) -> None:
+        self.bus.emit("system.task.ended", {"task": task, "what": what, "why": why})
+
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_MS / 1000, self._beat)
         self.uploads.tick()
@@ -430,13 +436,12 @@ class Coordinator:
             self._timer.cancel()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 async def serve(coordinator: Coordinator, ready_fd: int) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        Unstable: a part of it keeps ending; the process has to begin anew.
+    """
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
@@ -444,7 +449,15 @@ async def serve(coordinator: Coordinator, ready_fd: int) -> None:
         if ready_fd >= 0:
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
-        await end.wait()
+        failing = asyncio.ensure_future(coordinator.keeper.given_up())
+        ending = asyncio.ensure_future(end.wait())
+        await asyncio.wait({failing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        unstable = failing.result() if failing.done() else None
+        for task in (failing, ending):
+            task.cancel()
+        await asyncio.gather(failing, ending, return_exceptions=True)
+    if unstable is not None:
+        raise unstable
 
 
 def run(home: Home, *, listen: str, ready_fd: int) -> None:
@@ -493,7 +506,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(Home.locate(options.home), listen=options.listen, ready_fd=options.ready_fd)
     except KindmeshError as error:
         sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
-        return EXIT_CANNOT_RUN
+        return EXIT_UNSTABLE if isinstance(error, Unstable) else EXIT_CANNOT_RUN
     return 0
 
 

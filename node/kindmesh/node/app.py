@@ -63,12 +63,14 @@ from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.leaving import Leaving
 from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.people_renewal import PeopleRenewal
+from kindmesh.node.quarantine_machine import Changed
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.stream_control import StreamControl, ask_permit
 from kindmesh.node.stream_journal import StreamJournal
 from kindmesh.node.streaming import Streaming
 from kindmesh.node.supervisor import Supervisor
+from kindmesh.node.ward import Ward
 from kindmesh.node.witnessing import Witnessing
 from kindmesh.protocol.crypto import hkdf_sha256
 from kindmesh.protocol.errors import KindmeshError, error_to_wire
@@ -134,7 +136,10 @@ class Node:
         self.journal = NodeJournal(self.store, hkdf_sha256(key, b"", RESULTS_INFO, 32), entropy, self.audit)
         post = Post(self.identity, self.trust, self.clock, entropy, self.recollection)
         self.uplink = Uplink(post, self.clock, entropy, transport, scheme=scheme, addresses=config.mesh.seeds)
+        self.ward = Ward(self.store, self.clock.now_ms)
+        self.ward.on_change.append(self._quarantine_changed)
         self.supervisor = Supervisor(
+            ward=self.ward,
             artifacts=HeldArtifacts(self.artifacts),
             data_dir=home.data,
             work_root=home.node / "work",
@@ -340,6 +345,14 @@ class Node:
                 self.audit.forget_before(before_ms)
             except KindmeshError as error:
                 log.warning("could not forget old results", extra={"code": error.code})
+
+    def _quarantine_changed(self, change: Changed) -> None:
+        """Say it to everybody who listens; being on trial is no news."""
+        if change.state == "probing":
+            return
+        topic = "restored" if change.state == "well" else "quarantined"
+        told = {"capability": change.capability, "why": change.why}
+        self.bus.emit(f"system.capability.{topic}", {**told, "by": "a person"} if change.healed else told)
 
     def _finder(self) -> Finder:
         from kindmesh.mesh.discovery import Discovery  # noqa: PLC0415 - most nodes know where their coordinator is

@@ -79,6 +79,7 @@ class SessionCalls:
             if len(data) > operation.limits.max_output_bytes:
                 raise InternalError(f"{operation.name} answered with more than it promises")
             reply = CallReply(data)
+            self._supervisor.succeeded(operation.name)
         except KindmeshError as error:
             reply = CallReply(b"", error_to_wire(error))
         self._reply(peer, ref, reply)
@@ -89,7 +90,7 @@ class SessionCalls:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("a capability failed", exc_info=error, extra={"operation": operation.name})
-            self._supervisor.failed(operation.name)
+            self._supervisor.failed(operation.name, f"a mistake of its own ({type(error).__name__})")
             failure = CapabilityCrashed(f"{operation.name} failed by a mistake of its own")
             self._reply(peer, ref, CallReply(b"", error_to_wire(failure)))
 

@@ -305,9 +305,10 @@ class Executor:
                 progress=partial(self._progress, work),
             )
             event = self._finished(work, value)
+            self._supervisor.succeeded(operation.name)
         except KindmeshError as error:
             if isinstance(error, (CapabilityCrashed, InternalError)):
-                self._supervisor.failed(operation.name)
+                self._supervisor.failed(operation.name, error.message)
             event = Failed(job.job_id, work.attempt, error)
         if not work.abandoned:
             self._happened(event)
@@ -336,7 +337,7 @@ class Executor:
             return
         if error is not None:
             log.error("a capability failed", exc_info=error, extra={"operation": work.operation.name})
-            self._supervisor.failed(work.operation.name)
+            self._supervisor.failed(work.operation.name, f"a mistake of its own ({type(error).__name__})")
         if not work.abandoned:
             failure = Cancelled() if cancelled else CapabilityCrashed(
                 f"{work.operation.name} failed by a mistake of its own", hint="The log of the device has the details."
@@ -462,7 +463,9 @@ class Executor:
         now_ms = self._clock.now_ms()
         for work in [work for work in self._work.values() if now_ms > work.until_ms + OVERDUE_MS]:
             if self._machine.state(work.job.job_id) in ("running", "stopping"):
-                self._supervisor.failed(work.operation.name)
+                self._supervisor.failed(
+                    work.operation.name, f"{work.operation.name} did not end when it must"
+                )
             found = self._machine.find(work.job.job_id)
             if found is not None:
                 self._happened(DeadlinePassed(work.job.job_id, found[1]))

@@ -23,6 +23,7 @@ from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
 from kindmesh.node.stream_journal import STREAM_TABLES
+from kindmesh.node.ward import QUARANTINE_TABLE
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import NONCE, seal, unseal
 from kindmesh.protocol.errors import KindmeshError, StoreDamaged
@@ -35,7 +36,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=5,
+    version=6,
     migrations=(
         Migration(
             1,
@@ -61,6 +62,7 @@ NODE_SCHEMA: Final = Schema(
         Migration(3, EVENT_TABLES),
         Migration(4, STREAM_TABLES),
         Migration(5, ("ALTER TABLE jobs ADD COLUMN taken_ms INTEGER NOT NULL DEFAULT 0",)),
+        Migration(6, (QUARANTINE_TABLE,)),
     ),
 )
 

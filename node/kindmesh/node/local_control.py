@@ -98,6 +98,7 @@ class LocalControl:
             "stop": self._stop,
             "stop.reset": self._reset,
             "rotate": self._rotate,
+            "heal": self._heal,
             "artifact.put_begin": _plain(self._uploads.begin),
             "artifact.put_append": _plain(self._uploads.append),
             "artifact.put_finish": _plain(self._uploads.finish),
@@ -167,6 +168,18 @@ class LocalControl:
             "name": self._trust.certificate.name,
             "rotated": rotated,
         }
+
+    async def _heal(self, params: Any, call: Call) -> Any:
+        """A person at this device lets a quarantined capability go on; without a name: what rests."""
+        name = params.get("capability", "") if isinstance(params, dict) else ""
+        if not isinstance(name, str):
+            raise InvalidInput("a capability is named by text", field="capability")
+        ward = self._supervisor.ward
+        found = [ward.heal(name)] if name else ward.records()
+        return [
+            {**msgspec.structs.asdict(record), "hint": "" if name else ward.hint(record.capability)}
+            for record in found
+        ]
 
     async def _watch(self, params: Any, call: Call) -> Any:
         def tell(event: dict[str, Any]) -> None:
@@ -293,6 +306,10 @@ class LocalControl:
             for offer in self._supervisor.offers()
             if not offer.ready
         ]
+        for record in self._supervisor.ward.records():
+            if record.state == "probing":
+                hint = self._supervisor.ward.hint(record.capability)
+                found.append(_finding(record.capability, "warn", "is on trial after it kept failing", hint))
         waiting = self._reporter.waiting
         if waiting:
             found.append(

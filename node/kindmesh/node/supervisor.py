@@ -1,16 +1,15 @@
 """The capabilities of this device: which are offered, how they are called, and when one that keeps failing rests.
 
 What is offered is what the registry has, less what the configuration disables. An offer is `ready` when the owner
-granted it to this device, everything it needs is installed and it is not resting; else its hint says what to do. A
-capability that fails by itself (crashes, answers nonsense, does not end when it must) more than `INTENSITY` times
-within `WINDOW_S` rests until that window is over: its jobs are refused at the door, other capabilities are not
-touched. Every change raises `version` and tells `on_change`, so that the advert is sent again.
+granted it to this device, everything it needs is installed and it is not quarantined; else its hint says what to do.
+A capability that keeps failing by itself is quarantined (`quarantine_machine`, `ward`): its jobs are refused at the
+door and go elsewhere, other capabilities are not touched. Every change raises `version` and tells `on_change`, so that
+the advert is sent again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,16 +19,16 @@ from kindmesh.capabilities.base import Artifacts, Duplex, Progress
 from kindmesh.capabilities.host import CapabilityHost
 from kindmesh.capabilities.registry import ENTRIES, Availability, Entry
 from kindmesh.node.config import NodeSection
+from kindmesh.node.quarantine_machine import Changed
+from kindmesh.node.ward import Ward
 from kindmesh.protocol.certificate import Certificate
-from kindmesh.protocol.errors import CapabilityCrashed, CapabilityMissing, UnknownOperation
+from kindmesh.protocol.errors import CapabilityMissing, CapabilityQuarantined, UnknownOperation
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.events import Labels
 from kindmesh.protocol.messages.hello import Offer
 
 log = logging.getLogger("kindmesh.node.supervisor")
 
-INTENSITY: Final = 5
-WINDOW_S: Final = 60.0
 NOT_GRANTED: Final = "The owner has not granted it to this device: kindmesh review at the coordinator asks."
 
 
@@ -45,6 +44,7 @@ class Supervisor:
         settings: NodeSection,
         certificate: Callable[[], Certificate],
         monotonic: Callable[[], float],
+        ward: Ward,
         entries: Sequence[Entry] = ENTRIES,
         idle_s: float = 120.0,
     ) -> None:
@@ -71,8 +71,8 @@ class Supervisor:
         inline = {name for entry in self._entries for part in entry.parts if part.isolation == "inline"
                   for name in part.operations}  # fmt: skip
         self._quick = frozenset(name for name in inline if _is_quick(self._operations[name]))
-        self._failures: dict[str, deque[float]] = {}
-        self._resting: dict[str, float] = {}
+        self.ward = ward
+        ward.on_change.append(self._quarantine_changed)
         self.version = 1
         self.on_change: Callable[[], None] = _nobody
 
@@ -99,7 +99,7 @@ class Supervisor:
         Raises:
             UnknownOperation: this device does not offer it; the hint names the nearest.
             CapabilityMissing: something is not installed; the hint is the command.
-            CapabilityCrashed: it rests after failing too often.
+            CapabilityQuarantined: it rests after failing too often.
         """
         operation = self._operations.get(name)
         capability = name.partition(".")[0]
@@ -112,9 +112,9 @@ class Supervisor:
             raise CapabilityMissing(
                 f"{name} needs {', '.join(known.missing)}, not installed on this device", hint=known.install
             )
-        if capability in self._resting:
-            raise CapabilityCrashed(
-                f"{capability} failed too often on this device", hint=self._rest_hint(capability)
+        if self.ward.state(capability) == "quarantined":
+            raise CapabilityQuarantined(
+                f"{capability} failed too often on this device", hint=self.ward.hint(capability)
             )
         return operation
 
@@ -137,8 +137,8 @@ class Supervisor:
                 # Told all the same, once it could run: the owner is asked whether it may.
                 if known.ready:
                     found.append(Offer(known.manifest, ready=False, hint=NOT_GRANTED))
-            elif capability in self._resting:
-                found.append(Offer(known.manifest, ready=False, hint=self._rest_hint(capability)))
+            elif self.ward.state(capability) == "quarantined":
+                found.append(Offer(known.manifest, ready=False, hint=self.ward.hint(capability)))
             else:
                 found.append(Offer(known.manifest, ready=known.ready, hint=known.install))
         return tuple(found)
@@ -165,35 +165,25 @@ class Supervisor:
             return await self._host.call(name, arguments, job_id=job_id, deadline=deadline)
         return await self._host.call(name, arguments, job_id=job_id, deadline=deadline, progress=progress)
 
-    def failed(self, operation: str) -> None:
-        """An operation failed by itself; too many of these and its capability rests."""
-        capability = operation.partition(".")[0]
-        failures = self._failures.setdefault(capability, deque(maxlen=INTENSITY))
-        now = self._monotonic()
-        failures.append(now)
-        if len(failures) == INTENSITY and now - failures[0] < WINDOW_S and capability not in self._resting:
-            self._resting[capability] = failures[0] + WINDOW_S
-            log.warning("capability rests", extra={"capability": capability})
-            self._changed()
+    def failed(self, operation: str, why: str = "") -> None:
+        """An operation failed by itself; too many of these and its capability is quarantined."""
+        self.ward.failed(operation.partition(".")[0], why)
+
+    def succeeded(self, operation: str) -> None:
+        """An operation did what it was asked for."""
+        self.ward.succeeded(operation.partition(".")[0])
 
     def tick(self) -> None:
-        """Let those go on that have rested long enough."""
-        now = self._monotonic()
-        rested = [capability for capability, until in self._resting.items() if now >= until]
-        for capability in rested:
-            del self._resting[capability]
-            self._failures.pop(capability, None)
-            log.info("capability goes on", extra={"capability": capability})
-        if rested:
+        """Once a heartbeat: let those be tried again that have rested long enough."""
+        self.ward.tick()
+
+    def _quarantine_changed(self, change: Changed) -> None:
+        if change.capability in self._available:
             self._changed()
 
     def granted_anew(self) -> None:
         """What the owner grants to this device may have changed."""
         self._changed()
-
-    def _rest_hint(self, capability: str) -> str:
-        left = max(1, int(self._resting[capability] - self._monotonic()) + 1)
-        return f"It failed {INTENSITY} times within a minute and rests; it is tried again in {left} s."
 
     def _changed(self) -> None:
         self.version += 1
@@ -209,4 +199,4 @@ def _nobody() -> None:
     """Nobody wants to know yet."""
 
 
-__all__ = ["INTENSITY", "WINDOW_S", "Supervisor"]
+__all__ = ["Supervisor"]

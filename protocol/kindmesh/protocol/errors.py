@@ -38,7 +38,8 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |   |-- NoDeviceAble, DeadlineExceeded, Cancelled, Busy, Uncertain, Interrupted, Stopped, UnknownJob
         |   |-- StreamBroken, StreamLimit
         |-- CapabilityError
-        |   |-- CapabilityMissing, CapabilityCrashed, NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
+        |   |-- CapabilityMissing, CapabilityCrashed, CapabilityQuarantined
+        |   |-- NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
         |-- ArtifactError
         |   |-- ArtifactMissing, ArtifactDamaged, ArtifactTooLarge, QuotaExceeded
         |-- ConfinementFailed                a process could not be restricted as it must be
@@ -494,6 +495,15 @@ class CapabilityCrashed(CapabilityError):
     code = "CAPABILITY_CRASHED"
 
 
+class CapabilityQuarantined(CapabilityError):
+    """The capability kept failing on this device and rests."""
+
+    code = "CAPABILITY_QUARANTINED"
+    default_hint = (
+        "It is tried again by itself after a while; kindmesh heal on that device lets it go on now."
+    )
+
+
 class NoAudioDevice(CapabilityError):
     """This device has nothing to play sound with."""
 
@@ -651,6 +661,7 @@ __all__ = [
     "CapabilityCrashed",
     "CapabilityError",
     "CapabilityMissing",
+    "CapabilityQuarantined",
     "CertificateExpired",
     "CertificateRefused",
     "ClockSkew",

@@ -257,6 +257,20 @@ def capabilities(as_json: Json = False) -> None:
 
 
 @app.command()
+def heal(
+    capability: Annotated[str, typer.Argument(help="The capability that rests; without it: which do.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Let a capability go on that rests because it kept failing; run it on the device in question.
+
+    Example: kindmesh heal vision
+    """
+    from kindmesh.coordinator.cli.heal_command import run_heal
+
+    _run(as_json, lambda out: run_heal(out, capability))
+
+
+@app.command()
 def call(
     operation: Annotated[str, typer.Argument(help="For instance speech.render.")],
     arguments: Annotated[

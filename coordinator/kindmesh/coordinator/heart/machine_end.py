@@ -6,6 +6,7 @@ from typing import Final
 
 from kindmesh.coordinator.heart import machine_hedge as second
 from kindmesh.coordinator.heart.machine_job import (
+    CRASHES_MAX,
     ELSEWHERE,
     GRACE_MS,
     LOSSES_MAX,
@@ -52,6 +53,8 @@ def on_result(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]:
         return [ack, *refused_to_begin(job, event, now_ms)]
     if event.outcome in ("interrupted", "cancelled") or event.code == "CANCELLED":
         return [ack, *broken_off(job, event, now_ms)]
+    if event.code == "CAPABILITY_CRASHED" and may_crash_again(job):
+        return [ack, *again(job, now_ms)]
     if event.code == "PERMIT_USED" and job.effectful:
         return [ack, *job.finish(now_ms, _unknown("the device has done something under this permit already"))]
     if event.outcome == "failed" and event.code == "DEADLINE_EXCEEDED":
@@ -97,6 +100,12 @@ def broken_off(job: Job, event: ResultArrived, now_ms: int) -> list[Instruction]
     if event.begun:
         return job.finish(now_ms, _unknown("the device was interrupted while doing it"))
     return again(job, now_ms)
+
+
+def may_crash_again(job: Job) -> bool:
+    """Whether a job whose capability crashed may be done elsewhere: it is harmless, still wanted, and did not crash
+    too often."""
+    return job.movable and job.losses < CRASHES_MAX and not (job.cancel_by or job.overdue)
 
 
 def again(job: Job, now_ms: int) -> list[Instruction]:
@@ -279,6 +288,14 @@ def _unknown(why: str) -> Finish:
 
 
 __all__ = [
-    "on_back", "on_cancel", "on_deadline", "on_lost", "on_removed", "on_restarted", "on_result", "on_retry",
+    "may_crash_again",
+    "on_back",
+    "on_cancel",
+    "on_deadline",
+    "on_lost",
+    "on_removed",
+    "on_restarted",
+    "on_result",
+    "on_retry",
     "part_from_device",
 ]  # fmt: skip

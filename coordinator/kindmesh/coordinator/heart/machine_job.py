@@ -39,6 +39,8 @@ BACKOFF_MS: Final = 50
 BACKOFF_MAX_MS: Final = 5_000
 GRACE_MS: Final = 3_000
 """A device reports an overdue job by itself; after this we decide without it."""
+CRASHES_MAX: Final = 2
+"""So often a harmless job whose capability crashed is done anew; then the job itself may be to blame."""
 LOSSES_MAX: Final = 5
 """A job that ended this many attempts by the loss of its device or process is given up."""
 REFUSALS_MAX: Final = 5
@@ -48,7 +50,9 @@ READ_ONLY: Final = int(Effect.READ)
 NO_EFFECT: Final = int(Effect.READ | Effect.SENSE)
 OUTDATED: Final = frozenset({"PERMIT_EXPIRED", "PERMIT_STALE"})
 """Refusals to begin that every other copy of the same attempt would meet as well."""
-ELSEWHERE: Final = OUTDATED | {"BUSY", "CAPABILITY_MISSING", "DISK_FULL", "UNKNOWN_OPERATION"}
+ELSEWHERE: Final = OUTDATED | {
+    "BUSY", "CAPABILITY_MISSING", "CAPABILITY_QUARANTINED", "DISK_FULL", "UNKNOWN_OPERATION",
+}  # fmt: skip
 """Refusals to begin that another attempt may not meet."""
 
 _ON_DEVICE: Final = frozenset({"placed", "accepted", "running"})
@@ -245,6 +249,7 @@ class Job:
 
 
 __all__ = [
-    "BACKOFF_MAX_MS", "BACKOFF_MS", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT", "OUTDATED",
-    "READ_ONLY", "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS", "STORY_MAX", "Job",
+    "BACKOFF_MAX_MS", "BACKOFF_MS", "CRASHES_MAX", "ELSEWHERE", "GRACE_MS", "LINK_MS", "LOSSES_MAX", "NO_EFFECT",
+    "OUTDATED", "READ_ONLY", "RECHECK_MS", "RECONNECT_MS", "REFUSALS_MAX", "RESEND_MS", "REVIEWER_MS",
+    "STORY_MAX", "Job",
 ]  # fmt: skip
