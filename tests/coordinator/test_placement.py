@@ -89,6 +89,7 @@ def test_who_was_asked_for_gets_it() -> None:
     [
         ({"offered": False}, "does not offer speech.render", False, False),
         ({"ready": False}, "not installed", False, False),
+        ({"ready": False, "resting": True}, "rests there, because it kept failing", True, False),
         ({"granted": False}, "did not grant", False, False),
         ({"here": False}, "gone", True, False),
         ({"here": False, "silent_ms": 65_000}, "gone, last heard 65 s ago", True, False),

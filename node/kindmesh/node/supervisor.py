@@ -138,7 +138,8 @@ class Supervisor:
                 if known.ready:
                     found.append(Offer(known.manifest, ready=False, hint=NOT_GRANTED))
             elif self.ward.state(capability) == "quarantined":
-                found.append(Offer(known.manifest, ready=False, hint=self.ward.hint(capability)))
+                hint = self.ward.hint(capability)
+                found.append(Offer(known.manifest, ready=False, hint=hint, resting=True))
             else:
                 found.append(Offer(known.manifest, ready=known.ready, hint=known.install))
         return tuple(found)

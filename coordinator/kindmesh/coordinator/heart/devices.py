@@ -50,6 +50,7 @@ class Seat:
         self.artifacts = any("artifact" in (field.type, field.items) for field in operation.input)
         self.candidate = Candidate(
             device.device_id, device.name, ready=offer.ready, hint=offer.hint, fit=offer.fit,
+            resting=offer.resting,
             limit=max(1, operation.limits.max_concurrent),
         )  # fmt: skip
 

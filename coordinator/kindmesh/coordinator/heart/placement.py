@@ -44,7 +44,8 @@ class Candidate(msgspec.Struct):
     """What is known of one device with regard to one operation; None: it cannot tell, or was never measured.
 
     `certified`: its certificate is within its time; `harmless`: the operation only reads and notifies;
-    `hint` says how to install what is missing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
+    `hint` says how to install what is missing, `resting` that it is not ready because it
+    kept failing; `silent_ms` since it was last heard; `latency_ms` usual duration there;
     `load` and `battery` 0..1; `rtt_ms` round trip; `limit` places for the operation, the last of several kept for
     emergencies, `in_flight` taken; `room` places for all it does, as far as known, `total` taken; `draining`,
     `breaker`: why it should get none, or empty; `loss` 0..1 of its heartbeats.
@@ -54,6 +55,7 @@ class Candidate(msgspec.Struct):
     name: str
     offered: bool = True
     ready: bool = True
+    resting: bool = False
     hint: str = ""
     granted: bool = True
     certified: bool = True
@@ -126,6 +128,8 @@ def _obstacle(candidate: Candidate, need: Need) -> tuple[str, bool, bool]:
         return "another device was asked for", False, False
     if not candidate.offered:
         return f"does not offer {need.operation}", False, False
+    if candidate.resting:
+        return "rests there, because it kept failing", True, False
     if not candidate.ready:
         return "something it needs is not installed there", False, False
     if not candidate.granted:

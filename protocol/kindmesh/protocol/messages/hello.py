@@ -64,12 +64,14 @@ class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Offer(msgspec.Struct, array_like=True, frozen=True):
-    """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared."""
+    """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared;
+    `resting`: it is not ready because it kept failing, and will be tried again."""
 
     manifest: Manifest
     ready: bool
     hint: Line = ""
     fit: Fraction = 0.5
+    resting: bool = False
 
 
 class Advert(msgspec.Struct, array_like=True, frozen=True):
