@@ -243,36 +243,6 @@ def supervision() -> str:
     return drawing(edges, ("down", "starting", "up", "stopping"), "down")
 
 
-def schedule() -> str:
-    """One schedule: what people, time and its runs do to it."""
-    words = importlib.import_module("kindmesh.coordinator.heart.schedules.machine_words")
-    module = importlib.import_module("kindmesh.coordinator.heart.schedules.schedule_machine")
-    rules = importlib.import_module("kindmesh.coordinator.heart.schedules.words").Rules
-
-    def events(machine: Any) -> Iterator[tuple[Any, int]]:
-        now_ms = 1_000_000
-        yield words.Tick(now_ms, (), False, 0), now_ms
-        yield words.Tick(now_ms, (words.Passed(now_ms),), False, 0), now_ms
-        yield words.ClockSetBack(now_ms - 1, ()), now_ms
-        yield words.Triggered(now_ms + 1, "it"), now_ms
-        yield words.RunNow(now_ms + 2, "ann"), now_ms
-        yield words.PauseAsked("ann"), now_ms
-        yield words.ResumeAsked("ann"), now_ms
-        yield words.MakerGone("it"), now_ms
-        yield words.Restarted(), now_ms
-        for due_ms in list(machine.open):
-            yield words.StartDone(due_ms, JOB), now_ms
-            yield words.StartRefused(due_ms, "it", False), now_ms
-            yield words.RunEnded(due_ms, "succeeded"), now_ms
-
-    def situation(machine: Any) -> Hashable:
-        return machine.state, machine.next_ms, len(machine.open), len(machine.backlog)
-
-    fresh = module.ScheduleMachine(rules(overlap="queue"), 0)
-    edges = explore([fresh], events, lambda machine: str(machine.state), situation)
-    return drawing(edges, words.STATES, "active")
-
-
 def trigger() -> str:
     """The debouncing of one trigger."""
     module = importlib.import_module("kindmesh.coordinator.heart.schedules.trigger_machine")
@@ -344,7 +314,6 @@ def stream() -> str:
 
 DRAWINGS: dict[str, Callable[[], str]] = {
     "kindmesh.coordinator.heart.machine": heart_job,
-    "kindmesh.coordinator.heart.schedules.schedule_machine": schedule,
     "kindmesh.coordinator.heart.schedules.trigger_machine": trigger,
     "kindmesh.coordinator.supervision_machine": supervision,
     "kindmesh.mesh.membership": membership,

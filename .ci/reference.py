@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import diagrams
+import diagrams_parts
 import msgspec
 import typer
 from typer import testing
@@ -246,6 +247,7 @@ def commands() -> str:
 def states() -> str:
     """The state machines."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    drawings = {**diagrams.DRAWINGS, **diagrams_parts.PARTS}
     machines = next(contract["source_modules"] for contract in contracts if contract["id"] == "pure-machines")
     parts = [
         "# States\n\nEverything that decides over time is a pure state machine: an event and a time go in,\n"
@@ -260,8 +262,8 @@ def states() -> str:
         parts.append(
             f"## {name.removeprefix('kindmesh.')}\n\n[`{file}`](../../{file})\n\n```text\n{said}\n```\n\n"
         )
-        if name in diagrams.DRAWINGS:
-            parts.append(diagrams.DRAWINGS[name]())
+        if name in drawings:
+            parts.append(drawings[name]())
     return "".join(parts)
 
 

@@ -67,3 +67,10 @@ def test_files_that_a_readme_names_exist(folder: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_top_level_folder_says_what_lives_there(folder: str) -> None:
     assert (ROOT / folder / "README.md").is_file()
+
+
+def test_every_decision_has_a_number_of_its_own_without_a_gap_and_a_line_in_the_list() -> None:
+    names = sorted(path.name for path in (ROOT / "docs" / "adr").glob("[0-9]*.md"))
+    assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)]
+    listed = (ROOT / "docs" / "adr" / "README.md").read_text()
+    assert [name for name in names if f"| [{name[:4]}]({name}) |" not in listed] == []
