@@ -112,41 +112,6 @@ def schedule() -> str:
     return drawing(explore(starts, events, _state, situation), words.STATES, "active")
 
 
-def stream() -> str:
-    """One end of a stream. What a program writes and takes, and frames that are in order, never change the state."""
-    module = importlib.import_module("kindmesh.protocol.stream_machine")
-    messages = importlib.import_module("kindmesh.protocol.messages.streams")
-    errors = importlib.import_module("kindmesh.protocol.errors")
-    bounds = importlib.import_module("kindmesh.protocol.stream_spec").StreamBounds(60_000, 1_000)
-    words = module.w
-    frame = messages.StreamData(9_999_999, 0, b"", last=True, final=True)
-
-    def events(machine: Any) -> Iterator[tuple[Any, int]]:
-        yield words.Answered(messages.StreamCredit(0, 8, 1_000), 60_000), 0
-        yield words.Refused(errors.Busy()), 0
-        yield words.LinkUp(), 0
-        yield words.LinkDown(), 0
-        yield words.DataCame(frame), 0
-        for reason in ("done", "cancelled"):
-            yield words.EndCame(messages.StreamEnd(b"j" * 16, reason, not machine.acting)), 0
-        yield words.Abort("cancelled", errors.Cancelled()), 0
-        if machine.acting:
-            yield words.Finish(b""), 0
-        for now_ms in (0, 5_000, LATE_MS):
-            yield words.Tick(), now_ms
-
-    def situation(machine: Any) -> Hashable:
-        return machine.state, machine.acting, machine._finished
-
-    def one(*, acting: bool) -> Any:
-        limits = bounds if acting else None
-        return module.StreamMachine(acting=acting, takes=True, gives=True, now_ms=0, bounds=limits)
-
-    order = ("opening", "open", "broken", "closing", "ended")
-    edges = explore([one(acting=False), one(acting=True)], events, _state, situation)
-    return drawing(edges, order, "opening")
-
-
 def _state(machine: Any) -> str:
     return str(machine.state)
 
@@ -157,6 +122,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "kindmesh.coordinator.heart.settle_machine": settle,
     "kindmesh.mesh.restart_machine": restarts,
     "kindmesh.node.quarantine_machine": quarantine,
-    "kindmesh.protocol.stream_machine": stream,
 }
 """By the module whose section of the page gets the drawing."""

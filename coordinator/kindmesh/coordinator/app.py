@@ -274,9 +274,8 @@ class Coordinator:
             is_harmless=devices.is_harmless,
             people=self.people,
         )
-        self._control = control
+        self._control, self._stack = control, AsyncExitStack()
         self._timer: asyncio.TimerHandle | None = None
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
