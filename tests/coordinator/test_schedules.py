@@ -12,6 +12,7 @@ from tests.coordinator.schedule_kit import DAY, HOUR, MINUTE, PILLS, TimeRig, at
 from kindmesh.coordinator.heart.schedules import journal
 from kindmesh.coordinator.heart.schedules import machine_words as w
 from kindmesh.coordinator.heart.schedules import words as s
+from kindmesh.coordinator.heart.schedules.findings import schedule_findings
 from kindmesh.coordinator.heart.schedules.journal import MISSES_KEPT
 from kindmesh.coordinator.heart.schedules.place import draw_delay
 from kindmesh.mesh.store import Store
@@ -446,6 +447,37 @@ async def test_whoever_watches_is_told_what_was_started_and_missed(rig: TimeRig)
     await rig.settle(20)
     told = [event["what"] for event in rig.events if event["event"] == "schedule"]
     assert told == ["started", "succeeded"]
+
+
+@at_time("2026-05-01T07:00")
+async def test_one_that_was_damaged_stops_none_of_the_others_and_is_told(rig: TimeRig) -> None:
+    bad = await rig.add("damaged", EIGHT)
+    await rig.add("pills", EIGHT)
+    rig.store.execute("UPDATE schedule SET sealed = x'00' WHERE schedule_id = ?", (bad.schedule.schedule_id,))
+    rig.store.commit_now()
+    await rig.off()
+    await rig.on()
+    await rig.pass_to("2026-05-01T08:01")
+    assert rig.story("pills") == [("05-01 08:00", "succeeded")]
+    ((level, message, _),) = schedule_findings(rig.schedules)
+    assert (level, message[:32]) == ("fail", "1 schedules cannot be read from ")
+
+
+@at_time("2026-05-01T07:00")
+async def test_the_doctor_is_told_what_stopped_and_what_was_missed_lately(rig: TimeRig) -> None:
+    await rig.add("pills", EIGHT, misfire="skip")
+    await rig.add("annas", EIGHT, maker=ANN)
+    await rig.off()
+    rig.at("2026-05-01T09:00")
+    await rig.on()
+    rig.schedules.leave(Principal("person", "a" * 32, "Ann"))
+    missed, stopped = schedule_findings(rig.schedules)
+    assert missed[1].startswith(
+        "The schedule pills on Fri 2026-05-01 08:00 UTC: missed: nothing could be started"
+    )
+    assert stopped[1] == "The schedule annas is stopped: Ann, who made it, was removed from the mesh."
+    await rig.pass_to("2026-05-02T08:01")
+    assert [message for _, message, _ in schedule_findings(rig.schedules)] == [stopped[1]]
 
 
 @at_time("2026-05-01T07:00")

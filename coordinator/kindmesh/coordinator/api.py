@@ -119,6 +119,7 @@ class Api:
         self._returning = returning
         self.papers_problem = ""
         self.event_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
+        self.schedule_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self.on_stop: Callable[[Principal, str], None] | None = None
         self.approvers: list[Callable[[Signed], Awaitable[Any]]] = []
         """Asked before the Heart; each says None when an approval is not about something of its own."""
@@ -226,8 +227,9 @@ class Api:
         from kindmesh.coordinator.findings import coordinator_findings  # noqa: PLC0415 - memory, until somebody asks
 
         events = [
-            {"check": "events", "level": level, "message": message, "hint": hint}
-            for level, message, hint in self.event_findings()
+            {"check": check, "level": level, "message": message, "hint": hint}
+            for check, lines in (("events", self.event_findings()), ("schedules", self.schedule_findings()))
+            for level, message, hint in lines
         ]
         found = await coordinator_findings(
             self._heart,

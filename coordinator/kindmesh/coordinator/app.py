@@ -258,8 +258,8 @@ class Coordinator:
             bus=self.bus, clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household,
             held=self._held,
         )  # fmt: skip
-        self.people.on_leave(self.scheduling.leave)
         self.api.add(self.scheduling.methods())
+        self.api.schedule_findings = self.scheduling.findings
         self.stream_desk = StreamDesk(
             hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy
         )

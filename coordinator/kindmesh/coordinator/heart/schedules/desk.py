@@ -8,6 +8,7 @@ from typing import Any
 
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
+from kindmesh.coordinator.heart.schedules.findings import Line, schedule_findings
 from kindmesh.coordinator.heart.schedules.journal import ScheduleJournal
 from kindmesh.coordinator.heart.schedules.methods import Method, ScheduleMethods
 from kindmesh.coordinator.heart.schedules.place import Place
@@ -29,7 +30,7 @@ from kindmesh.protocol.principal import Principal
 
 
 class ScheduleDesk:
-    """See the module. `start` after the Heart, `close` before it; `leave` when somebody was removed."""
+    """See the module. `start` after the Heart and its runs, `close` before them; hears of people who are removed."""
 
     def __init__(
         self,
@@ -71,11 +72,16 @@ class ScheduleDesk:
             place=place_of(household),
             topics=bus.topics,
         )
-        self.start, self.close, self.leave = self.schedules.start, self.schedules.close, self.schedules.leave
+        people.on_leave(self.schedules.leave)
+        self.start, self.close = self.schedules.start, self.schedules.close
 
     def methods(self) -> dict[str, Method]:
         """The control methods, by name."""
         return self._methods.methods()
+
+    def findings(self) -> list[Line]:
+        """For `doctor`."""
+        return schedule_findings(self.schedules)
 
     def _is_gone(self, maker: Principal) -> bool:
         person: Any = maker.person

@@ -9,6 +9,7 @@ whatever the clock says.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,10 @@ from kindmesh.coordinator.heart.schedules.words import Schedule
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.vault import RunVault
 from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.errors import BadSeal, Forgotten, Malformed
 from kindmesh.protocol.principal import principal_text
+
+log = logging.getLogger("kindmesh.coordinator.schedules")
 
 STARTED_KEPT: Final = 500
 MISSES_KEPT: Final = 200
@@ -84,6 +88,8 @@ class ScheduleJournal:
 
     def __init__(self, store: Store, vault: RunVault) -> None:
         self.store = store
+        self.unreadable = 0
+        """Schedules that `all` could not read the last time."""
         self._vault = vault
 
     def add(self, schedule: Schedule, cursor_ms: int) -> None:
@@ -108,20 +114,35 @@ class ScheduleJournal:
         )
 
     def all(self) -> list[Row]:
-        """All schedules, oldest first.
+        """All schedules that can be read, oldest first; others are counted as `unreadable` and named in the log.
 
         Raises:
-            BadSeal, Malformed, StoreDamaged: a row was changed by somebody.
+            StoreDamaged, StoreError.
         """
         rows = self.store.query(
             "SELECT schedule_id, state, cursor_ms, pruned_ms, sealed, why, watched FROM schedule ORDER BY schedule_id"
         )
         found = []
-        for id_, state, cursor_ms, pruned_ms, sealed, why, watched in rows:
-            schedule = decode(Schedule, self._vault.unseal(id_, sealed, _SCHEDULE), limit=_ANY)
-            seen = b"" if watched is None else self._vault.unseal(id_, watched, _WATCHED)
-            found.append(Row(schedule, state, self._said(id_, why), cursor_ms, pruned_ms, seen))
+        for row in rows:
+            try:
+                found.append(self._row(*row))
+            except (BadSeal, Forgotten, Malformed) as error:
+                log.error("a schedule cannot be read", extra={"code": error.code, "schedule": row[0].hex()})
+        self.unreadable = len(rows) - len(found)
         return found
+
+    def _row(
+        self,
+        id_: bytes,
+        state: w.State,
+        cursor_ms: int,
+        pruned_ms: int,
+        *sealed: bytes | None,
+    ) -> Row:
+        schedule, why, watched = sealed
+        words = decode(Schedule, self._vault.unseal(id_, schedule or b"", _SCHEDULE), limit=_ANY)
+        seen = b"" if watched is None else self._vault.unseal(id_, watched, _WATCHED)
+        return Row(words, state, self._said(id_, why or b""), cursor_ms, pruned_ms, seen)
 
     def keep(self, id_: bytes, state: w.State, why: str, cursor_ms: int) -> None:
         """How a schedule stands."""
