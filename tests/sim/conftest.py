@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from tests.sim.evidence import Evidence, check, fingerprint
-from tests.sim.household import make_household
-from tests.sim.process import run_house
-from tests.sim.world import NODES, World
 
 from kindmesh.coordinator.owner import Owner
+from kindmesh.coordinator.simulate.household import make_household
+from kindmesh.coordinator.simulate.process import run_house
+from kindmesh.coordinator.simulate.world import NODES, World
 from kindmesh.mesh.virtual import SeededEntropy
 
 ROOM = 64 << 20

@@ -13,12 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.sim.work import MANIFEST, done
-from tests.sim.world import ENDED, START_MS, Submitted, World, home_of
 from tests.support.audit import check_rows, entries_of
 
 from kindmesh.coordinator.brain.medulla.service import SCHEMA as MEDULLA_SCHEMA
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA, HeartJournal, JobRow
+from kindmesh.coordinator.simulate.work import MANIFEST, done
+from kindmesh.coordinator.simulate.world import ENDED, START_MS, Submitted, World, home_of
 from kindmesh.mesh.audit import AuditRows
 from kindmesh.mesh.audit_witness import Remembered, remembered
 from kindmesh.mesh.identity import Identity

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.world import World
+
+from kindmesh.coordinator.simulate.world import World
 
 OPERATIONS = ("work.add", "work.tidy", "work.read", "notes.append", "device.echo")
 

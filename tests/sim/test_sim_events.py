@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.world import World
 
 from kindmesh.coordinator.heart.machine_words import ENDED
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.simulate.world import World
 from kindmesh.mesh.bus import EventBus
 from kindmesh.protocol.errors import AccessRefused, InvalidInput
 from kindmesh.protocol.ids import format_id, format_time_id

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 from tests.sim.conftest import Simulator
 from tests.sim.test_sim_coordinator_killed import wishes
-from tests.sim.world import World
+
+from kindmesh.coordinator.simulate.world import World
 
 
 def cut_off(world: World, name: str) -> None:

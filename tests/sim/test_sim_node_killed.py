@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.world import Submitted, World
+
+from kindmesh.coordinator.simulate.world import Submitted, World
 
 SEEDS = range(20)
 

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.work import done
-from tests.sim.world import World, home_of
+
+from kindmesh.coordinator.simulate.work import done
+from kindmesh.coordinator.simulate.world import World, home_of
 
 
 @pytest.mark.parametrize("seed", range(20))

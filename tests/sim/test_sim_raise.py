@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.sim.conftest import Simulator
-from tests.sim.world import World
 
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.simulate.world import World
 from kindmesh.protocol.certificate import CapabilityGrant, Certificate
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.manifest import Effect

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.world import World, home_of
 
+from kindmesh.coordinator.simulate.world import World, home_of
 from kindmesh.mesh.identity import NEXT_CURVE_FILE
 from kindmesh.protocol.certificate import Certificate, certificate_state
 from kindmesh.protocol.errors import KindmeshError

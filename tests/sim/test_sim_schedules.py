@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 from tests.sim.conftest import Simulator
-from tests.sim.work import done
-from tests.sim.world import Submitted, World, home_of
 
 from kindmesh.coordinator.heart.schedules import words as s
 from kindmesh.coordinator.heart.schedules.journal import Firing
 from kindmesh.coordinator.heart.schedules.machine_words import PauseAsked
 from kindmesh.coordinator.heart.wishes import Wish
+from kindmesh.coordinator.simulate.work import done
+from kindmesh.coordinator.simulate.world import Submitted, World, home_of
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.ids import new_id
 

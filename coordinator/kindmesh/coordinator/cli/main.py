@@ -20,6 +20,7 @@ from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.coordinator.cli.schedule_app import schedule
+from kindmesh.coordinator.cli.simulate_app import simulate
 from kindmesh.coordinator.cli.stream_app import stream as stream_command
 from kindmesh.mesh.secrecy import hide_arguments
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, NotRunning
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "up"})
+_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "simulate", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
@@ -523,6 +524,7 @@ def audit_accept(
 
 
 app.command("stream")(stream_command)
+app.command()(simulate)
 app.add_typer(people, name="people")
 app.add_typer(policy, name="policy")
 app.add_typer(schedule, name="schedule")

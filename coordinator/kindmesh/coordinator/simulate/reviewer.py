@@ -11,10 +11,9 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from tests.sim.process import OWNER, Process, outside
-
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.service import Service
+from kindmesh.coordinator.simulate.process import OWNER, Process, outside
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.protocol.errors import NotRunning
@@ -35,9 +34,11 @@ class MedullaHouse:
 
     @property
     def alive(self) -> bool:
+        """Whether it runs."""
         return self._service is not None
 
     def start(self) -> None:
+        """Begin a new life, from its disk."""
         self._lives += 1
         entropy = SeededEntropy(f"{self._seed}/medulla/{self._lives}")
         self._service = Service(self._folder, "landlock", clock=self._clock, entropy=entropy)
@@ -59,8 +60,7 @@ class MedullaHouse:
             NotRunning: nobody listens.
         """
         process = OWNER.get()
-        assert process is not None
-        if self._service is None:
+        if self._service is None or process is None:
             raise NotRunning("Medulla is not running, so nothing can be permitted")
         wire = Wire(self, client, process)
         self._wires.append(wire)

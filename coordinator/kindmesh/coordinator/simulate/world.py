@@ -22,20 +22,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.sim.process import Killed, Process, ProcessTransport, outside
-from tests.sim.reviewer import MedullaHouse, SimulatedLink
-from tests.sim.work import WORKS
-
 from kindmesh.coordinator.app import Coordinator
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.coordinator.owner import Owner
+from kindmesh.coordinator.simulate.process import (
+    CutOff,
+    HouseLoop,
+    Killed,
+    Process,
+    ProcessTransport,
+    outside,
+)
+from kindmesh.coordinator.simulate.reviewer import MedullaHouse, SimulatedLink
+from kindmesh.coordinator.simulate.work import WORKS
 from kindmesh.mesh.home import Home
+from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.memory import LinkSettings, MemoryNetwork
 from kindmesh.mesh.virtual import EPOCH_MS, SeededEntropy, SimulatedClock
 from kindmesh.node.app import Node
 from kindmesh.node.config import Config, MeshSection
 from kindmesh.node.facts import Facts
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.errors import InternalError, KindmeshError
 from kindmesh.protocol.ids import format_time_id
 from kindmesh.protocol.messages import NodeFacts
 
@@ -43,6 +50,9 @@ START_MS = EPOCH_MS + 3_600_000
 """When the runs begin: an hour after the household was made."""
 ENDED = ("succeeded", "failed", "cancelled", "expired", "uncertain")
 LOOK_S = 0.05
+AGAIN_S = 0.2
+OnEffect = Callable[["Life", bytes, str, dict[str, Any]], None]
+"""(who did it, job id, operation, what it was given)."""
 NODES = ("phone", "kitchen", "hall")
 
 
@@ -51,9 +61,18 @@ def home_of(folder: Path, name: str) -> Home:
     return Home(folder / name)
 
 
-def clock_at(start_ms: int, skew_ms: int = 0) -> SimulatedClock:
+class HouseClock(SimulatedClock):
+    """A clock on which time that was skipped (`HouseLoop.skip`) passed, and was not waited through."""
+
+    def monotonic(self) -> float:
+        """Virtual seconds that were not skipped."""
+        loop = self._loop
+        return loop.time() - (loop.skipped_s if isinstance(loop, HouseLoop) else 0.0)
+
+
+def clock_at(start_ms: int, skew_ms: int = 0) -> HouseClock:
     """A clock of the running loop."""
-    return SimulatedClock(asyncio.get_running_loop(), start_ms=start_ms, skew_ms=skew_ms)
+    return HouseClock(asyncio.get_running_loop(), start_ms=start_ms, skew_ms=skew_ms)
 
 
 class StillFacts(Facts):
@@ -73,12 +92,16 @@ class Life:
 
     @property
     def coordinator(self) -> Coordinator:
-        assert isinstance(self.part, Coordinator)
+        """The coordinator that lives."""
+        if not isinstance(self.part, Coordinator):
+            raise InternalError(f"{self.process.name} is no coordinator")
         return self.part
 
     @property
     def node(self) -> Node:
-        assert isinstance(self.part, Node)
+        """The node that lives."""
+        if not isinstance(self.part, Node):
+            raise InternalError(f"{self.process.name} is no node")
         return self.part
 
 
@@ -90,6 +113,7 @@ class Submitted:
     wish: Wish
     job_id: bytes = b""
     acknowledged: bool = False
+    given_up: bool = False
     tried: int = 0
     refusals: list[str] = field(default_factory=list)
     endings: list[str] = field(default_factory=list)
@@ -117,15 +141,31 @@ class World:
         self.papers = False
         """Whether the coordinator believes that it can be asked for papers, and so changes its CURVE key by itself."""
         self.silent: set[Process] = set()
+        self.on_effect: OnEffect | None = None
+        """Told of every effect, at that moment."""
+        self.on_start: Callable[[Life], None] | None = None
+        """Told of every new life, before it does anything."""
+        self.on_job: Callable[[Submitted, str], None] | None = None
+        """Told what a person is told: `acknowledged`, the code of a refusal, or how a job ended."""
+        self.ids: dict[str, bytes] = {}
+        self.strays: set[asyncio.Task[None]] = set()
+        """Tasks of nobody in the household, that end when it does."""
+        self._wanted: list[Submitted] = []
+        self._wanting = asyncio.Event()
         self._alive: dict[str, Life] = {}
         self.processes: list[Process] = []
         self._told: dict[str, list[str]] = {}
+        self.by_id: dict[str, Submitted] = {}
+        """Jobs that were given an id, by its text."""
         self._peace = False
 
     # ------------------------------------------------------------------------------------------ begin and end
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        if not isinstance(loop, HouseLoop):
+            raise InternalError("a world needs a loop that knows processes", hint="Use run_house.")
+        self.loop = loop
         loop.set_exception_handler(self._problem)
         self.clock = clock_at(self.start_ms)
         self.medulla = MedullaHouse(home_of(self.folder, "desk").medulla, str(self.seed), self.clock)
@@ -138,6 +178,8 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._asking.cancel()
+        for stray in list(self.strays):
+            stray.cancel()
         for life in sorted(self._alive.values(), key=lambda life: life.process.name == "desk"):
             if kind is None:
                 await life.process.run(life.part.__aexit__(None, None, None))
@@ -153,7 +195,8 @@ class World:
             process.bury()
 
     def _problem(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.problems.append(f"{context.get('message')}: {context.get('exception')!r}")
+        if not isinstance(context.get("exception"), CutOff):
+            self.problems.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def process(self, name: str) -> Process:
         """A new life of a device's process."""
@@ -172,12 +215,12 @@ class World:
 
     async def start(self, *names: str, fatal_step: int = 0) -> Life:
         """Start devices, one after the other; returns the last. With `fatal_step` it dies at that step of its life."""
-        assert names
-        life = None
+        life: Life | None = None
         for name in names:
             before = self._alive.get(name)
             if before is not None:
-                assert before.process.dead, f"{name} lives"
+                if not before.process.dead:
+                    raise InternalError(f"{name} lives")
                 await before.process.gone.wait()
             process = self.process(name)
             process.fatal_step = fatal_step
@@ -185,13 +228,18 @@ class World:
             with process.inside():
                 part = (self._coordinator if name == "desk" else self._node)(name, transport)
             life = self._alive[name] = Life(process, transport, part)
+            if self.on_effect is not None:
+                process.witness = partial(self.on_effect, life)
+            if self.on_start is not None:
+                self.on_start(life)
             try:
                 await process.run(part.__aenter__())
             except Killed:
                 continue
             if isinstance(part, Coordinator) and not process.dead:
                 part.heart.watch(partial(self._event, process))
-        assert life is not None
+        if life is None:
+            raise InternalError("nobody was named")
         return life
 
     def _entropy(self, name: str) -> SeededEntropy:
@@ -217,6 +265,25 @@ class World:
         """The life of a device, if it lives."""
         found = self._alive.get(name)
         return None if found is None or found.process.dead else found
+
+    def living(self) -> list[Life]:
+        """Everybody who lives, the oldest life first."""
+        return [life for life in self._alive.values() if not life.process.dead]
+
+    def identify(self, name: str, home: Home) -> bytes:
+        """The id of a device."""
+        if name not in self.ids:
+            self.ids[name] = Identity.load(home.identity, SeededEntropy("ids"), start=False).device_id
+        return self.ids[name]
+
+    def name_of(self, device: bytes) -> str:
+        """The name of a device that was identified; empty for nobody."""
+        return next((name for name, known in self.ids.items() if known == device), device.hex()[:8])
+
+    def key_of(self, job_id: bytes) -> str:
+        """The key of a job that somebody here wanted, else empty."""
+        job = self.by_id.get(format_time_id(job_id))
+        return "" if job is None else job.key
 
     def is_dead(self, name: str) -> bool:
         """Whether that device is."""
@@ -294,26 +361,37 @@ class World:
             key=key,
         )
         made = Submitted(key, wish)
-        self.jobs.append(made)
-        self._try(made)
+        self.want(made)
         return made
+
+    def want(self, job: Submitted) -> None:
+        """Somebody wants that job done, and asks until it is acknowledged."""
+        self.jobs.append(job)
+        self._try(job)
+        if not job.acknowledged:
+            self._wanted.append(job)
+            self._wanting.set()
 
     def _device(self, name: str) -> bytes:
         desk = self.desk
-        assert desk is not None
+        if desk is None:
+            raise InternalError("the coordinator is dead")
         return desk.heart.devices.resolve(name)
 
     def _try(self, job: Submitted) -> None:
         life = self.life("desk")
-        if job.acknowledged or life is None or job.tried == self.lives["desk"]:
+        if job.acknowledged or life is None or life.process.stopped or job.tried == self.lives["desk"]:
+            return
+        if 0 < job.wish.deadline_ms <= self.clock.now_ms():
+            job.given_up = True
             return
         job.tried = self.lives["desk"]
         with life.process.inside():
             try:
                 job.job_id = life.coordinator.heart.submit_soon(job.wish, partial(self._acknowledged, job))
+                self.by_id[format_time_id(job.job_id)] = job
             except KindmeshError as error:
-                job.refusals.append(error.code)
-                job.tried = 0
+                self._acknowledged(job, error)
 
     def _acknowledged(self, job: Submitted, error: KindmeshError | None) -> None:
         if error is None:
@@ -321,16 +399,24 @@ class World:
         else:
             job.refusals.append(error.code)
             job.tried = 0
+        if self.on_job is not None:
+            self.on_job(job, "acknowledged" if error is None else error.code)
 
     async def _ask_again(self) -> None:
         while True:
-            await asyncio.sleep(0.2)
-            for job in self.jobs:
+            await self._wanting.wait()
+            await asyncio.sleep(AGAIN_S)
+            for job in self._wanted:
                 self._try(job)
+            self._wanted = [job for job in self._wanted if not (job.acknowledged or job.given_up)]
+            if not self._wanted:
+                self._wanting.clear()
 
     def _event(self, process: Process, event: dict[str, Any]) -> None:
         if event["event"] == "job" and event["state"] in ENDED and not process.dead:
             self._told.setdefault(event["job"], []).append(event["state"])
+            if self.on_job is not None and (job := self.by_id.get(event["job"])) is not None:
+                self.on_job(job, event["state"])
 
     async def owner_answers(self, *, allow: bool = True) -> None:
         """The owner answers whatever is asked now."""
@@ -354,7 +440,8 @@ class World:
         """Wait, in virtual time, until `found()` is true."""
         end = self.clock.monotonic() + patience_s
         while not found():
-            assert self.clock.monotonic() < end, f"seed {self.seed}: waited {patience_s} s in vain"
+            if self.clock.monotonic() >= end:
+                raise InternalError(f"seed {self.seed}: waited {patience_s} s in vain")
             await asyncio.sleep(LOOK_S)
 
     async def ready(self, *names: str) -> None:
@@ -387,7 +474,8 @@ class World:
     def on_intent(self, name: str, act: Callable[[bytes], None]) -> None:
         """Call `act` with the job's id when that node's INTENT is on the disk, before anything is done."""
         life = self.life(name)
-        assert life is not None
+        if life is None:
+            raise InternalError(f"{name} is dead")
 
         def told(event: dict[str, Any]) -> None:
             if event["event"] == "intent":

@@ -1,0 +1,55 @@
+"""The command `simulate` with its options; what it does is in `simulate_commands`.
+
+Options of a run of one kind are refused in one of another kind, rather than ignored.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
+from kindmesh.protocol.errors import KindmeshError
+
+
+def simulate(
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="Which history: the same seed is the same history.")] = 1,
+    seeds: Annotated[str, typer.Option(help="Several, one after the other: FIRST-LAST.")] = "",
+    nodes: Annotated[int, typer.Option(min=1, max=64, help="Devices beside the coordinator.")] = 12,
+    days: Annotated[float, typer.Option(help="How long, in days; 0.25 is six hours.")] = 3.0,
+    directed: Annotated[
+        bool,
+        typer.Option("--directed", help="Kill the coordinator at every boundary of its journal instead."),
+    ] = False,
+    replay: Annotated[Path | None, typer.Option(help="Play a history that was saved.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Where to save the shortest history that shows a violation.")
+    ] = None,
+    no_shrink: Annotated[
+        bool, typer.Option("--no-shrink", help="Do not look for a shorter history.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")] = False,
+) -> None:
+    """Play whole households in virtual time: devices die, links fail, disks fill; nothing may be lost or done twice.
+
+    Nothing of your own household is touched. Exit status 1 if something happened that must not. For example:
+    kindmesh simulate --seed 7 --nodes 5 --days 0.25
+    """
+    from kindmesh.coordinator.cli import simulate_commands as commands
+
+    out = Output(as_json)
+    try:
+        wanted = commands.Wanted(seed, seeds, nodes, days, directed, replay, save, not no_shrink)
+        code = commands.run_simulate(out, wanted)
+    except KindmeshError as error:
+        code = out.trouble(error)
+    except KeyboardInterrupt:
+        out.clear()
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
+
+
+__all__ = ["simulate"]

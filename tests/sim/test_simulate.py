@@ -1,0 +1,158 @@
+"""`kindmesh simulate`: repeatable everywhere, clean on what is shipped, and short about what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.sim import mutants
+
+from kindmesh.coordinator.cli.main import run
+from kindmesh.coordinator.simulate import history as h
+from kindmesh.coordinator.simulate.boundaries import SIDES
+from kindmesh.coordinator.simulate.directed import directed
+from kindmesh.coordinator.simulate.run import Simulator
+from kindmesh.coordinator.simulate.shrink import shrink
+from kindmesh.protocol.errors import InvalidInput
+
+NAMED = {
+    "many things at once": (3, 5, 0.25),
+    "a device removed while cut off": (12, 5, 0.25),
+}
+"""Histories that found something once, or hold what nothing else does: (seed, nodes, days)."""
+PROMISED = {
+    "seed", "nodes", "days", "jobs", "lost", "duplicate_effects", "unpermitted_effects", "violations", "history_hash",
+    "cpu_s",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def simulator(disks: Path) -> Simulator:
+    folder = disks / "simulate"
+    folder.mkdir()
+    return Simulator(folder)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_histories_show_no_violation(simulator: Simulator, name: str) -> None:
+    outcome = simulator.run(h.generate(*NAMED[name]))
+    assert outcome.violations == ()
+    assert outcome.jobs > 10
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_new_histories_show_no_violation(simulator: Simulator, number: int) -> None:
+    seed = secrets.randbelow(1 << 32)
+    outcome = simulator.run(h.generate(seed, 3 + number, 0.1))
+    assert outcome.violations == (), f"kindmesh simulate --seed {seed} --nodes {3 + number} --days 0.1"
+
+
+def test_the_same_seed_is_the_same_history_in_every_process() -> None:
+    code = (
+        "from kindmesh.coordinator.simulate.history import generate\n"
+        "from kindmesh.coordinator.simulate.run import Simulator, simulated_disks\n"
+        "with simulated_disks() as folder:\n"
+        "    print(Simulator(folder).run(generate(5, 4, 0.06)).history_hash)\n"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+            check=True, text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(hashes) == 1
+
+
+def test_another_seed_is_another_history(simulator: Simulator) -> None:
+    assert h.generate(1, 4, 1.0) != h.generate(2, 4, 1.0)
+    one, other = (simulator.run(h.generate(seed, 4, 0.05)).history_hash for seed in (1, 2))
+    assert one != other
+
+
+def test_a_coordinator_killed_at_boundaries_of_its_journal_loses_nothing(simulator: Simulator) -> None:
+    seen = list(directed(simulator, 1, every=13))
+    assert {one.side for one in seen[1:]} <= {*SIDES, ""}
+    assert len({one.side for one in seen[1:]}) >= 2
+    assert [one.boundary for one in seen if one.outcome.violations] == []
+
+
+def test_a_violation_is_shrunk_to_a_short_history_that_shows_it_again(simulator: Simulator) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        mutants.permit_check_off(patch)
+        acts = (*h.generate(2, 4, 0.05).acts, h.Forge(4_000_000, "hall", "arguments"))
+        history = msgspec.structs.replace(
+            h.generate(2, 4, 0.05), acts=tuple(sorted(acts, key=lambda act: act.at_ms)), end_ms=4_400_000
+        )
+        found = simulator.run(history).violations
+        assert found
+
+        def shows(candidate: h.History) -> object:
+            return next(iter(simulator.run(candidate).violations), None)
+
+        short = shrink(history, found[0], shows, runs=40)  # type: ignore[arg-type] # a violation or nothing
+        again = simulator.run(short.history).violations
+    assert len(short.history.acts) <= 3
+    assert again[0].kind == short.violation.kind == found[0].kind
+
+
+def test_a_history_survives_being_written_and_read(tmp_path: Path) -> None:
+    history = h.generate(7, 5, 1.0)
+    h.write_history(tmp_path / "history.json", history)
+    assert h.read_history(tmp_path / "history.json") == history
+
+
+def test_the_command_says_what_it_promises_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["simulate", "--seed", "3", "--nodes", "3", "--days", "0.04", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert said.keys() >= PROMISED
+    assert (said["seed"], said["nodes"], said["days"], said["violations"]) == (3, 3, 0.04, [])
+
+
+def test_a_violation_is_told_saved_and_replayed_with_exit_status_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutants.permit_check_off(monkeypatch)
+    history = h.History(h.FORMAT, 1, 2, 0.01, 30_000, (h.Forge(2_000, "phone", "arguments"),))
+    source, saved = tmp_path / "source.json", tmp_path / "saved.json"
+    h.write_history(source, history)
+    code = run(["simulate", "--replay", str(source), "--save", str(saved), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (code, said["unpermitted_effects"], said["saved"]) == (1, 1, str(saved))
+    assert run(["simulate", "--replay", str(saved), "--save", str(saved), "--no-shrink"]) == 1
+    assert "its permit does not fit the arguments" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["--seeds", "9-1"], "seeds"),
+        (["--seeds", "1-3", "--directed"], None),
+        (["--days", "0"], "days"),
+        (["--replay", "nowhere.json"], "replay"),
+    ],
+)
+def test_a_call_that_is_wrong_is_answered(
+    capsys: pytest.CaptureFixture[str], words: list[str], field: str | None
+) -> None:
+    assert run(["simulate", "--json", *words]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["message"]
+    assert field is None or error["field"] == field
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"format":1,"seed":1,"nodes":1,"days":1,"end_ms":1,"acts":[{"do":"dance"}]}']
+)
+def test_a_file_that_is_no_history_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "history.json"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match="is no history"):
+        h.read_history(path)
