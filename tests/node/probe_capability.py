@@ -14,6 +14,7 @@ from kindmesh.capabilities.registry import ENTRIES, Entry, Part
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
+from kindmesh.protocol.topics import Topic, declare
 
 __all__ = ["MANIFEST", "PROBES", "SPEECH", "Fragile", "Probe", "Speech"]
 
@@ -52,6 +53,9 @@ MANIFEST = Manifest(
         _operation("probe.crash", Effect.READ, idempotent=True),
         _operation("probe.crash_write", Effect.WRITE),
     ),
+    ext=declare(
+        Topic("perception.probe.noticed", "something was noticed", (Field("what", "text"),), data_class="health")
+    ),
 )  # fmt: skip
 SPEECH = Manifest(
     "speech", "1", "Speech", (_operation("speech.say", Effect.NOTIFY), _operation("speech.render", Effect.READ)),
@@ -76,6 +80,10 @@ class Probe(Capability):
     @operation("probe.read")
     async def read(self, context: Context, text: str, wait_ms: int = 0) -> Said:
         context.progress(0.5, "half")
+        if text.startswith("tell "):
+            context.publish("perception.probe.noticed", {"what": text})
+        if text == "lie":
+            context.publish("perception.speech.heard", {})
         await asyncio.sleep(wait_ms / 1000)
         return Said(text)
 
