@@ -114,6 +114,7 @@ class StreamDesk:
         """
         name, wanted = params.text("operation"), params.text("target", "")
         target = self._heart.devices.resolve(wanted) if wanted else b""
+        self._heart.devices.seats(name)
         choice = self._heart.choose(name, target)
         if not choice.device:
             raise NoDeviceAble(f"no device can do {name} now: {choice.why}", hint=choice.hint)

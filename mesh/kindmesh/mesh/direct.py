@@ -22,7 +22,7 @@ from kindmesh.mesh.streams import Streams
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.uplink import SILENCE_MS, Uplink
 from kindmesh.protocol.certificate import Certificate
-from kindmesh.protocol.errors import BadSignature, KindmeshError, TransportError
+from kindmesh.protocol.errors import BadSignature, KindmeshError, PeerUnreachable, TransportError
 from kindmesh.protocol.limits import STREAM_ADDRESSES_MAX, STREAMS_MAX
 from kindmesh.protocol.messages import Heartbeat, Relay, SessionType
 
@@ -45,6 +45,15 @@ class DirectDoor(Hub):
 
     def _forward(self, dst: bytes, relay: Relay) -> None:
         raise BadSignature("this device does not relay")
+
+    def _send(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        try:
+            super()._send(peer, frames)
+        except PeerUnreachable:
+            # Its link has gone, and no silence was needed to know it.
+            self._heard.pop(peer, None)
+            self.drop(peer)
+            raise
 
     def _on_heartbeat(self, peer: bytes, ref: int, beat: Any) -> None:
         self._heard[peer] = self._clock.monotonic()
@@ -79,7 +88,7 @@ class DirectDial(Uplink):
         self._peer = peer
         super().__init__(post, clock, entropy, transport, scheme=scheme)
         self._known = list(addresses)
-        self.begun = clock.monotonic()
+        self.begun = self.used = clock.monotonic()
 
     @property
     def _target(self) -> Certificate:
@@ -186,8 +195,10 @@ class DirectLinks:
                 self._spawn(door.close())
         for peer, dial in list(self._dials.items()):
             dial.beat(self._beats)
+            if peer in wanted:
+                dial.used = now
             late = now - dial.begun > REACH_S and not dial.connected(peer)
-            if late or peer not in wanted or peer in self._post.trust.membership.revoked:
+            if late or now - dial.used > IDLE_S or peer in self._post.trust.membership.revoked:
                 if late:
                     log.info("no direct way", extra={"peer": peer.hex()[:8]})
                 del self._dials[peer]

@@ -31,6 +31,7 @@ from kindmesh.protocol.errors import (
     Busy,
     KindmeshError,
     Malformed,
+    PeerUnreachable,
     PermitUsed,
     Revoked,
     StreamBroken,
@@ -164,7 +165,7 @@ class Streams:
         _, frames = self._endpoint.letters.write(MessageType.STREAM_OPEN, target, body)
         stream.open_hash = envelope_hash(frames)
         try:
-            self._way(target).deliver(target, frames)
+            self._deliver(target, frames)
         except KindmeshError as error:
             self._happened(stream, w.Refused(error))
         self._reroute(stream)
@@ -240,7 +241,7 @@ class Streams:
         machine.sending.credited(asked.credit)
         self._open[asked.stream_id, True] = self._by_session[stream.keys.session_id, True] = stream
         try:
-            self._way(opener).deliver(opener, frames)
+            self._deliver(opener, frames)
         except TransportError as error:
             log.info("a stream was not answered", extra={"code": error.code})
         self._reroute(stream)
@@ -326,6 +327,17 @@ class Streams:
     def _way(self, peer: bytes) -> Endpoint:
         return next((one for one in self._direct if one.connected(peer)), self._endpoint)
 
+    def _deliver(self, peer: bytes, frames: Sequence[bytes]) -> None:
+        """A signed message: as any other goes, so that it does not depend on a direct link that may have gone; over
+        that link only when there is no other way."""
+        try:
+            self._endpoint.deliver(peer, frames)
+        except PeerUnreachable:
+            way = self._way(peer)
+            if way is self._endpoint:
+                raise
+            way.deliver(peer, frames)
+
     def drop(self, member: bytes, error: KindmeshError | None = None) -> None:
         """End all streams with a member that was removed."""
         for stream in [stream for stream in self._open.values() if stream.peer == member]:
@@ -388,7 +400,8 @@ class Streams:
 
     def _say(self, peer: bytes, type_: MessageType, body: msgspec.Struct) -> None:
         try:
-            self._way(peer).post(peer, type_, body)
+            _, frames = self._endpoint.letters.write(type_, peer, body)
+            self._deliver(peer, frames)
         except KindmeshError as error:
             log.info("not told", extra={"code": error.code, "type": type_.name})
 

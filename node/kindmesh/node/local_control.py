@@ -220,6 +220,8 @@ class LocalControl:
                  "epoch": order.epoch}
                 for order, state in self._executor.open_jobs()
             ],
+            "streams": self._streams.served(),
+            "streams_opened": self._streams.listing(),
             "results_waiting": self._reporter.waiting,
             "certificate": self._renewing.renewals.as_dict(),
             "stopped": self._journal.stopped,

@@ -157,6 +157,15 @@ class StreamControl:
         over = await stream.ended()
         return {"stream": _mapping(params)["stream"], "reason": over.reason, "confirmed": over.confirmed}
 
+    def served(self) -> list[dict[str, Any]]:
+        """What this device serves now."""
+        return [
+            {"stream": format_time_id(stream.stream_id), "device": format_id(stream.peer), "route": stream.route,
+             "bytes_in": stream.machine.receiving.offset, "bytes_out": stream.machine.sending.offset}
+            for stream in self._streams.open_streams
+            if stream.acting
+        ]  # fmt: skip
+
     def listing(self) -> list[dict[str, Any]]:
         """What is open from here."""
         return [
