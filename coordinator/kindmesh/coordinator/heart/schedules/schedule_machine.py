@@ -6,7 +6,7 @@ What always holds:
 - nothing that was due disappears: it is started, it waits, or it is a `Miss` with a reason;
 - misfire policy, for what was due while nothing could be started: `once` (and `skip`, with no more grace than
   `PUNCTUAL_MS`) starts the newest within the grace time; `all` starts the newest `catch_up`, oldest first, one after
-  the other;
+  the other unless runs may overlap;
 - overlap policy, while a run goes on: `skip` misses the new one, `queue` lets one wait, `allow` starts up to
   `OPEN_MAX`;
 - a start that is refused for a reason that may pass is tried again for as long as the grace time lasts;
