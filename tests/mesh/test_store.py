@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -395,6 +397,39 @@ def test_a_damaged_store_is_a_typed_error_with_a_way_out(path: Path, damage: obj
         assert str(path) in caught.value.message
         assert "restore" in caught.value.hint
     assert path.read_bytes() == before, "a damaged file is evidence: it is not touched"
+
+
+KEYED = Schema(
+    "test",
+    1,
+    (Migration(1, ("CREATE TABLE keyed(a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY (b)) WITHOUT ROWID",)),),
+)
+
+
+def test_a_whole_store_is_not_called_damaged_by_an_sqlite_that_miscounts(path: Path) -> None:
+    """SQLite 3.40 reports a column of this table as NULL as soon as there is a row."""
+    store = Store.open(path, KEYED)
+    store.execute("INSERT INTO keyed VALUES ('a', 'b')")
+    store.commit_now()
+    store.check()
+    store.close()
+    store = Store.open(path, KEYED)
+    assert store.query("SELECT a, b FROM keyed") == [("a", "b")]
+    store.close()
+
+
+def test_a_value_that_is_missing_where_one_must_be_is_damage(path: Path) -> None:
+    store = Store.open(path, SCHEMA)
+    store.close()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE loose(a TEXT)")
+        other.execute("INSERT INTO loose VALUES (NULL)")
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute(
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE loose(a TEXT NOT NULL)' WHERE name = 'loose'"
+        )
+    with pytest.raises(StoreDamaged, match=r"NULL value in loose\.a"):
+        Store.open(path, SCHEMA)
 
 
 def test_the_hint_for_a_damaged_store_names_the_backup(path: Path) -> None:

@@ -38,6 +38,7 @@ from kindmesh.mesh.store_schema import (
     backups,
     damaged,
     file_identity,
+    first_problem,
     no_room,
     prepare,
     size,
@@ -203,9 +204,9 @@ class Store(Turns):
 
     def check(self) -> None:
         """Read the whole file and verify its structure. Raises StoreDamaged, which says what is wrong first."""
-        found = self.query_one("PRAGMA quick_check(1)")
-        if found != ("ok",):
-            raise damaged(self.path, str(found[0]) if found else "no answer")
+        problem = first_problem(self.query)
+        if problem:
+            raise damaged(self.path, problem)
 
     def scrub(self) -> bool:
         """Commit, move the log into the database and empty it, so that what was deleted is gone from both.
@@ -378,9 +379,9 @@ def _admit(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
             hint=f"Update Kindmesh, or restore {backup_path(path, schema.version).name} if it is there.",
         )
     if path.stat().st_size <= _CHECK_BELOW:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise damaged(path, str(found))
+        problem = first_problem(lambda sql: connection.execute(sql).fetchall())
+        if problem:
+            raise damaged(path, problem)
     return version
 
 
