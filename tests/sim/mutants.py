@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Acknowledged, Entry
+from kindmesh.coordinator.heart.schedules import starter
+from kindmesh.coordinator.heart.schedules.service import Schedules
 from kindmesh.node import intake
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
@@ -44,6 +47,19 @@ def acknowledged_before_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Dispatch, "begin", begin)
 
 
+def schedule_fires_twice(patch: pytest.MonkeyPatch) -> None:
+    """A schedule starts what is due twice, and under keys that have nothing to do with the instant."""
+    numbers = itertools.count()
+    real = Schedules._start
+
+    def start(self: Schedules, held: Any, due_ms: int) -> None:
+        real(self, held, due_ms)
+        real(self, held, due_ms)
+
+    patch.setattr(starter, "key_of", lambda schedule, due_ms: f"{schedule.name}-{next(numbers)}")
+    patch.setattr(Schedules, "_start", start)
+
+
 def permit_check_off(patch: pytest.MonkeyPatch) -> None:
     """A device looks at the permit's signature, and not at what it is for."""
     patch.setattr(intake, "check_job", lambda *given: None)
@@ -70,5 +86,5 @@ def revocation_ignored(patch: pytest.MonkeyPatch) -> None:
 
 __all__ = [
     "Plant", "acknowledged_before_commit", "fencing_off", "permit_check_off", "result_table_off", "revocation_ignored",
-    "signature_check_off",
+    "schedule_fires_twice", "signature_check_off",
 ]  # fmt: skip

@@ -12,6 +12,8 @@ from kindmesh.coordinator.simulate.history import generate
 from kindmesh.coordinator.simulate.run import Simulator
 
 NODES, DAYS = 4, 0.12
+HOURS = {"schedule_fires_twice": 0.22}
+"""Days that are needed: shorter histories have no schedules."""
 
 PLANTED = [
     (mutants.fencing_off, {"duplicate_effect", "stale_effect"}),
@@ -20,6 +22,7 @@ PLANTED = [
     (mutants.permit_check_off, {"unpermitted_effect"}),
     (mutants.signature_check_off, {"unpermitted_effect"}),
     (mutants.revocation_ignored, {"revoked_acted"}),
+    (mutants.schedule_fires_twice, {"duplicate_effect"}),
 ]
 FIRST = {
     "acknowledged_before_commit": 4,
@@ -46,7 +49,7 @@ def test_planted_bug_is_found_and_nothing_without_it(
 ) -> None:
     first = FIRST.get(plant.__name__, 1)
     for seed in range(first, first + SEEDS):
-        history = generate(seed, NODES, DAYS)
+        history = generate(seed, NODES, HOURS.get(plant.__name__, DAYS))
         with pytest.MonkeyPatch.context() as patch:
             plant(patch)
             found = {violation.kind for violation in simulator.run(history).violations}

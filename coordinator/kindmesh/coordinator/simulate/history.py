@@ -30,6 +30,7 @@ ROOMS: Final = (
 EMERGENCY_MS: Final = 20_000
 """How long an emergency may take."""
 FORMAT: Final = 1
+PLANS_FROM_MS: Final = 5 * 3_600_000
 
 
 class _Act(msgspec.Struct, frozen=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
@@ -47,6 +48,13 @@ class Ask(_Act, frozen=True):
     before_ms: int = 0
     after_ms: int = 0
     priority: Priority = "interactive"
+
+
+class Plan(_Act, frozen=True):
+    """From now on something is done every so often, by itself: a schedule."""
+
+    name: str
+    every_ms: int
 
 
 class Cancel(_Act, frozen=True):
@@ -148,6 +156,7 @@ class Forge(_Act, frozen=True):
 
 Act: TypeAlias = (
     Ask
+    | Plan
     | Cancel
     | Answer
     | Kill
@@ -219,6 +228,7 @@ class _Author:
         for number in range(episodes):
             begin = round(gap_ms * (number + self.dice.uniform(0.05, 0.6)))
             self._episode(begin, min(length_ms, round(gap_ms * (number + 1))))
+        self._plans(length_ms)
         acts = tuple(sorted(self.acts, key=lambda act: act.at_ms))
         end_ms = max([length_ms, *(act.at_ms for act in acts)])
         return History(FORMAT, self.seed, self.nodes, self.days, end_ms, acts)
@@ -233,6 +243,14 @@ class _Author:
         for _ in range(dice.choice([0, 1, 1, 1, 2, 2, 3])):
             trouble = dice.choices(_TROUBLES, _WEIGHTS)[0]
             trouble(self, begin + dice.randrange(length))
+
+    def _plans(self, length_ms: int) -> None:
+        """Households that are looked at for some hours have schedules, too."""
+        dice = random.Random(f"plans-{self.seed}-{self.nodes}-{self.days}")
+        if length_ms >= PLANS_FROM_MS:
+            for number in range(dice.randrange(3)):
+                every_ms = dice.choice((20, 45, 90)) * 60_000
+                self.acts.append(Plan(dice.randrange(60_000, 600_000), f"plan-{number + 1}", every_ms))
 
     def _here(self, at: int) -> str:
         """A device that nothing was done to yet; empty when there is none."""
@@ -424,6 +442,6 @@ def read_history(path: Path) -> History:
 
 __all__ = [
     "FORGERIES", "FORMAT", "NODES_MAX", "TROUBLES", "Act", "Answer", "Ask", "Cancel", "Fill", "Forge", "History",
-    "Keep", "Kill", "Link", "Restore", "Revoke", "Room", "Shift", "Sleep", "Start", "Wake", "generate", "names",
+    "Keep", "Kill", "Link", "Plan", "Restore", "Revoke", "Room", "Shift", "Sleep", "Start", "Wake", "generate", "names",
     "read_history", "write_history",
 ]  # fmt: skip

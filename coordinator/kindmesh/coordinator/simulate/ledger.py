@@ -77,6 +77,8 @@ class Ledger:
         self.acknowledged: dict[str, int] = {}
         self.endings: dict[str, list[str]] = defaultdict(list)
         self.revoked_ms: dict[str, int] = {}
+        self.texts: Counter[str] = Counter()
+        """How often something was done with that text."""
         self.events: Counter[str] = Counter()
         self.by_job: dict[str, list[str]] = defaultdict(list)
         """Lines about each job, for its story."""
@@ -142,6 +144,7 @@ class Ledger:
         epoch = 0 if work is None else work.epoch
         known = OPERATIONS[operation]
         problem, permit = permit_problem((self.mesh, self.medulla), about, work, operation=known, args=args)
+        self.texts[str(args["text"])] += 1
         permit_id = b"" if permit is None else permit.permit_id
         self.effects.append(Effect(now_ms, device, job, operation, epoch, permit_id))
         self.note("effect", device, job, operation, epoch, permit_id.hex(), job=job)

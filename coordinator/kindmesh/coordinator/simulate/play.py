@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from kindmesh.coordinator.heart.machine_job import GRACE_MS
+from kindmesh.coordinator.heart.schedules.words import Action, Every, Schedule
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.coordinator.simulate import history as h
 from kindmesh.coordinator.simulate.boundaries import Boundaries
@@ -28,8 +29,9 @@ from kindmesh.coordinator.simulate.process import Killed
 from kindmesh.coordinator.simulate.world import Life, Submitted, World, home_of
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.node.app import Node
+from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import KindmeshError
-from kindmesh.protocol.ids import format_time_id
+from kindmesh.protocol.ids import RANDOM_BYTES, format_time_id, new_id
 from kindmesh.protocol.messages import Job
 
 STRIDE_S: Final = 240.0
@@ -45,6 +47,8 @@ STUCK_MS: Final = 20_000
 WAITING: Final = ("waiting_approval", "waiting_device")
 SETTLE_S: Final = 900.0
 LAUNCHER_S: Final = 0.7
+FIRINGS_MAX: Final = 500
+"""More than a history of days has for one schedule; older ones are not counted against it."""
 DESK: Final = "desk"
 MEDULLA: Final = "medulla"
 
@@ -64,6 +68,7 @@ class Player:
         """Since when somebody is well; who is not well is missing."""
         self.ills: dict[str, set[str]] = {}
         self.full: set[str] = set()
+        self.plans: dict[str, Schedule] = {}
         self.kills = 0
         self._emergencies: dict[str, int] = {}
         self._slept_ms: dict[str, int] = {}
@@ -286,6 +291,40 @@ class Player:
             self._emergencies[act.key] = self.now_ms + act.within_ms
             self.ledger.events["emergencies"] += 1
         self.world.want(job)
+
+    async def _plan(self, act: h.Plan) -> None:
+        life = self.world.life(DESK)
+        if life is None or life.process.stopped:
+            return
+        schedules = life.coordinator.scheduling.schedules
+        now_ms = schedules.now_ms()
+        schedule_id = new_id(now_ms, SeededEntropy(act.name).token(RANDOM_BYTES))
+        action = Action("work.add", encode_value({"text": act.name, "before_ms": 20}))
+        made = Schedule(schedule_id, act.name, Every(act.every_ms, now_ms), action, "UTC", now_ms)
+        self.plans[act.name] = made
+        self._spawn(self._arrange(life, made))
+
+    async def _arrange(self, life: Life, made: Schedule) -> None:
+        try:
+            await life.process.run(_added(life, made))
+        except (Killed, KindmeshError) as error:
+            self.ledger.note("not planned", made.name, type(error).__name__)
+
+    def _judge_plans(self) -> None:
+        """What a schedule does is done once for each instant at which it was due."""
+        desk = self.world.desk
+        if desk is None:
+            return
+        for name, made in self.plans.items():
+            found = desk.scheduling.schedules.journal.history(made.schedule_id, FIRINGS_MAX)
+            due = {firing.due_ms for firing in found}
+            self.ledger.note("plan", name, len(due), self.ledger.texts[name])
+            if self.ledger.texts[name] > len(due):
+                self.ledger.violate(
+                    "duplicate_effect",
+                    f"{name} was due {len(due)} times, and done {self.ledger.texts[name]} times",
+                    name,
+                )
 
     async def _cancel(self, act: h.Cancel) -> None:
         life, job = self.world.life(DESK), self.jobs.get(act.key)
@@ -525,6 +564,7 @@ class Player:
             if self._settled():
                 break
         await self._wait(self.now_ms + 2_000)
+        self._judge_plans()
         for key in self.ledger.acknowledged:
             if not self.world.ended(self.jobs[key]):
                 self.ledger.violate("stuck", "everything is well, and it has not ended", key)
@@ -542,10 +582,15 @@ class Player:
         )
 
     _do: Final[dict[type, Callable[[Player, Any], Any]]] = {
-        h.Ask: _ask, h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start, h.Sleep: _sleep_device,
+        h.Ask: _ask, h.Plan: _plan, h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start,
+        h.Sleep: _sleep_device,
         h.Wake: _wake, h.Keep: _keep, h.Restore: _restore, h.Shift: _shift, h.Link: _link, h.Fill: _fill,
         h.Room: _room, h.Revoke: _revoke, h.Forge: _forge,
     }  # fmt: skip
+
+
+async def _added(life: Life, made: Schedule) -> None:
+    await life.coordinator.scheduling.schedules.add(made)
 
 
 def _words(act: h.Act) -> list[str]:
