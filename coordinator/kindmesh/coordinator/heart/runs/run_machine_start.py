@@ -101,7 +101,7 @@ def begin_item(run: Run, item: Item, now_ms: int) -> Trouble | None:
     elif step.pause is not None:
         item.due_ms = _pause(step.id, step.pause, scope, now_ms)
         run.set(item, "pausing")
-    elif step.sub is not None:
+    if step.sub is not None:
         run.out.append(spawn(run, item, step.sub))
     return None
 
