@@ -490,7 +490,18 @@ def test_a_parent_that_is_no_id_is_refused_by_field() -> None:
     with pytest.raises(InvalidInput) as caught:
         world.ask(world.request(parent=b"x"))
     assert caught.value.field == "parent"
-    assert permit_of(world, world.ask(world.request(parent=fresh(1)))).parent == fresh(1)
+
+
+def test_a_permit_of_a_sub_run_names_a_parent_that_medulla_itself_signed() -> None:
+    world = World()
+    above = world.ask(world.request()).permit
+    assert above is not None
+    named = decode(Permit, above.payload).permit_id
+    below = world.request(parent=named, parent_permit=above)
+    assert permit_of(world, world.ask(below)).parent == named
+    for wrong in ({"parent": fresh(1)}, {"parent_permit": None}, {"parent": b""}, {"purpose": "care"}):
+        verdict = world.ask(msgspec.structs.replace(below, **wrong))
+        assert (verdict.answer, verdict.rules) == ("deny", ("chained",)), wrong
 
 
 def test_time_never_goes_back() -> None:

@@ -213,7 +213,7 @@ def test_events_in_any_order_and_strange_ones_never_break_a_rule(
             world.events.append(w.CancelRun("somebody"))
         if dice.random() < 0.2:
             path = dice.choice(["s0", "s1[0]", "undo:s0", "nobody"])
-            strange = [
+            strange: list[w.RunEvent] = [
                 w.Recalled(path, Traced(1)), w.Heard(path, {"topic": "x"}), w.Answered(path, {}, "owner"),
                 w.ClockRang(), w.Attached(path, 9, b"x"), w.WorkEnded(path, 9, "failed"), w.NotStarted(path, 9, NO),
             ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What people's programs can ask about runs: control methods over `heart.runs`.
 
-    run.start    start a plan (`wait`: answer when it has ended, with events on the way)      everybody, for themselves
+    run.start    start a plan (`wait`: answer when it has ended, with events on the way)      the owner, devices, goals
     run.check    is this plan one that could run; the graph of it; nothing is done            everybody
     run.list  run.show  run.cancel                                                            whose run it is
     inbox  inbox.answer      questions of runs that wait for a person                         whom the plan names
@@ -66,6 +66,12 @@ class RunDesk:
     # --------------------------------------------------------------------------------------------------- start
 
     async def _start(self, params: Params, emit: _Emit, who: Principal) -> Any:
+        if params.proof is not None:
+            # Medulla takes a person's signature for the one act that it names; a plan is several.
+            raise AccessRefused(
+                "a person's signature does not cover a whole plan yet",
+                hint="The owner, or the device itself (--as -), can start it; or call its steps one by one.",
+            )
         plan, inputs = plan_from_document(params.mapping("plan")), params.mapping("inputs")
         key = params.text("key", "")
         run_id = await self._runs.start(

@@ -20,6 +20,7 @@ from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, PermitStale
 from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.manifest import Effect, Operation, artifacts_in, check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Job
+from kindmesh.protocol.permit_chain import check_parent
 
 FULL: Final = "full"
 """Entry of a job's `ext` that asks for INTENT and RESULT to survive a power cut whatever the effects."""
@@ -90,6 +91,7 @@ class Intake:
                 f"{operation.name} streams", field="operation", hint="kindmesh stream opens it."
             )
         check_job(job, permit, operation, self._standing(sender, now_ms), now_ms)
+        check_parent(permit, job.ext, self._trust.membership.anchors)
         self._journal.see_policy(permit.policy_version)
         values = self._read_input(job, operation)
         missing = self._missing(job, operation, values)

@@ -77,6 +77,7 @@ from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType
 from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit
+from kindmesh.protocol.permit_chain import parent_ext
 from kindmesh.protocol.policy import ApprovalRequest
 
 log = logging.getLogger("kindmesh.coordinator.heart")
@@ -260,7 +261,8 @@ class Dispatch:
         request = PermitRequest(
             facts.run_id, facts.step, facts.job_id, facts.operation, device, asked.args, epoch,
             asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
-            priority=facts.priority,
+            priority=facts.priority, parent_permit=asked.parent,
+            parent=b"" if asked.parent is None else decode(Permit, asked.parent.payload).permit_id,
         )  # fmt: skip
         self._reviewer.ask(request, partial(self._judged, entry, epoch))
 
@@ -274,9 +276,12 @@ class Dispatch:
         facts, request = entry.facts, entry.request
         is_second = wish.epoch == entry.machine.second_epoch
         permit = entry.second_permit if is_second else entry.permit
+        ext = _FULL_EXT if facts.full else {}
+        if request.parent is not None:
+            ext = {**ext, **parent_ext(request.parent)}
         job = Job(
             facts.job_id, facts.run_id, facts.step, wish.epoch, facts.operation, request.args,
-            entry.machine.deadline_ms, facts.priority, permit, request.sources, _FULL_EXT if facts.full else {},
+            entry.machine.deadline_ms, facts.priority, permit, request.sources, ext,
         )  # fmt: skip
         if not is_second:
             entry.sent_at = self._clock.monotonic()

@@ -56,7 +56,8 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     `effects` are what the planner adds to what the device declares; they can only add. `principal` is who asked,
     `purpose` what for, `proof` the person's signature over the request where a person asked it; `readers` are devices
     that want to fetch the artifacts made by it (members only are written into the permit); `priority` of the job;
-    `stream`: the bounds of the stream that is wanted, and then `readers` is the one device that may open it.
+    `stream`: the bounds of the stream that is wanted, and then `readers` is the one device that may open it. A step of
+    a sub-run names its `parent`, the permit that led to it, and shows that as `parent_permit`.
     """
 
     run_id: TimeId
@@ -74,6 +75,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     proof: Signed | None = None
     priority: Priority = "interactive"
     stream: StreamBounds | None = None
+    parent_permit: Signed | None = None
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

@@ -29,6 +29,7 @@ from kindmesh.protocol.errors import (
     AccessRefused,
     Busy,
     InvalidInput,
+    KindmeshError,
     PermitExpired,
     PermitMismatch,
     PermitUsed,
@@ -36,6 +37,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PERMIT_TTL_MS
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.permit_chain import Link, check_link
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
 from kindmesh.protocol.principal import OWNER
 
@@ -143,10 +145,27 @@ def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int
         data_classes=offers.classes.get(request.operation, ()) if offers else (),
         purpose=request.purpose,
         asker=request.principal.name,
+        chain=_chain_problem(beliefs, request, now_ms),
         held=request.target in beliefs.held or request.principal.device in beliefs.held,
         stream=request.stream,
         streams=offers.streams.get(request.operation) if offers else None,
     )
+
+
+def _chain_problem(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> str:
+    """Why the permit above this one does not fit, or empty."""
+    shown = request.parent_permit
+    if not request.parent and shown is None:
+        return ""
+    if not request.parent or shown is None:
+        return "the permit above this one was not shown, or is not named"
+    mesh = beliefs.anchors.mesh
+    link = Link(request.parent, mesh, request.run_id, request.principal, request.purpose, now_ms)
+    try:
+        check_link(link, shown, beliefs.anchors)
+    except KindmeshError as error:
+        return error.message
+    return ""
 
 
 def _allow(

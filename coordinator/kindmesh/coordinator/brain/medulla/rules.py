@@ -33,6 +33,7 @@ class Case(msgspec.Struct, frozen=True):
     to exactly this; `now_ms`: UTC; `rights`: what who asks may do at most, None: unbounded; `problem`: why it may do
     nothing; `data_classes`: as the device declares them; `purpose`: what it is asked for; `asker`: the
     name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks;
+    `chain`: why the permit that a sub-run names as its parent does not fit;
     `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares.
     """
 
@@ -52,6 +53,7 @@ class Case(msgspec.Struct, frozen=True):
     purpose: str = "household"
     asker: str = ""
     held: bool = False
+    chain: str = ""
     stream: StreamBounds | None = None
     streams: StreamBounds | None = None
 
@@ -167,6 +169,11 @@ def streamed(case: Case) -> Finding | None:
     return None
 
 
+def chained(case: Case) -> Finding | None:
+    """A sub-run's permit hangs on one that Medulla itself signed, for the same principal and purpose."""
+    return Finding("chained", "deny", case.chain) if case.chain else None
+
+
 def policy(case: Case) -> Finding | None:
     """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
     or `member` denies) it does not judge.
@@ -181,7 +188,18 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
-RULES: Final[tuple[Rule, ...]] = (member, current, offered, granted, isolated, held, asker, streamed, policy)
+RULES: Final[tuple[Rule, ...]] = (
+    member,
+    current,
+    offered,
+    granted,
+    isolated,
+    held,
+    asker,
+    chained,
+    streamed,
+    policy,
+)
 """All rules; the order is that of the reasons."""
 
 
