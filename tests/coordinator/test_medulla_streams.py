@@ -89,6 +89,7 @@ def test_a_stream_that_listens_asks_the_owner_and_the_yes_gives_the_same_bounds(
     assert verdict.answer == "ask"
     shown = decode(ApprovalRequest, verdict.request)
     assert shown.operation == "ear.listen"
+    assert shown.reasons[-1] == "it is a stream of at most 10 s and 0.005 MB"
     permit = opened(world, world.ask(world.approval(verdict.request)))
     assert (permit.kind, permit.duration_ms, permit.stream_bytes) == ("session", 10_000, 5_000)
     assert permit.approval_id == shown.request_id

@@ -133,7 +133,11 @@ class _Talk:
             KindmeshError: it was not opened.
         """
         ending = self._client.call("stream.open", request, on_event=self._event)
-        await self._until_open(request["operation"], ending)
+        try:
+            await self._until_open(request["operation"], ending)
+        except BaseException:
+            ending.cancel()
+            raise
         opened = self._opened.result()
         name = opened["stream"]
         self._out.progress(f"{request['operation']} on {opened['device_name']} ({opened['route']})")

@@ -234,6 +234,10 @@ def _ask(
     for key in stale:
         del beliefs.questions[key]
     reasons = tuple(finding.reason for finding in judgement.findings)
+    if request.stream is not None:
+        # What is signed says how much is agreed to.
+        seconds, size = request.stream.duration_ms / 1000, request.stream.data_bytes / 1e6
+        reasons = (*reasons, f"it is a stream of at most {seconds:g} s and {size:g} MB")
     rules = tuple(finding.rule for finding in judgement.findings)
     shown = ApprovalRequest(
         mesh=beliefs.anchors.mesh,
