@@ -5,8 +5,9 @@
                                                       |--it fails--> open (for twice the pause, at most PAUSE_MAX_MS)
                                                       `--it ends without a verdict--> open (the next job may try)
 
-Only failures that are the device's own count (`FAULTS`): a bad value, a refusal, a full device or a cancelled job say
-nothing about it. Success anywhere on the way closes the breaker. Whoever places jobs asks `why_not`.
+Only failures that are the device's own count (`FAULTS`): a bad value, a refusal, a busy device or a cancelled job say
+nothing about it; and a full disk is told at once to whoever asks, until there is room again. Success anywhere on the
+way closes the breaker. Whoever places jobs asks `why_not`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PAUSE_MS: Final = 30_000
 PAUSE_MAX_MS: Final = 600_000
 FAULTS: Final = frozenset(
     {
-        "CAPABILITY_CRASHED", "CAPABILITY_MISSING", "DISK_FULL", "INTERNAL", "INSECURE_PERMISSIONS", "NO_AUDIO_DEVICE",
+        "CAPABILITY_CRASHED", "CAPABILITY_MISSING", "INTERNAL", "INSECURE_PERMISSIONS", "NO_AUDIO_DEVICE",
         "STORE", "STORE_DAMAGED", "DEADLINE_EXCEEDED",
     }
 )  # fmt: skip
