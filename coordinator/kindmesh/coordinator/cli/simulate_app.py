@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.protocol.errors import InvalidInput, KindmeshError
 
 
 def simulate(
@@ -31,17 +31,28 @@ def simulate(
     no_shrink: Annotated[
         bool, typer.Option("--no-shrink", help="Do not look for a shorter history.")
     ] = False,
+    real: Annotated[
+        bool,
+        typer.Option("--real", help="Real processes on this machine instead, killed and stopped at random."),
+    ] = False,
+    minutes: Annotated[float, typer.Option(help="How long a run with --real takes.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")] = False,
 ) -> None:
     """Play whole households in virtual time: devices die, links fail, disks fill; nothing may be lost or done twice.
 
     Nothing of your own household is touched. Exit status 1 if something happened that must not. For example:
-    kindmesh simulate --seed 7 --nodes 5 --days 0.25
+    kindmesh simulate --seed 7 --nodes 5 --days 0.25, or on real processes kindmesh simulate --real --minutes 2
     """
     from kindmesh.coordinator.cli import simulate_commands as commands
 
     out = Output(as_json)
     try:
+        if real:
+            if directed or replay is not None or save is not None or seeds:
+                raise InvalidInput("--real goes with --seed and --minutes only", field="real")
+            from kindmesh.coordinator.cli.real_commands import run_real
+
+            raise typer.Exit(run_real(out, seed, minutes))
         wanted = commands.Wanted(seed, seeds, nodes, days, directed, replay, save, not no_shrink)
         code = commands.run_simulate(out, wanted)
     except KindmeshError as error:
