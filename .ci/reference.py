@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import diagrams
 import diagrams_parts
+import diagrams_runs
 import msgspec
 import typer
 from typer import testing
@@ -247,7 +248,7 @@ def commands() -> str:
 def states() -> str:
     """The state machines."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    drawings = {**diagrams.DRAWINGS, **diagrams_parts.PARTS}
+    drawings = {**diagrams.DRAWINGS, **diagrams_parts.PARTS, **diagrams_runs.RUNS}
     machines = next(contract["source_modules"] for contract in contracts if contract["id"] == "pure-machines")
     parts = [
         "# States\n\nEverything that decides over time is a pure state machine: an event and a time go in,\n"
