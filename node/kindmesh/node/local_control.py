@@ -43,7 +43,10 @@ from kindmesh.protocol.limits import ARTIFACT_CHUNK, CLOCK_SKEW_MS
 FORWARDED: Final = (
     "nodes", "capabilities", "submit", "call", "explain", "jobs", "job", "cancel", "approvals", "approve", "decisions",
     "pair.open", "pair.answer", "revoke", "policy", "policy.set", "people", "people.accept", "people.renew", "delegate",
-    "undelegate",
+    "undelegate", "run.start", "run.check", "run.list", "run.show", "run.cancel", "inbox", "inbox.answer",
+    "jobs.settle",
+    "schedule.add", "schedule.list", "schedule.show", "schedule.history", "schedule.pause", "schedule.resume",
+    "schedule.run", "schedule.remove", "schedule.calendar",
 )  # fmt: skip
 STOP_PATIENCE_S: Final = 3.0
 LOW_DISK_MIB: Final = 500

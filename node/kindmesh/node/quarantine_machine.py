@@ -146,7 +146,7 @@ class Quarantine:
                 return self._succeeded(capability)
             case Heal(capability):
                 return self._well(capability, healed=True)
-            case Tick():
+            case _:
                 return self._tick(now_ms)
 
     def validate(self) -> None:

@@ -25,11 +25,12 @@ PAUSE_MS: Final = 30_000
 PAUSE_MAX_MS: Final = 600_000
 FAULTS: Final = frozenset(
     {
-        "CAPABILITY_CRASHED", "CAPABILITY_MISSING", "INTERNAL", "INSECURE_PERMISSIONS", "NO_AUDIO_DEVICE",
+        "CAPABILITY_MISSING", "INTERNAL", "INSECURE_PERMISSIONS", "NO_AUDIO_DEVICE",
         "STORE", "STORE_DAMAGED", "DEADLINE_EXCEEDED",
     }
 )  # fmt: skip
-"""Codes of failures that lie with the device."""
+"""Codes of failures that lie with the device. A crash is not among them: the device counts its own, those that came
+without the coordinator too, and quarantines what keeps crashing."""
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
 STATES: Final[tuple[State, ...]] = ("closed", "open", "half_open")
