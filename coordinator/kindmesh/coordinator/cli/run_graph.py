@@ -118,7 +118,9 @@ def graph_lines(run: dict[str, Any]) -> list[str]:
         of_step = sorted(items.get(step["id"], []), key=_place)
         base = [item for item in of_step if item["path"] == step["id"]]
         rest = " ".join([step["what"], *_remarks(step, also)])
-        rows.append([drawn + step["id"], *(_columns(base[0], run) if base else ["waiting", "", ""]), rest])
+        # In a run that has ended, what has not begun never will.
+        absent = ["not begun" if run["ended_ms"] else "waiting", "", ""]
+        rows.append([drawn + step["id"], *(_columns(base[0], run) if base else absent), rest])
         pad = drawn.replace("`-- ", _INDENT).replace("|-- ", "|   ")
         parts = [item for item in of_step if item["path"] != step["id"]]
         rows += [[f"{pad}  {item['path']}", *_columns(item, run), ""] for item in parts]
