@@ -204,15 +204,32 @@ async def test_streams_at_once_are_bounded_at_either_end(made: Rig) -> None:
 def test_a_relay_carries_so_many_streams_and_so_much_and_forgets_silent_ones() -> None:
     relay = StreamRelay()
     for number in range(2 * STREAMS_MAX):
-        relay.admit(b"kitchen", bytes([number]), 0.0)
+        relay.admit(b"phone", b"kitchen", bytes([number]), 0.0)
     with pytest.raises(RateLimited):
-        relay.admit(b"kitchen", b"one more", 0.0)
-    relay.admit(b"phone", b"one more", 0.0)
-    relay.admit(b"kitchen", b"one more", 31.0)
+        relay.admit(b"phone", b"kitchen", b"one more", 0.0)
+    relay.admit(b"phone", b"kitchen", b"one more", 31.0)
     for _ in range(int(BURST) - 1):
-        relay.admit(b"kitchen", b"one more", 31.0)
+        relay.admit(b"phone", b"kitchen", b"one more", 31.0)
     with pytest.raises(RateLimited):
-        relay.admit(b"kitchen", b"one more", 31.0)
+        relay.admit(b"phone", b"kitchen", b"one more", 31.0)
     assert relay.dropped == 2
-    relay.forget(b"kitchen")
-    relay.admit(b"kitchen", b"one more", 31.0)
+    relay.forget(b"phone")
+    relay.admit(b"phone", b"kitchen", b"one more", 31.0)
+
+
+def test_a_member_that_floods_the_relay_takes_nothing_from_others_and_no_memory() -> None:
+    relay = StreamRelay()
+    relay.admit(b"phone", b"kitchen", b"mine", 0.0)
+    refused = 0
+    for number in range(10_000):
+        try:
+            relay.admit(b"mole", number.to_bytes(20, "big"), b"made up", 0.0)
+            relay.admit(b"mole", b"kitchen", number.to_bytes(8, "big"), 0.0)
+            relay.admit(b"mole", b"kitchen", b"mine", 0.0)
+        except RateLimited:
+            refused += 1
+    assert refused > 9_900
+    assert sum(map(len, relay._of.values())) <= 1 + 2 * STREAMS_MAX
+    for number in range(STREAMS_MAX):
+        relay.admit(b"phone", b"kitchen", bytes([number]), 0.0)
+    relay.admit(b"phone", b"kitchen", b"mine", 0.0)

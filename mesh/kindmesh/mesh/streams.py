@@ -274,7 +274,7 @@ class Streams:
     def _pass_on(self, peer: bytes, carried: StreamCarried) -> None:
         if self.relay is None or carried.src != peer:
             raise BadSignature("this device does not carry this frame")
-        self.relay.admit(carried.dst, carried.frames[0][1:9], self._clock.monotonic())
+        self.relay.admit(peer, carried.dst, carried.frames[0][1:9], self._clock.monotonic())
         try:
             self._endpoint.tell(carried.dst, SessionType.STREAM, carried)
         except TransportError as error:
