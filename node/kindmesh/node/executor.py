@@ -131,8 +131,7 @@ class Executor:
         self._room = room
         self._machine = JobMachine()
         self._intake = Intake(
-            device=endpoint.device_id, trust=trust, journal=journal, machine=self._machine, supervisor=supervisor,
-            artifacts=artifacts, room=room,
+            trust=trust, journal=journal, machine=self._machine, supervisor=supervisor, artifacts=artifacts, room=room,
         )  # fmt: skip
         self._actions: dict[type, Callable[[Any], None]] = {
             WriteAccept: self._write_accept,

@@ -35,6 +35,7 @@ from kindmesh.protocol.manifest import HARMLESS, Effect, Operation, effect_names
 from kindmesh.protocol.messages.jobs import Job, Priority, is_alert
 from kindmesh.protocol.messages.streams import StreamOpen
 from kindmesh.protocol.permit import Permit, check_permit, open_permit
+from kindmesh.protocol.signed import Signed
 
 _MOVING: Final = int(Effect.ACTUATE | Effect.MOVE)
 _SPEECH: Final = "speech."
@@ -67,16 +68,17 @@ def open_job_permit(job: Job, anchors: Anchors) -> Permit:
     """
     if job.permit is None:
         raise PermitMissing("the job came without a permit; this device does nothing without one")
-    try:
-        return open_permit(job.permit, anchors.permit_pub(job.permit.author))
-    except CertificateRefused as error:
-        raise PermitRefused("no Medulla of this mesh signed this permit") from error
+    return open_signed_permit(job.permit, anchors)
 
 
-def open_stream_permit(asked: StreamOpen, anchors: Anchors) -> Permit:
-    """As `open_job_permit`, for a stream."""
+def open_signed_permit(signed: Signed, anchors: Anchors) -> Permit:
+    """As `open_job_permit`, of a permit that is there.
+
+    Raises:
+        PermitRefused, Malformed.
+    """
     try:
-        return open_permit(asked.permit, anchors.permit_pub(asked.permit.author))
+        return open_permit(signed, anchors.permit_pub(signed.author))
     except CertificateRefused as error:
         raise PermitRefused("no Medulla of this mesh signed this permit") from error
 
@@ -224,5 +226,5 @@ __all__ = [
     "check_stream",
     "is_halted",
     "open_job_permit",
-    "open_stream_permit",
+    "open_signed_permit",
 ]

@@ -9,12 +9,12 @@ from typing import Any, Final
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.admission import Room
-from kindmesh.node.gate import Standing, check_job, check_repeat, open_job_permit
+from kindmesh.node.gate import check_job, check_repeat, open_job_permit
 from kindmesh.node.job_events import JobArrived, Mode, Order
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
+from kindmesh.node.standing import standing
 from kindmesh.node.supervisor import Supervisor
-from kindmesh.protocol.certificate import certificate_state
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, PermitStale
 from kindmesh.protocol.extensions import check_extensions
@@ -41,12 +41,11 @@ class Accepted:
 
 
 class Intake:
-    """See the module; `device` is this node's id."""
+    """See the module."""
 
     def __init__(
         self,
         *,
-        device: bytes,
         trust: Trust,
         journal: NodeJournal,
         machine: JobMachine,
@@ -54,7 +53,6 @@ class Intake:
         artifacts: ArtifactStore,
         room: Room,
     ) -> None:
-        self._device = device
         self._trust = trust
         self._journal = journal
         self._machine = machine
@@ -79,7 +77,7 @@ class Intake:
         if relation == "stale":
             raise PermitStale("a later attempt of this job was already given to this device")
         if relation != "new":
-            check_repeat(job, permit, self._standing(sender, now_ms))
+            check_repeat(job, permit, standing(self._trust, self._journal, sender, now_ms))
             order = Order(
                 job.job_id, job.epoch, job.run_id, job.operation, permit.permit_id, sender, job.deadline_ms, "normal",
                 repeatable=False,
@@ -90,7 +88,7 @@ class Intake:
             raise InvalidInput(
                 f"{operation.name} streams", field="operation", hint="kindmesh stream opens it."
             )
-        check_job(job, permit, operation, self._standing(sender, now_ms), now_ms)
+        check_job(job, permit, operation, standing(self._trust, self._journal, sender, now_ms), now_ms)
         check_parent(permit, job.ext, self._trust.membership.anchors)
         self._journal.see_policy(permit.policy_version)
         values = self._read_input(job, operation)
@@ -102,19 +100,6 @@ class Intake:
             operation.idempotent or operation.effects == Effect.READ, bool(missing),
         )  # fmt: skip
         return JobArrived(order, known), Accepted(job, operation, values, missing)
-
-    def _standing(self, sender: bytes, now_ms: int) -> Standing:
-        membership = self._trust.membership
-        sent_by = membership.latest(sender)
-        return Standing(
-            mesh=self._trust.mesh,
-            device=self._device,
-            certificate=self._trust.certificate,
-            policy_version=max(self._journal.policy_version, self._trust.policy.version),
-            stale=membership.is_stale(now_ms),
-            stopped=self._journal.stopped,
-            sender_current=sent_by is not None and certificate_state(sent_by[0], now_ms) == "current",
-        )
 
     def _read_input(self, job: Job, operation: Operation) -> dict[str, Any]:
         limit = operation.limits.max_input_bytes

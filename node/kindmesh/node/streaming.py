@@ -20,11 +20,11 @@ from kindmesh.mesh.stream_end import StreamHandle
 from kindmesh.mesh.streams import Accepted, Streams
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.admission import Room
-from kindmesh.node.gate import Standing, check_running, check_stream, open_stream_permit
+from kindmesh.node.gate import check_running, check_stream, open_signed_permit
 from kindmesh.node.journal import NodeJournal
+from kindmesh.node.standing import standing
 from kindmesh.node.stream_journal import StreamJournal
 from kindmesh.node.supervisor import Supervisor
-from kindmesh.protocol.certificate import certificate_state
 from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.errors import (
     Cancelled,
@@ -34,7 +34,6 @@ from kindmesh.protocol.errors import (
     KindmeshError,
     PermitMismatch,
     PermitUsed,
-    Revoked,
     Stopped,
 )
 from kindmesh.protocol.extensions import check_extensions
@@ -134,7 +133,7 @@ class Streaming:
         if self._closed:
             raise Stopped("this device is just being switched off")
         check_extensions(asked.ext)
-        permit = open_stream_permit(asked, self._trust.membership.anchors)
+        permit = open_signed_permit(asked.permit, self._trust.membership.anchors)
         if (permit.mesh, permit.target) != (self._trust.mesh, self._device):
             raise PermitMismatch("the permit is for another device", field="target")
         operation = self._supervisor.find(asked.operation)
@@ -144,7 +143,8 @@ class Streaming:
                 f"{operation.name} does not stream", field="operation", hint="Use kindmesh call."
             )
         now_ms = self._clock.now_ms()
-        check_stream(asked, permit, operation, self._standing(opener, now_ms), now_ms, opener=opener)
+        known = standing(self._trust, self._journal, opener, now_ms)
+        check_stream(asked, permit, operation, known, now_ms, opener=opener)
         self._journal.see_policy(permit.policy_version)
         if len(asked.args) > operation.limits.max_input_bytes:
             raise InvalidInput(f"the values of {operation.name} are too large", hint="Send less.")
@@ -163,19 +163,6 @@ class Streaming:
         self._kept.begun(asked, opener, permit)
         return Accepted(
             bounds, spec.direction != "out", spec.direction != "in", partial(self._begin, serving, spec)
-        )
-
-    def _standing(self, opener: bytes, now_ms: int) -> Standing:
-        membership = self._trust.membership
-        opened_by = membership.latest(opener)
-        return Standing(
-            mesh=self._trust.mesh,
-            device=self._device,
-            certificate=self._trust.certificate,
-            policy_version=max(self._journal.policy_version, self._trust.policy.version),
-            stale=membership.is_stale(now_ms),
-            stopped=self._journal.stopped,
-            sender_current=opened_by is not None and certificate_state(opened_by[0], now_ms) == "current",
         )
 
     def _begin(self, serving: _Serving, spec: StreamSpec, stream: StreamHandle) -> None:
@@ -238,14 +225,17 @@ class Streaming:
 
     def _look(self, reason: StreamReason, why: str) -> None:
         now_ms = self._clock.now_ms()
+        # Those that this device opened, too: what it sends would go on to whoever was removed.
+        gone = {stream.peer for stream in self._streams.open_streams} & self._trust.membership.revoked
+        for member in gone:
+            self._streams.drop(member)
         for serving in list(self._serving.values()):
             stream = serving.stream
             if stream is None:
                 continue
             try:
-                if stream.peer in self._trust.membership.revoked:
-                    raise Revoked("the device that opened the stream was removed from the mesh")
-                check_running(serving.operation, serving.permit, self._standing(stream.peer, now_ms), now_ms)
+                known = standing(self._trust, self._journal, stream.peer, now_ms)
+                check_running(serving.operation, serving.permit, known, now_ms)
             except Stopped as error:
                 stream.abort(reason, Stopped(why) if why else error)
             except KindmeshError as error:
