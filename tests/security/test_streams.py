@@ -13,6 +13,7 @@ from tests.node.stream_rig import ECHO, StreamRig, echoed, fresh_id, opening
 
 from kindmesh.mesh.stream_relay import BURST, StreamRelay
 from kindmesh.mesh.streams import Streams
+from kindmesh.node.stream_permit import Permitted, check_permitted
 from kindmesh.protocol.codec import encode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import (
@@ -23,7 +24,9 @@ from kindmesh.protocol.errors import (
     PermitUsed,
     RateLimited,
     StreamLimit,
+    UnknownMember,
 )
+from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, STREAMS_MAX
 from kindmesh.protocol.messages import (
     MessageType,
@@ -34,6 +37,7 @@ from kindmesh.protocol.messages import (
     StreamEnd,
 )
 from kindmesh.protocol.permit import open_permit, sign_permit
+from kindmesh.protocol.stream_spec import StreamBounds, StreamMedia, StreamSpec
 
 
 @pytest.fixture
@@ -181,6 +185,70 @@ async def test_a_member_that_was_removed_loses_its_streams_at_once(made: Rig) ->
         phone.trust.membership._revoked_subjects.clear()
         over = await stream.ended()
         assert over.reason == "stopped"
+
+
+async def test_a_device_ends_the_streams_it_opened_to_a_member_that_was_removed(made: Rig) -> None:
+    StreamRig(made)  # its streams relay
+    async with made.node() as phone, made.node("kitchen"):
+        asked = opening(made.desk, made.id("kitchen"), made.id())
+        stream = await phone.streams.open(asked, made.id("kitchen"), takes=True, gives=True)
+        phone.trust.membership._revoked_subjects.add(made.id("kitchen"))
+        phone.streaming.look()
+        assert not stream.machine.writable
+        with pytest.raises(KindmeshError) as caught:
+            await stream.write(b"a secret")
+        assert caught.value.code == "REVOKED"
+
+
+async def test_a_coordinator_cannot_lead_a_stream_elsewhere_than_was_asked(made: Rig) -> None:
+    async with made.node() as phone, made.node("kitchen"):
+        kitchen, own = made.id("kitchen"), made.id()
+
+        def permitted(**changes: Any) -> Permitted:
+            target: bytes = changes.pop("to", kitchen)
+            asked = opening(made.desk, target, changes.pop("opener", own), **changes)
+            spec = StreamSpec("both", StreamMedia("bytes"), StreamMedia("bytes"))
+            bounds = StreamBounds(60_000, 50_000_000)
+            return Permitted(
+                asked.stream_id, target, "Kitchen", asked.operation, asked.args, asked.permit, spec, bounds
+            )
+
+        def judged(answer: Permitted, **wish: Any) -> None:
+            params = {"operation": ECHO, "args": {"delay_ms": 5}, "target": "Kitchen", **wish}
+            check_permitted(answer, params, phone.trust, CLOCK.now_ms())
+
+        fits = permitted(values={"delay_ms": 5})
+        judged(fits)
+        judged(fits, target="", max_ms=60_000, max_bytes=50_000_000)
+        judged(fits, target=format_id(kitchen))
+        wrong: list[tuple[Permitted, dict[str, Any], type[KindmeshError], str]] = [
+            (fits, {"target": "phone"}, PermitMismatch, "target"),
+            (fits, {"operation": "speech.stream"}, PermitMismatch, "operation"),
+            (fits, {"args": {"delay_ms": 6}}, PermitMismatch, "args"),
+            (fits, {"max_ms": 59_999}, PermitMismatch, "max_ms"),
+            (fits, {"max_bytes": 49_999_999}, PermitMismatch, "max_bytes"),
+            (permitted(values={"delay_ms": 5}, opener=kitchen), {}, PermitMismatch, "readers"),
+            (permitted(values={"delay_ms": 5}, kind="once"), {}, PermitMismatch, "kind"),
+            (permitted(values={"delay_ms": 5}, to=bytes(20)), {"target": ""}, UnknownMember, ""),
+            (msgspec.structs.replace(fits, target=own), {"target": ""}, PermitMismatch, "target"),
+            (msgspec.structs.replace(fits, args=b"\x80"), {"args": {}}, PermitMismatch, "args"),
+            (msgspec.structs.replace(fits, stream_id=fresh_id()), {}, PermitMismatch, "job"),
+            (
+                msgspec.structs.replace(
+                    fits,
+                    permit=sign_permit(
+                        open_permit(fits.permit, made.household.medulla.public), SigningKey(bytes(32))
+                    ),
+                ),
+                {},
+                PermitRefused,
+                "",
+            ),
+        ]
+        for answer, wish, kind, field in wrong:
+            with pytest.raises(KindmeshError) as caught:
+                judged(answer, **wish)
+            assert (type(caught.value), caught.value.field) == (kind, field), wish
 
 
 async def test_streams_at_once_are_bounded_at_either_end(made: Rig) -> None:

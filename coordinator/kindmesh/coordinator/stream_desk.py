@@ -22,7 +22,8 @@ from kindmesh.coordinator.params import Params
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.streams import Streams
-from kindmesh.node.stream_control import Permitted, StreamControl
+from kindmesh.node.stream_control import StreamControl
+from kindmesh.node.stream_permit import Permitted
 from kindmesh.protocol.codec import decode, encode, encode_value
 from kindmesh.protocol.errors import (
     AccessRefused,

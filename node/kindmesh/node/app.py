@@ -66,8 +66,9 @@ from kindmesh.node.people_renewal import PeopleRenewal
 from kindmesh.node.quarantine_machine import Changed
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
-from kindmesh.node.stream_control import StreamControl, ask_permit
+from kindmesh.node.stream_control import StreamControl
 from kindmesh.node.stream_journal import StreamJournal
+from kindmesh.node.stream_permit import ask_permit
 from kindmesh.node.streaming import Streaming
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.node.ward import Ward
@@ -195,7 +196,7 @@ class Node:
             places=partial(reachable, config.mesh.listen),
         )  # fmt: skip
         self.stream_control = StreamControl(
-            self.streams, partial(ask_permit, self.forwarding), self.direct.listen
+            self.streams, partial(ask_permit, self.forwarding, self.trust, self.clock), self.direct.listen
         )
         self.lookout = Lookout(self.uplink, self._finder)
         self.leaving = Leaving(self.trust, self.uplink, self.executor)

@@ -14,26 +14,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
-
 from kindmesh.mesh.stream_end import StreamHandle
 from kindmesh.mesh.streams import Streams, stream_open
-from kindmesh.node.forwarding import Forwarding
+from kindmesh.node.stream_permit import Permitted
 from kindmesh.protocol import stream_words as w
-from kindmesh.protocol.codec import decode, decode_value
+from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.errors import (
     Cancelled,
     InvalidInput,
     KindmeshError,
-    Malformed,
     StreamBroken,
     UnknownJob,
     error_to_wire,
 )
 from kindmesh.protocol.ids import format_id, format_time_id
-from kindmesh.protocol.limits import BODY_MAX, RESULT_MAX, STREAM_FRAME_MAX
-from kindmesh.protocol.signed import Signed
-from kindmesh.protocol.stream_spec import StreamBounds, StreamSpec
+from kindmesh.protocol.limits import RESULT_MAX, STREAM_FRAME_MAX
 
 PIECES: Final = 8
 """At most so many pieces in one answer of `stream.read`."""
@@ -42,33 +37,8 @@ WRITE_MAX: Final = 8 * STREAM_FRAME_MAX
 Emit = Callable[[Any], None]
 
 
-class Permitted(msgspec.Struct, frozen=True):
-    """What is needed to open a stream: whom to ask, with which permit, and what will flow."""
-
-    stream_id: bytes
-    target: bytes
-    device_name: str
-    operation: str
-    args: bytes
-    permit: Signed
-    spec: StreamSpec
-    bounds: StreamBounds
-
-
 Listen = Callable[[], Awaitable[tuple[str, ...]]]
 AskPermit = Callable[[dict[str, Any], Emit], Awaitable[Permitted]]
-
-
-async def ask_permit(forwarding: Forwarding, params: dict[str, Any], emit: Emit) -> Permitted:
-    """From the coordinator, for a stream that this node opens.
-
-    Raises:
-        PeerUnreachable, Malformed, and what the coordinator and Medulla say.
-    """
-    answer = await forwarding.ask("stream.permit", params, emit)
-    if not isinstance(answer, dict) or not isinstance(answer.get("permitted"), bytes):
-        raise Malformed("the coordinator answered something else than a permit")
-    return decode(Permitted, answer["permitted"], limit=BODY_MAX)
 
 
 class StreamControl:
@@ -219,4 +189,4 @@ def _ended(stream: StreamHandle, over: w.Over, route: str) -> dict[str, Any]:
     return document
 
 
-__all__ = ["PIECES", "WRITE_MAX", "AskPermit", "Permitted", "StreamControl", "ask_permit"]
+__all__ = ["PIECES", "WRITE_MAX", "AskPermit", "StreamControl"]
