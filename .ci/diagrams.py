@@ -98,8 +98,15 @@ def _heart_starts() -> Iterator[Any]:
     """Harmless and not, repeatable and not, new and with one try left."""
     machine = importlib.import_module("kindmesh.coordinator.heart.machine")
     parts = importlib.import_module("kindmesh.coordinator.heart.machine_job")
-    for effects, idempotent, tired in itertools.product((1, 4), (True, False), (True, False)):
-        job = machine.JobMachine(JOB, effects=effects, idempotent=idempotent, deadline_ms=DEADLINE_MS)
+    # What only reads may be done again anyway, and is what a second attempt is tried with.
+    for (effects, idempotent), tired in itertools.product(((1, True), (4, True), (4, False)), (True, False)):
+        job = machine.JobMachine(
+            JOB,
+            effects=effects,
+            idempotent=idempotent,
+            deadline_ms=DEADLINE_MS,
+            hedge_ms=0 if effects == 1 else -1,
+        )
         if tired:
             job.losses, job.refusals = parts.LOSSES_MAX - 1, parts.REFUSALS_MAX - 1
         yield job
@@ -126,6 +133,8 @@ def _heart_events(job: Any) -> Iterator[tuple[Any, int]]:
         for code in ("CANCELLED", "PERMIT_USED", "DEADLINE_EXCEEDED"):
             yield words.ResultArrived(device, epoch, "failed", code), now_ms
         yield words.ResultArrived(device, epoch, "interrupted", "INTERRUPTED", begun=False), now_ms
+    if not job.effectful:
+        yield from _heart_second(job, now_ms)
     yield words.NoCandidate("", busy=True), now_ms
     yield words.NoCandidate("", busy=False), now_ms
     yield words.Permitted(epoch, JOB, 1, "uid"), now_ms
@@ -141,6 +150,22 @@ def _heart_events(job: Any) -> Iterator[tuple[Any, int]]:
     yield words.DeadlinePassed(), DEADLINE_MS + parts.GRACE_MS
 
 
+def _heart_second(job: Any, now_ms: int) -> Iterator[tuple[Any, int]]:
+    """What can happen to a second attempt, and how one begins."""
+    words = importlib.import_module("kindmesh.coordinator.heart.machine_words")
+    yield words.HedgeDue(), now_ms
+    if not job.second:
+        for device in (A, B):
+            yield words.SecondPlaced(device, ""), now_ms
+        return
+    epoch = job.second_epoch
+    yield words.Permitted(epoch, JOB, 1, "uid"), now_ms
+    yield words.Refused(epoch, "POLICY_DENIED", ""), now_ms
+    yield words.SendFailed(epoch, ""), now_ms
+    for outcome in ("succeeded", "failed"):
+        yield words.ResultArrived(job.second, epoch, outcome, "FAILED" if outcome == "failed" else ""), now_ms
+
+
 def _heart_clone(job: Any) -> Any:
     # Everything in it is immutable, but the list and the map; a deep copy takes ten times as long.
     cloned = copy.copy(job)
@@ -151,7 +176,7 @@ def _heart_clone(job: Any) -> Any:
 def _heart_situation(job: Any) -> Hashable:
     return (
         job.state, job.lease, job.device, job.asking, job.permitted, job.approved, bool(job.cancel_by), job.overdue,
-        job.preempted, job.leaving,
+        job.preempted, job.leaving, job.second, job.second_asking, job.second_sent,
         job.movable, job.effectful, min(job.sends, 2), job.losses == 0, job.refusals == 0,
     )  # fmt: skip
 
