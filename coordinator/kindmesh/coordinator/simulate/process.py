@@ -56,6 +56,8 @@ class Process:
         self._frozen: list[Callable[[], object]] = []
         self._held: list[Callable[[], object]] = []
         self._buried = False
+        self._asked: set[asyncio.Task[Any]] = set()
+        """What somebody outside awaited; it is kept while it is frozen."""
 
     def step(self, callback: Callable[..., object], *args: Any) -> None:
         """Run one callback of this process, unless it is dead; later, if it is stopped."""
@@ -121,6 +123,8 @@ class Process:
         """
         with self.inside():
             task = asyncio.get_running_loop().create_task(work)
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
         gone = asyncio.ensure_future(self.gone.wait())
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
