@@ -11,6 +11,7 @@ import pytest
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Acknowledged, Entry
+from kindmesh.coordinator.heart.runs import run_work
 from kindmesh.coordinator.heart.schedules import starter
 from kindmesh.coordinator.heart.schedules.service import Schedules
 from kindmesh.node import intake
@@ -84,7 +85,13 @@ def revocation_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Beliefs, "leaving", lambda self, subject: ())
 
 
+def run_steps_without_keys(patch: pytest.MonkeyPatch) -> None:
+    """A step of a run is asked for under another key each time, so a restart does not find what it had begun."""
+    numbers = itertools.count()
+    patch.setattr(run_work, "work_key", lambda run_id, path, attempt: f"step-{next(numbers)}")
+
+
 __all__ = [
     "Plant", "acknowledged_before_commit", "fencing_off", "permit_check_off", "result_table_off", "revocation_ignored",
-    "schedule_fires_twice", "signature_check_off",
+    "run_steps_without_keys", "schedule_fires_twice", "signature_check_off",
 ]  # fmt: skip

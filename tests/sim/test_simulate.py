@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -17,6 +20,7 @@ from kindmesh.coordinator.cli.main import run
 from kindmesh.coordinator.simulate import history as h
 from kindmesh.coordinator.simulate.boundaries import SIDES
 from kindmesh.coordinator.simulate.directed import directed
+from kindmesh.coordinator.simulate.process import Killed, Process, run_house
 from kindmesh.coordinator.simulate.run import Simulator
 from kindmesh.coordinator.simulate.shrink import shrink
 from kindmesh.protocol.errors import InvalidInput
@@ -81,6 +85,52 @@ def test_a_coordinator_killed_at_boundaries_of_its_journal_loses_nothing(simulat
     assert {one.side for one in seen[1:]} <= {*SIDES, ""}
     assert len({one.side for one in seen[1:]}) >= 2
     assert [one.boundary for one in seen if one.outcome.violations] == []
+
+
+@pytest.mark.parametrize("shape", get_args(h.Shape))
+def test_a_run_of_every_shape_ends_whatever_dies(simulator: Simulator, shape: h.Shape) -> None:
+    acts: list[h.Act] = [h.Run(1_000, "run-1", shape, 120_000, 300)]
+    for number, boundary in enumerate((3, 9, 5, 14)):
+        acts += [
+            h.Kill(1_200 + number * 1_500, "desk", boundary=boundary),
+            h.Start(2_300 + number * 1_500, "desk"),
+        ]
+    acts.append(h.Answer(20_000, allow=True))
+    for chosen in ([acts[0], acts[-1]], acts):
+        outcome = simulator.run(h.History(h.FORMAT, 1, 2, 0.001, 90_000, tuple(chosen)))
+        assert outcome.violations == ()
+        assert outcome.events_by_kind["run taken"] == 1
+        assert outcome.events_by_kind["runs failed" if shape == "undo" else "runs succeeded"] == 1
+
+
+def test_a_run_that_nobody_answers_waits_visibly_and_is_no_violation(simulator: Simulator) -> None:
+    outcome = simulator.run(h.History(h.FORMAT, 1, 2, 0.001, 90_000, (h.Run(1_000, "run-1", "ask", 60_000),)))
+    assert outcome.violations == ()
+    assert outcome.events_by_kind["run taken"] == 1
+    assert "run ended" not in outcome.events_by_kind
+
+
+def test_what_a_dead_process_was_doing_is_no_crash() -> None:
+    problems: list[object] = []
+
+    async def waits() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: problems.append(context["message"]))
+        process = Process("desk", lambda dead: None)
+        loop.call_later(1, process.die)
+        with pytest.raises(Killed):
+            await process.run(waits())
+        gc.collect()
+        process.bury()
+        for task in process._asked:
+            task.cancel()
+        await asyncio.sleep(1)
+
+    run_house(scenario())
+    assert problems == []
 
 
 def test_a_violation_is_shrunk_to_a_short_history_that_shows_it_again(simulator: Simulator) -> None:

@@ -23,10 +23,12 @@ PLANTED = [
     (mutants.signature_check_off, {"unpermitted_effect"}),
     (mutants.revocation_ignored, {"revoked_acted"}),
     (mutants.schedule_fires_twice, {"duplicate_effect"}),
+    (mutants.run_steps_without_keys, {"duplicate_effect"}),
 ]
 FIRST = {
     "acknowledged_before_commit": 4,
     "revocation_ignored": 9,
+    "run_steps_without_keys": 46,
     "signature_check_off": 14,
 }
 """Where the search begins: any seed would do, the later ones only take longer."""

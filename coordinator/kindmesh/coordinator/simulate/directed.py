@@ -1,8 +1,8 @@
 """The coordinator killed at every boundary of its journal, one after the other, in a small household.
 
 The scenario is written down here, not drawn: every kind of job, one that moves, one that waits for the owner, one that
-is cancelled, an emergency, and a device that dies. It is played once to count the boundaries, and then once for each:
-the coordinator dies there and is started again a moment later, as the launcher does.
+is cancelled, an emergency, a run of several steps, and a device that dies. It is played once to count the boundaries,
+and then once for each: the coordinator dies there and is started again a moment later, as the launcher does.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def scenario(seed: int) -> h.History:
         h.Ask(2_000, "job-5", "work.tidy", 40_000, "phone", 1_000, 500),
         h.Kill(2_600, "phone"),
         h.Ask(2_700, "job-6", "alarm.tell", 20_000, "", 30, 30, "emergency"),
+        h.Run(3_000, "run-1", "undo", 40_000, 100),
         h.Answer(4_000, allow=True),
         h.Ask(4_500, "job-7", "work.add", 40_000, "kitchen", 3_000, 100),
         h.Cancel(5_000, "job-7"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -31,6 +31,10 @@ EMERGENCY_MS: Final = 20_000
 """How long an emergency may take."""
 FORMAT: Final = 1
 PLANS_FROM_MS: Final = 5 * 3_600_000
+
+
+RUNS_A_DAY: Final = 6
+Shape = Literal["line", "each", "undo", "sub", "pause", "ask"]
 
 
 class _Act(msgspec.Struct, frozen=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
@@ -55,6 +59,15 @@ class Plan(_Act, frozen=True):
 
     name: str
     every_ms: int
+
+
+class Run(_Act, frozen=True):
+    """Somebody starts a plan of several steps, of one of the `Shape`s (see `running`), and asks within that time."""
+
+    key: str
+    shape: Shape
+    within_ms: int
+    before_ms: int = 0
 
 
 class Cancel(_Act, frozen=True):
@@ -157,6 +170,7 @@ class Forge(_Act, frozen=True):
 Act: TypeAlias = (
     Ask
     | Plan
+    | Run
     | Cancel
     | Answer
     | Kill
@@ -220,6 +234,8 @@ class _Author:
         """Until when a device is not there, so that nothing else is done to it."""
         self.kept: set[str] = set()
         self.revoked = ""
+        self.begins: list[int] = []
+        """When each episode begins."""
 
     def write(self) -> History:
         length_ms = round(self.days * 86_400_000)
@@ -227,8 +243,10 @@ class _Author:
         gap_ms = length_ms / episodes
         for number in range(episodes):
             begin = round(gap_ms * (number + self.dice.uniform(0.05, 0.6)))
+            self.begins.append(begin)
             self._episode(begin, min(length_ms, round(gap_ms * (number + 1))))
         self._plans(length_ms)
+        self._runs()
         acts = tuple(sorted(self.acts, key=lambda act: act.at_ms))
         end_ms = max([length_ms, *(act.at_ms for act in acts)])
         return History(FORMAT, self.seed, self.nodes, self.days, end_ms, acts)
@@ -251,6 +269,16 @@ class _Author:
             for number in range(dice.randrange(3)):
                 every_ms = dice.choice((20, 45, 90)) * 60_000
                 self.acts.append(Plan(dice.randrange(60_000, 600_000), f"plan-{number + 1}", every_ms))
+
+    def _runs(self) -> None:
+        """Some plans of several steps, where other things happen, too."""
+        dice = random.Random(f"runs-{self.seed}-{self.nodes}-{self.days}")
+        for number in range(max(1, round(self.days * RUNS_A_DAY))):
+            at, shape = dice.choice(self.begins) + dice.randrange(20_000), dice.choice(get_args(Shape))
+            within = dice.choice([60_000, 120_000, 300_000])
+            self.acts.append(Run(at, f"run-{number + 1}", shape, within, dice.randrange(1_500)))
+            if shape == "ask" and dice.random() < 0.7:
+                self.acts.append(Answer(at + dice.randrange(5_000, 60_000), allow=dice.random() < 0.8))
 
     def _here(self, at: int) -> str:
         """A device that nothing was done to yet; empty when there is none."""
@@ -442,6 +470,7 @@ def read_history(path: Path) -> History:
 
 __all__ = [
     "FORGERIES", "FORMAT", "NODES_MAX", "TROUBLES", "Act", "Answer", "Ask", "Cancel", "Fill", "Forge", "History",
-    "Keep", "Kill", "Link", "Plan", "Restore", "Revoke", "Room", "Shift", "Sleep", "Start", "Wake", "generate", "names",
+    "Keep", "Kill", "Link", "Plan", "Restore", "Revoke", "Room", "Run", "Shape", "Shift",
+    "Sleep", "Start", "Wake", "generate", "names",
     "read_history", "write_history",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from kindmesh.coordinator.simulate.forging import OVER_S, Forger
 from kindmesh.coordinator.simulate.ledger import Ledger
 from kindmesh.coordinator.simulate.permits import Witnessed
 from kindmesh.coordinator.simulate.process import Killed
+from kindmesh.coordinator.simulate.running import Running
 from kindmesh.coordinator.simulate.world import Life, Submitted, World, home_of
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.node.app import Node
@@ -69,6 +70,7 @@ class Player:
         self.ills: dict[str, set[str]] = {}
         self.full: set[str] = set()
         self.plans: dict[str, Schedule] = {}
+        self.running = Running(world, ledger)
         self.kills = 0
         self._emergencies: dict[str, int] = {}
         self._slept_ms: dict[str, int] = {}
@@ -153,7 +155,8 @@ class Player:
             return STRIDE_S
         now_ms = self.world.clock.now_ms()
         ends = [entry.machine.deadline_ms for entry in desk.heart._dispatch.open.values()]
-        return max(0.0, (min(ends, default=now_ms + 3_600_000) - now_ms) / 1000 - 1.0)
+        jobs_s = max(0.0, (min(ends, default=now_ms + 3_600_000) - now_ms) / 1000 - 1.0)
+        return min(jobs_s, self.running.patience_s(desk))
 
     # ------------------------------------------------------------------------------------------ what is looked at
 
@@ -177,6 +180,7 @@ class Player:
         life = self.world.life(DESK)
         if life is None or life.process.stopped or self.now_ms - self._alive_ms.get(DESK, 0) < STUCK_MS:
             return
+        self.running.look(life.coordinator)
         if DESK in self.ills:
             return
         now_ms = self.world.clock.now_ms()
@@ -270,6 +274,7 @@ class Player:
             self.world.start_ms + self.now_ms, asleep_ms,
         )  # fmt: skip
         self.ledger.effect(name, about, job=self._name(job_id), operation=operation, args=args, work=job)
+        self.running.effect(operation, str(args["text"]))
 
     # ------------------------------------------------------------------------------------------------- actions
 
@@ -326,6 +331,9 @@ class Player:
                     name,
                 )
 
+    async def _run(self, act: h.Run) -> None:
+        self.running.want(act)
+
     async def _cancel(self, act: h.Cancel) -> None:
         life, job = self.world.life(DESK), self.jobs.get(act.key)
         if life is None or life.process.stopped or job is None or not job.acknowledged:
@@ -337,7 +345,13 @@ class Player:
                 self.ledger.note("refused", error.code, job=act.key)
 
     async def _answer(self, act: h.Answer) -> None:
-        self._spawn(self.world.owner_answers(allow=act.allow))
+        self._spawn(self._answer_all(act.allow))
+
+    async def _answer_all(self, allow: bool) -> None:
+        await self.world.owner_answers(allow=allow)
+        life = self.world.life(DESK)
+        if life is not None:
+            await self.running.answer(life, allow=allow)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -391,6 +405,7 @@ class Player:
 
     def _look_for_lost(self, life: Life) -> None:
         heart = life.coordinator.heart
+        self.running.look_for_lost(life.coordinator)
         for key in self.ledger.acknowledged:
             if not self.ledger.endings.get(key):
                 try:
@@ -565,12 +580,15 @@ class Player:
                 break
         await self._wait(self.now_ms + 2_000)
         self._judge_plans()
+        if self.world.desk is not None:
+            self.running.end(self.world.desk)
         for key in self.ledger.acknowledged:
             if not self.world.ended(self.jobs[key]):
                 self.ledger.violate("stuck", "everything is well, and it has not ended", key)
 
     def _settled(self) -> bool:
-        if self._tasks or self._emergencies:
+        desk = self.world.desk
+        if self._tasks or self._emergencies or desk is None or not self.running.settled(desk):
             return False
         if not all(self.world.ended(self.jobs[key]) for key in self.ledger.acknowledged):
             return False
@@ -582,7 +600,7 @@ class Player:
         )
 
     _do: Final[dict[type, Callable[[Player, Any], Any]]] = {
-        h.Ask: _ask, h.Plan: _plan, h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start,
+        h.Ask: _ask, h.Plan: _plan, h.Run: _run, h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start,
         h.Sleep: _sleep_device,
         h.Wake: _wake, h.Keep: _keep, h.Restore: _restore, h.Shift: _shift, h.Link: _link, h.Fill: _fill,
         h.Room: _room, h.Revoke: _revoke, h.Forge: _forge,
