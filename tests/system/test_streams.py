@@ -59,10 +59,21 @@ async def test_streams_from_the_command_line_and_from_a_node_and_what_bounds_the
         assert (said.code, said.error["code"]) == (1, "STREAM_LIMIT")
         assert DATA.startswith(target.read_bytes())
         for words, code in (((ECHO, "--max-mb", "100000"), 2), (("device.echo",), 2), (("no.such",), 2)):
+            target.write_bytes(b"kept")
             said = await say(lab.desk, "stream", *words, "--output", str(target))
             assert said.code == code, words
-        running = await lab.desk.start("stream", ECHO, "delay_ms=10000", "--input", str(source), "--output",
-                                       str(target), "--json")  # fmt: skip
+            # What did not begin leaves the file as it was.
+            assert target.read_bytes() == b"kept", words
+        said = await say(lab.desk, "stream", ECHO, "--input", str(source), "--output", str(source))
+        assert (said.code, said.error["field"]) == (2, "output")
+        assert source.read_bytes() == DATA
+        said = await say(
+            lab.desk, "stream", "speech.stream", "text=hello", "--input", str(source), "--output", str(target)
+        )
+        assert (said.code, said.error["field"]) == (2, "input")
+        running = await lab.desk.start(
+            "stream", ECHO, "--on", "desk", "delay_ms=10000", "--input", str(source), "--output", str(target), "--json"
+        )  # fmt: skip
         async with talking(lab.desk, "node") as client:
 
             async def served() -> bool:

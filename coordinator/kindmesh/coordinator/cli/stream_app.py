@@ -90,7 +90,7 @@ async def _run(out: Output, wish: dict[str, Any], source: str, target: str, *, a
         raise NotInitialised()
     with ExitStack() as files:
         reading = _open_source(files, source)
-        writing = _open_target(files, target)
+        writing = _Output(files, target, reading)
         client = await AsyncControlClient.connect(home.socket("coordinator" if owner else "node"))
         try:
             fields = fields_of(await client.call("capabilities"), wish["operation"])
@@ -100,8 +100,6 @@ async def _run(out: Output, wish: dict[str, Any], source: str, target: str, *, a
             document = await talk.run(request, reading, writing)
         finally:
             await client.close()
-        if document.get("written"):
-            writing.flush()
     return _tell(out, document, target)
 
 
@@ -125,7 +123,7 @@ class _Talk:
             self._questions.put_nowait(event)
 
     async def run(
-        self, request: dict[str, Any], reading: BinaryIO | None, writing: BinaryIO
+        self, request: dict[str, Any], reading: BinaryIO | None, writing: _Output
     ) -> dict[str, Any]:
         """From opening to the end; the document of the end.
 
@@ -140,9 +138,22 @@ class _Talk:
             raise
         opened = self._opened.result()
         name = opened["stream"]
+        if reading is not None and opened["direction"] == "out":
+            ending.cancel()
+            raise InvalidInput(
+                f"{request['operation']} takes no input", field="input", hint="Leave out --input."
+            )
+        writing.begin()
         self._out.progress(f"{request['operation']} on {opened['device_name']} ({opened['route']})")
         interrupted = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            # A second Ctrl-C ends the command itself, if what it talks to answers no more.
+            loop.remove_signal_handler(signal.SIGINT)
+            interrupted.set()
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
         tasks = [asyncio.ensure_future(self._receive(name, writing))]
         if opened["direction"] != "out":
             tasks.append(asyncio.ensure_future(self._send(name, reading)))
@@ -204,7 +215,7 @@ class _Talk:
             # The stream has ended; `stream.open` says why.
             return
 
-    async def _receive(self, name: str, writing: BinaryIO) -> None:
+    async def _receive(self, name: str, writing: _Output) -> None:
         try:
             while True:
                 answer = await self._client.call("stream.read", {"stream": name})
@@ -261,17 +272,40 @@ def _open_source(files: ExitStack, source: str) -> BinaryIO | None:
         raise InvalidInput(f"{source} cannot be read: {why}", field="input") from error
 
 
-def _open_target(files: ExitStack, target: str) -> BinaryIO:
-    from kindmesh.coordinator.cli.local import check_target
+class _Output:
+    """Where the data goes. A file is only emptied when the stream is open: what fails before leaves it as it was."""
 
-    if target == "-":
-        return sys.stdout.buffer
-    check_target(Path(target))
-    try:
-        return files.enter_context(Path(target).open("wb"))
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no file can have this name"
-        raise InvalidInput(f"{target} cannot be written: {why}", field="output") from error
+    def __init__(self, files: ExitStack, target: str, reading: BinaryIO | None) -> None:
+        """Raises: InvalidInput: it cannot be written, or it is the file that is read."""
+        from kindmesh.coordinator.cli.local import check_target
+
+        self._sink: BinaryIO = sys.stdout.buffer
+        self._path = None if target == "-" else Path(target)
+        if self._path is None:
+            return
+        check_target(self._path)
+        try:
+            self._sink = files.enter_context(self._path.open("ab"))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "no file can have this name"
+            raise InvalidInput(f"{target} cannot be written: {why}", field="output") from error
+        if reading is not None and os.path.sameopenfile(reading.fileno(), self._sink.fileno()):
+            raise InvalidInput(
+                f"{target} is read and written at once", field="output", hint="Name another file."
+            )
+
+    def begin(self) -> None:
+        """The stream is open; what was in the file goes."""
+        if self._path is not None and stat.S_ISREG(os.fstat(self._sink.fileno()).st_mode):
+            self._sink.truncate(0)
+
+    def write(self, data: bytes) -> None:
+        """Raises: OSError."""
+        self._sink.write(data)
+
+    def flush(self) -> None:
+        """Raises: OSError."""
+        self._sink.flush()
 
 
 def _tell(out: Output, document: dict[str, Any], target: str) -> int:
