@@ -8,17 +8,13 @@ one. Reads only: what is done with the sound is the listener's business.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
 
 import msgspec
 
-from kindmesh.capabilities.base import Capability, Context, Services, operation
-from kindmesh.capabilities.speech.espeak import Engine, installed
-from kindmesh.capabilities.speech.manifest import MANIFEST, RATE_DEFAULT_WPM, RATE_HZ
-from kindmesh.capabilities.speech.render import require_text
-from kindmesh.capabilities.speech.voices import choose
+from kindmesh.capabilities.base import Context, operation
+from kindmesh.capabilities.speech.manifest import RATE_DEFAULT_WPM, RATE_HZ
+from kindmesh.capabilities.speech.speaking import Speaking
 from kindmesh.protocol.errors import CapabilityError
-from kindmesh.protocol.manifest import Manifest
 
 __all__ = ["ITEM_BYTES", "Flow", "Flowed"]
 
@@ -33,17 +29,8 @@ class Flowed(msgspec.Struct, frozen=True):
     voice: str
 
 
-class Flow(Capability):
+class Flow(Speaking):
     """Serves `speech.stream`."""
-
-    manifest: ClassVar[Manifest] = MANIFEST
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-
-    async def start(self, services: Services) -> None:
-        """Find the library and list its voices."""
-        self._engine = Engine(*installed())
 
     @operation("speech.stream")
     async def stream(
@@ -56,10 +43,7 @@ class Flow(Capability):
         rate_wpm: int = RATE_DEFAULT_WPM,
     ) -> Flowed:
         """Turn text into samples as they are made."""
-        if self._engine is None:
-            raise RuntimeError("not started")
-        require_text(text)
-        chosen = choose(self._engine.voices, language, voice)
+        engine, chosen = self.prepared(text, language, voice)
         loop = asyncio.get_running_loop()
         waiting = bytearray()
 
@@ -73,7 +57,7 @@ class Flow(Capability):
                 del waiting[:ITEM_BYTES]
 
         spoken = await asyncio.to_thread(
-            self._engine.speak_to,
+            engine.speak_to,
             text,
             voice=chosen,
             rate_wpm=rate_wpm,

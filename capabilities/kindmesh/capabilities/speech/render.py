@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
 
 import msgspec
 
-from kindmesh.capabilities.base import Artifact, Capability, Context, Services, operation
-from kindmesh.capabilities.speech.espeak import Engine, installed
-from kindmesh.capabilities.speech.manifest import MANIFEST, RATE_DEFAULT_WPM
-from kindmesh.capabilities.speech.voices import choose
-from kindmesh.protocol.errors import InvalidInput
-from kindmesh.protocol.manifest import Manifest
+from kindmesh.capabilities.base import Artifact, Context, operation
+from kindmesh.capabilities.speech.manifest import RATE_DEFAULT_WPM
+from kindmesh.capabilities.speech.speaking import Speaking
 
-__all__ = ["WAV", "Render", "Rendered", "require_text"]
+__all__ = ["WAV", "Render", "Rendered"]
 
 WAV = "audio/wav"
 
@@ -28,28 +24,8 @@ class Rendered(msgspec.Struct, frozen=True):
     voice: str
 
 
-def require_text(text: str | None) -> str:
-    """`text` if there is something in it.
-
-    Raises:
-        InvalidInput: empty, or only spaces.
-    """
-    if text is None or not text.strip():
-        raise InvalidInput("there is nothing to say: the text is empty", field="text")
-    return text
-
-
-class Render(Capability):
+class Render(Speaking):
     """Serves `speech.render`."""
-
-    manifest: ClassVar[Manifest] = MANIFEST
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-
-    async def start(self, services: Services) -> None:
-        """Find the library and list its voices."""
-        self._engine = Engine(*installed())
 
     @operation("speech.render")
     async def render(
@@ -62,13 +38,10 @@ class Render(Capability):
         rate_wpm: int = RATE_DEFAULT_WPM,
     ) -> Rendered:
         """Turn text into spoken audio."""
-        if self._engine is None:
-            raise RuntimeError("not started")
-        require_text(text)
-        chosen = choose(self._engine.voices, language, voice)
+        engine, chosen = self.prepared(text, language, voice)
         path = context.workdir / "speech.wav"
         spoken = await asyncio.to_thread(
-            self._engine.speak,
+            engine.speak,
             text,
             voice=chosen,
             rate_wpm=rate_wpm,

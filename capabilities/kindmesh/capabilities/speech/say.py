@@ -20,7 +20,7 @@ from kindmesh.capabilities.base import Artifact, Capability, Context, Services, 
 from kindmesh.capabilities.speech.audio import Output, find_output
 from kindmesh.capabilities.speech.espeak import Engine, installed
 from kindmesh.capabilities.speech.manifest import MANIFEST, RATE_DEFAULT_WPM
-from kindmesh.capabilities.speech.render import require_text
+from kindmesh.capabilities.speech.speaking import require_text
 from kindmesh.capabilities.speech.voices import choose
 from kindmesh.protocol.errors import CapabilityError, InvalidInput, NoAudioDevice
 from kindmesh.protocol.manifest import Manifest
