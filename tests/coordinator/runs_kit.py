@@ -13,6 +13,7 @@ from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
 from kindmesh.protocol.ids import parse_time_id
+from kindmesh.protocol.messages.events import MeshEvent, fits
 from kindmesh.protocol.plan import Plan, plan_from_document
 
 
@@ -31,6 +32,8 @@ class RunRig(Rig):
 
     runs: Runs
     life = 0
+    kept: tuple[MeshEvent, ...] = ()
+    """Durable events, the oldest first."""
 
     async def start(self, *, up: bool = True) -> RunRig:
         await super().start(up=False)
@@ -43,12 +46,17 @@ class RunRig(Rig):
             clock=self.clock,
             entropy=self.entropy,
             bus=self.bus,
+            past=self.past,
         )
         self.runs.recover()
         if up:
             for node in self.nodes.values():
                 node.up(ALL)
         return self
+
+    def past(self, since_ms: int, pattern: str) -> list[MeshEvent]:
+        """As the log of events."""
+        return [event for event in self.kept if event.at_ms >= since_ms and fits(pattern, event.topic)]
 
     async def crash(self) -> None:
         self.store.abandon()

@@ -317,7 +317,10 @@ def test_a_question_an_event_and_a_memo_give_their_output_with_its_label() -> No
     )
     wishes = run.handle(w.Begin(), 1)
     assert (only(wishes, w.Listen).topic, only(wishes, w.Recall).key) == ("action.*", ["on"])
-    assert {type(wish) for wish in run.handle(w.Resumed(), 1)} == {w.Listen, w.Recall}
+    assert only(wishes, w.Listen).since_ms == 0
+    wishes = run.handle(w.Resumed(), 2)
+    assert {type(wish) for wish in wishes} == {w.Listen, w.Recall}
+    assert only(wishes, w.Listen).since_ms == 1
     run.handle(w.Heard("e", {"data": {"n": 2}}), 2)
     run.handle(w.Heard("e", {"data": {"n": 1}}, Label("web")), 3)
     run.handle(w.Answered("q", {"yes": True}, "person x"), 4)

@@ -116,6 +116,29 @@ async def test_an_event_that_fits_goes_on_and_others_do_not(rig: RunRig) -> None
 
 
 @virtual()
+async def test_a_durable_event_of_the_time_without_a_coordinator_is_heard_the_first_that_fits(
+    rig: RunRig,
+) -> None:
+    wanted = {"topic": "system.device.*", "filter": {"$eq": [{"$from": "event.data.name"}, "lamp"]}}
+    early = rig.bus.make("system.device.removed", {"device": "before", "name": "lamp"})
+    await asyncio.sleep(1)
+    waits = {"id": "e", "event": wanted, "deadline_ms": 20_000}
+    run_id = await rig.runs.start(plan(waits, call("say", {"$from": "e.data.device"})))
+    await rig.until(run_id, "e", "listening")
+    await rig.settle()
+    await rig.crash()
+    rig.kept = (early,)
+    for device, name in (("1", "phone"), ("2", "lamp"), ("3", "lamp")):
+        await asyncio.sleep(1)
+        rig.kept += (rig.bus.make("system.device.removed", {"device": device, "name": name}),)
+    await asyncio.sleep(60)
+    await rig.start()
+    ended = await rig.ended(run_id)
+    assert ended["output"] == {"say": {"text": "2"}}
+    assert rig.bus.statistics().subscriptions == 0
+
+
+@virtual()
 async def test_a_memo_serves_the_same_person_until_it_is_too_old(rig: RunRig) -> None:
     wanted = plan(call("one", "x", memo={"max_age_ms": 1_000}))
     first = await rig.ended(await rig.runs.start(wanted))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from tests.mesh.event_rig import FALL, STEP, End, EventRig
 
+from kindmesh.mesh import event_log
 from kindmesh.mesh.event_durable import TRIES, WINDOW
 from kindmesh.mesh.event_log import DAY_MS, KEEP_DAYS, LOST_DAYS
 from kindmesh.mesh.event_report import event_findings
@@ -303,6 +304,26 @@ def test_what_everybody_took_is_forgotten_after_a_while_and_what_nobody_fetched_
         desk.log.forget(now_ms + (LOST_DAYS + 1) * DAY_MS)
         assert desk.log.after(0, 10) == []
         assert desk.log.lost == 1
+
+    play(tmp_path, story)
+
+
+def test_the_past_is_told_from_a_time_on_the_oldest_first_and_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(rig: EventRig) -> None:
+        monkeypatch.setattr(event_log, "PAGE", 2)
+        (desk,) = await rig.start("desk")
+        rooms = []
+        for number in range(7):
+            await asyncio.sleep(1)
+            rooms.append(desk.bus.emit(FALL.name, {"room": str(number)}))
+        await asyncio.sleep(1)
+        told = list(desk.log.past(rooms[2].at_ms, "perception.*"))
+        assert told == rooms[2:]
+        assert list(desk.log.past(rooms[6].at_ms + 1, "*")) == []
+        assert list(desk.log.past(0, "system.*")) == []
+        assert next(iter(desk.log.past(0, FALL.name))) == rooms[0]
 
     play(tmp_path, story)
 

@@ -104,3 +104,20 @@ async def test_a_wrong_plan_is_an_answer_with_its_field_and_a_failed_one_an_exit
         file.write_text("plan: 1\nsteps:\n  - {id: nap, pause: {for_ms: 60000}}\n")
         run = (await say(lab.desk, "run", str(file), "--detach")).objects[-1]["run"]
         assert (await say(lab.desk, "jobs", "cancel", run[:12])).objects[-1]["state"] == "cancelled"
+
+
+async def test_a_run_hears_of_what_happened_while_the_coordinator_was_down(tmp_path: Path) -> None:
+    async with mesh(tmp_path / "lab", "kitchen") as lab:
+        file = tmp_path / "plan.json"
+        told = {"$eq": [{"$from": "event.data.reason"}, "a hand was in the way"]}
+        waits = {"id": "halt", "event": {"topic": "system.stop", "filter": told}}
+        file.write_text(
+            json.dumps({"plan": 1, "steps": [waits], "output": {"why": {"$from": "halt.data.reason"}}})
+        )
+        assert (await say(lab.desk, "run", str(file), "--key", "k", "--detach")).code == 0
+        await lab.desk.kill()
+        await say(lab.devices["kitchen"], "stop", "--reason", "a hand was in the way")
+        await lab.desk.up()
+        await lab.alive("desk", "kitchen")
+        done = await say(lab.desk, "run", str(file), "--key", "k")
+        assert (done.code, done.objects[-1]["output"]) == (0, {"why": "a hand was in the way"})

@@ -230,6 +230,7 @@ class Coordinator:
             people=self.people,
             renewals=self.renewals,
         )
+        event_log = EventLog(self.store, hkdf_sha256(key, b"", EVENTS_INFO, 32), entropy)
         self.runs = Runs(
             heart=self.heart,
             store=self.store,
@@ -237,6 +238,7 @@ class Coordinator:
             clock=self.clock,
             entropy=entropy,
             bus=self.bus,
+            past=event_log.past,
             may_hear=partial(may_hear, self.people),
         )
         self.heart.retention.keepers.append(self.runs.keep)
@@ -245,9 +247,8 @@ class Coordinator:
         desk = JobDesk(self.heart, self.people)
         self.api.decisions.add(desk.waiting)
         self.api.add(desk.methods())
-        log_key = hkdf_sha256(key, b"", EVENTS_INFO, 32)
         self.events = EventDesk(
-            self.bus, EventLog(self.store, log_key, entropy), heart=self.heart, hub=self.hub, trust=self.trust,
+            self.bus, event_log, heart=self.heart, hub=self.hub, trust=self.trust,
             trust_service=self.trust_service, clock=self.clock,
         )  # fmt: skip
         self.api.add(self.events.methods)

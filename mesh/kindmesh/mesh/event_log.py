@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.crypto import NONCE, seal, unseal
 from kindmesh.protocol.errors import BadSeal, StoreDamaged
+from kindmesh.protocol.ids import RANDOM_BYTES, new_id
 from kindmesh.protocol.messages.events import MeshEvent, event_from_bytes, fits
 from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
 
@@ -37,6 +38,7 @@ EVENT_TABLES: Final = (
 KEEP_DAYS: Final = 7
 LOST_DAYS: Final = 30
 ROWS_MAX: Final = 100_000
+PAGE: Final = 256
 DAY_MS: Final = 86_400_000
 _LABEL: Final = b"kindmesh-event-log-v1\0"
 
@@ -102,6 +104,26 @@ class EventLog:
         for seq in reversed(fitting):
             found += [row.event for row in self.after(seq - 1, 1)]
         return found
+
+    def past(self, at_ms: int, pattern: str) -> Iterator[MeshEvent]:
+        """All events from that time on (as their source had it) that fit, the oldest first, read as they are asked for.
+
+        Raises:
+            StoreDamaged: as `after`.
+        """
+        # Event ids begin with their time, so this reads no more of a long log than it has to.
+        last = new_id(max(at_ms, 0), bytes(RANDOM_BYTES))
+        while rows := self.store.query(
+            "SELECT event_id, topic FROM event WHERE event_id > ? ORDER BY event_id LIMIT ?", (last, PAGE)
+        ):
+            for event_id, topic in rows:
+                last = bytes(event_id)
+                if fits(pattern, topic) and (row := self._with_id(last)) is not None:
+                    yield row.event
+
+    def _with_id(self, event_id: bytes) -> Row | None:
+        found = self.store.query_one("SELECT seq, sealed FROM event WHERE event_id = ?", (event_id,))
+        return None if found is None else self._open(int(found[0]), event_id, bytes(found[1]))
 
     def _open(self, seq: int, event_id: bytes, sealed: bytes) -> Row:
         try:

@@ -258,7 +258,7 @@ class RunMachine(Run):
             elif item.state == "recalling" and step.memo is not None:
                 self.out.append(start.recall(self, item, step.memo))
             elif item.state == "listening" and step.event is not None:
-                self.out.append(Listen(item.path, step.event.topic))
+                self.out.append(Listen(item.path, step.event.topic, item.begun_ms))
 
     def on_attached(self, event: Attached, now_ms: int) -> None:
         """The job or sub-run has an id now."""

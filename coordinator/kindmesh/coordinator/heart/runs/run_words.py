@@ -199,10 +199,12 @@ class Memorise(msgspec.Struct, frozen=True):
 
 
 class Listen(msgspec.Struct, frozen=True):
-    """Tell of events on this topic, until the item has ended."""
+    """Tell of events on this topic, until the item has ended; first of the durable ones from `since_ms` on that came
+    while nobody listened, 0: there was no such time."""
 
     path: str
     topic: str
+    since_ms: int = 0
 
 
 class CancelWork(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ restart the same wish finds the job that was made before, whatever was lost in b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -66,6 +66,8 @@ class Bus(Protocol):
 Tell = Callable[[bytes, RunEvent], None]
 """(run id, event)"""
 MayHear = Callable[[Live, MeshEvent], bool]
+Past = Callable[[int, str], Iterable[MeshEvent]]
+"""(UTC ms, pattern): the durable events that are known from then on, the oldest first."""
 
 
 class Work:
@@ -79,6 +81,7 @@ class Work:
         *,
         tell: Tell,
         bus: Bus | None,
+        past: Past,
         may_hear: MayHear,
     ) -> None:
         self._heart = heart
@@ -86,6 +89,7 @@ class Work:
         self._clock = clock
         self._tell = tell
         self._bus = bus
+        self._past = past
         self._may_hear = may_hear
 
     # --------------------------------------------------------------------------------------------------- jobs
@@ -215,10 +219,15 @@ class Work:
     # ------------------------------------------------------------------------------------------------- events
 
     def listen(self, live: Live, wish: Listen) -> None:
-        """Hear of events until the item has ended."""
-        if self._bus is not None and wish.path not in live.listening:
-            heard = partial(self._heard, live, wish.path)
-            live.listening[wish.path] = self._bus.subscribe(wish.topic, heard)
+        """Hear of events until the item has ended; raises as the store."""
+        if self._bus is None or wish.path in live.listening:
+            return
+        heard = partial(self._heard, live, wish.path)
+        live.listening[wish.path] = self._bus.subscribe(wish.topic, heard)
+        for event in self._past(wish.since_ms, wish.topic) if wish.since_ms else ():
+            heard(event)
+            if wish.path not in live.listening:
+                return
 
     def _heard(self, live: Live, path: str, event: MeshEvent) -> None:
         if not self._may_hear(live, event):
@@ -287,6 +296,7 @@ __all__ = [
     "DISK_MS",
     "Bus",
     "MayHear",
+    "Past",
     "Tell",
     "Work",
     "is_repeatable",

@@ -46,7 +46,7 @@ from kindmesh.coordinator.heart.runs.run_words import (
     Wake,
     WorkEnded,
 )
-from kindmesh.coordinator.heart.runs.run_work import DISK_MS, Bus, MayHear, Work, trouble, work_key
+from kindmesh.coordinator.heart.runs.run_work import DISK_MS, Bus, MayHear, Past, Work, trouble, work_key
 from kindmesh.coordinator.heart.timers import Timers
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.store import Store
@@ -93,16 +93,17 @@ class Runs:
         clock: Clock,
         entropy: Entropy,
         bus: Bus | None = None,
+        past: Past = lambda since_ms, pattern: (),
         may_hear: MayHear = lambda live, event: True,
     ) -> None:
-        """`store` has `RUN_TABLES`; `may_hear` says whether a run may be given an event."""
+        """`store` has `RUN_TABLES`; `past` knows durable events, `may_hear` whether a run may be given an event."""
         self._heart = heart
         self._journal = RunJournal(store, vault)
         self._store = store
         self._clock = clock
         self._entropy = entropy
         self._timers = Timers(clock, self._rang)
-        self._work = Work(heart, self._journal, clock, tell=self.tell, bus=bus, may_hear=may_hear)
+        self._work = Work(heart, self._journal, clock, tell=self.tell, bus=bus, past=past, may_hear=may_hear)
         self._repairs: dict[bytes, asyncio.TimerHandle] = {}
         self._closed = False
         self.open: dict[bytes, Live] = {}
