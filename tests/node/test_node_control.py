@@ -182,8 +182,12 @@ async def test_submitting_says_which_files_are_here(
     )
     await client.call("submit", {"operation": "device.echo", "args": {"text": "x"}})
     await client.call("submit", None)
-    [source] = coordinator.asked[0][1]["sources"]
-    assert (source["artifact"], source["holder"]) == (made["artifact"], format_id(mesh.id()))
+    step = {"id": "a", "call": "probe.size", "args": {"file": made}}
+    await client.call("run.start", {"plan": {"plan": 1, "steps": [step]}})
+    await client.call("run.start", {"plan": {"plan": 1, "steps": []}, "inputs": {"letter": made}})
+    for number in (0, 3, 4):
+        [source] = coordinator.asked[number][1]["sources"]
+        assert (source["artifact"], source["holder"]) == (made["artifact"], format_id(mesh.id()))
     assert "sources" not in coordinator.asked[1][1]
 
 

@@ -114,14 +114,15 @@ class LocalControl:
         return {**dict.fromkeys(FORWARDED, self._forward), **own}
 
     async def _forward(self, params: Any, call: Call) -> Any:
-        if call.method == "submit":
+        if call.method in ("submit", "run.start"):
             params = self._with_sources(params)
         return await self._forwarding.ask(call.method, params, call.event)
 
     def _with_sources(self, params: Any) -> Any:
-        """Say of the files in the arguments which are here, so that the device that needs them knows whom to ask."""
+        """Say of the files in what is given which are here, so that the device that needs them knows whom to ask."""
         if not isinstance(params, dict):
             return params
+        named = _named([params.get(part) for part in ("args", "inputs", "plan")])
         sources = [
             {
                 "artifact": info.id.hex(),
@@ -129,7 +130,7 @@ class LocalControl:
                 "media_type": info.media_type,
                 "holder": format_id(self._identity.device_id),
             }
-            for info in map(self._artifacts.stat, filter(self._artifacts.has, _named(params.get("args"))))
+            for info in map(self._artifacts.stat, filter(self._artifacts.has, named))
         ]
         return {**params, "sources": [*params.get("sources", []), *sources]} if sources else params
 
