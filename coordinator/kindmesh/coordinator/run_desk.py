@@ -23,7 +23,7 @@ from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.protocol.errors import AccessRefused, InvalidInput, UnknownJob, UnknownOperation
 from kindmesh.protocol.ids import format_time_id, parse_time_id
-from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent
+from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent, may_read
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
 from kindmesh.protocol.plan import Plan, plan_digest, plan_from_document
 from kindmesh.protocol.plan_check import check_inputs, check_plan
@@ -73,7 +73,8 @@ class RunDesk:
                 hint="The owner, or the device itself (--as -), can start it; or call its steps one by one.",
             )
         plan, inputs = plan_from_document(params.mapping("plan")), params.mapping("inputs")
-        key = params.text("key", "")
+        key, waits = params.text("key", ""), params.flag("wait")
+        watcher = emit if waits and not params.flag("quiet") else None
         run_id = await self._runs.start(
             plan,
             # A member's keys are its own: it must not get another's run by guessing a key.
@@ -86,12 +87,15 @@ class RunDesk:
             sources=self._sources(
                 Params({**params.values, "args": {"plan": params.mapping("plan"), **inputs}}), who
             ),
-            watcher=emit if params.flag("wait") and not params.flag("quiet") else None,
+            watcher=watcher,
         )
-        if not params.flag("wait"):
+        if not waits:
             return self._runs.document(run_id)
-        emit({"event": "started", "run": format_time_id(run_id)})
-        return await self._runs.wait(run_id)
+        try:
+            emit({"event": "started", "run": format_time_id(run_id)})
+            return await self._runs.wait(run_id)
+        finally:
+            self._runs.unwatch(run_id, watcher)
 
     async def _check(self, params: Params, emit: _Emit, who: Principal) -> Any:
         plan = plan_from_document(params.mapping("plan"))
@@ -221,8 +225,11 @@ class RunDesk:
 
 
 def may_hear(people: PeopleDesk, live: Live, event: MeshEvent) -> bool:
-    """Whether who started a run may see the data of an event."""
-    rights = people.rights(live.asked.principal)
+    """Whether who started a run, and the device where that was asked, may see the data of an event."""
+    who = live.asked.principal
+    if who.device and not may_read(event.labels, event.source, who.device):
+        return False
+    rights = people.rights(who)
     if rights is None or event.labels.data_class == OPEN_CLASS:
         return True
     return "*" in rights.data_classes or event.labels.data_class in rights.data_classes

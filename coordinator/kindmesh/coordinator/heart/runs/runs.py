@@ -423,6 +423,12 @@ class Runs:
         if live is not None and watcher is not None:
             live.watchers.append(watcher)
 
+    def unwatch(self, run_id: bytes, watcher: OnRun | None) -> None:
+        """Whoever was given to `start` as `watcher` has gone, and is told no more."""
+        live = self.open.get(run_id)
+        if live is not None and watcher in live.watchers:
+            live.watchers.remove(watcher)
+
     async def wait(self, run_id: bytes) -> dict[str, Any]:
         """The run's document, once it has ended.
 
