@@ -14,6 +14,7 @@ from kindmesh.coordinator.heart.entry import Acknowledged, Entry
 from kindmesh.coordinator.heart.runs import run_work
 from kindmesh.coordinator.heart.schedules import starter
 from kindmesh.coordinator.heart.schedules.service import Schedules
+from kindmesh.mesh.stream_end import StreamHandle
 from kindmesh.node import intake
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
@@ -91,7 +92,19 @@ def run_steps_without_keys(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run_work, "work_key", lambda run_id, path, attempt: f"step-{next(numbers)}")
 
 
+def stream_loses_a_piece(patch: pytest.MonkeyPatch) -> None:
+    """The fifth piece that anybody reads is thrown away."""
+    real, numbers = StreamHandle.read, itertools.count(1)
+
+    async def read(self: StreamHandle) -> Any:
+        found = await real(self)
+        return await real(self) if next(numbers) == 5 else found
+
+    patch.setattr(StreamHandle, "read", read)
+
+
 __all__ = [
     "Plant", "acknowledged_before_commit", "fencing_off", "permit_check_off", "result_table_off", "revocation_ignored",
     "run_steps_without_keys", "schedule_fires_twice", "signature_check_off",
+    "stream_loses_a_piece",
 ]  # fmt: skip

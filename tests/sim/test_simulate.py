@@ -110,6 +110,27 @@ def test_a_run_that_nobody_answers_waits_visibly_and_is_no_violation(simulator: 
     assert "run ended" not in outcome.events_by_kind
 
 
+def test_a_stream_comes_back_whole_and_one_that_breaks_off_ends(simulator: Simulator) -> None:
+    stream = h.Stream(1_000, "stream-1", 12, 300, "phone")
+    cut = (h.Link(2_500, "desk", "phone", partitioned=True), h.Link(2_500, "phone", "desk", partitioned=True))
+    stories: tuple[tuple[tuple[h.Act, ...], bool], ...] = (
+        ((stream,), True),
+        ((stream, *cut), False),
+        ((stream, h.Kill(2_500, "phone")), False),
+    )
+    for acts, whole in stories:
+        outcome = simulator.run(h.History(h.FORMAT, 1, 2, 0.001, 80_000, acts))
+        assert outcome.violations == ()
+        assert outcome.events_by_kind["stream ended"] == 1
+        assert ("streams done" in outcome.events_by_kind) == whole
+
+
+def test_a_stream_that_loses_a_piece_is_found(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutants.stream_loses_a_piece(monkeypatch)
+    outcome = simulator.run(h.History(h.FORMAT, 1, 2, 0.001, 30_000, (h.Stream(1_000, "stream-1", 12, 300),)))
+    assert [(found.kind, found.job) for found in outcome.violations] == [("contradiction", "stream-1")]
+
+
 def test_what_a_dead_process_was_doing_is_no_crash() -> None:
     problems: list[object] = []
 

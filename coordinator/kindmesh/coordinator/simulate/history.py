@@ -34,6 +34,7 @@ PLANS_FROM_MS: Final = 5 * 3_600_000
 
 
 RUNS_A_DAY: Final = 6
+STREAMS_A_DAY: Final = 4
 Shape = Literal["line", "each", "undo", "sub", "pause", "ask"]
 
 
@@ -68,6 +69,15 @@ class Run(_Act, frozen=True):
     shape: Shape
     within_ms: int
     before_ms: int = 0
+
+
+class Stream(_Act, frozen=True):
+    """Somebody streams so many pieces to `target` or wherever it is done best, and listens to what comes back."""
+
+    key: str
+    pieces: int
+    pause_ms: int
+    target: str = ""
 
 
 class Cancel(_Act, frozen=True):
@@ -171,6 +181,7 @@ Act: TypeAlias = (
     Ask
     | Plan
     | Run
+    | Stream
     | Cancel
     | Answer
     | Kill
@@ -247,6 +258,7 @@ class _Author:
             self._episode(begin, min(length_ms, round(gap_ms * (number + 1))))
         self._plans(length_ms)
         self._runs()
+        self._streams()
         acts = tuple(sorted(self.acts, key=lambda act: act.at_ms))
         end_ms = max([length_ms, *(act.at_ms for act in acts)])
         return History(FORMAT, self.seed, self.nodes, self.days, end_ms, acts)
@@ -279,6 +291,14 @@ class _Author:
             self.acts.append(Run(at, f"run-{number + 1}", shape, within, dice.randrange(1_500)))
             if shape == "ask" and dice.random() < 0.7:
                 self.acts.append(Answer(at + dice.randrange(5_000, 60_000), allow=dice.random() < 0.8))
+
+    def _streams(self) -> None:
+        """Some streams, where other things happen, too."""
+        dice = random.Random(f"streams-{self.seed}-{self.nodes}-{self.days}")
+        for number in range(max(1, round(self.days * STREAMS_A_DAY))):
+            at, target = dice.choice(self.begins) + dice.randrange(20_000), dice.choice(["", *self.names])
+            pieces, pause_ms = dice.randrange(1, 16), dice.choice([0, 20, 300, 2_000])
+            self.acts.append(Stream(at, f"stream-{number + 1}", pieces, pause_ms, target))
 
     def _here(self, at: int) -> str:
         """A device that nothing was done to yet; empty when there is none."""
@@ -471,6 +491,6 @@ def read_history(path: Path) -> History:
 __all__ = [
     "FORGERIES", "FORMAT", "NODES_MAX", "TROUBLES", "Act", "Answer", "Ask", "Cancel", "Fill", "Forge", "History",
     "Keep", "Kill", "Link", "Plan", "Restore", "Revoke", "Room", "Run", "Shape", "Shift",
-    "Sleep", "Start", "Wake", "generate", "names",
+    "Sleep", "Start", "Stream", "Wake", "generate", "names",
     "read_history", "write_history",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from kindmesh.coordinator.simulate.ledger import Ledger
 from kindmesh.coordinator.simulate.permits import Witnessed
 from kindmesh.coordinator.simulate.process import Killed
 from kindmesh.coordinator.simulate.running import Running
+from kindmesh.coordinator.simulate.streaming import Streaming
 from kindmesh.coordinator.simulate.world import Life, Submitted, World, home_of
 from kindmesh.mesh.virtual import SeededEntropy
 from kindmesh.node.app import Node
@@ -71,6 +72,7 @@ class Player:
         self.full: set[str] = set()
         self.plans: dict[str, Schedule] = {}
         self.running = Running(world, ledger)
+        self.streaming = Streaming(world, ledger)
         self.kills = 0
         self._emergencies: dict[str, int] = {}
         self._slept_ms: dict[str, int] = {}
@@ -280,10 +282,7 @@ class Player:
 
     async def _ask(self, act: h.Ask) -> None:
         clock_ms = self.world.clock.now_ms()
-        target = b""
-        if act.target:
-            home = home_of(self.world.folder, act.target)
-            target = self.world.ids.get(act.target) or self.world.identify(act.target, home)
+        target = self._identify(act.target)
         args: dict[str, Any] = {"text": act.key}
         if act.operation != "notes.append":
             args |= {"before_ms": act.before_ms, "after_ms": act.after_ms}
@@ -296,6 +295,13 @@ class Player:
             self._emergencies[act.key] = self.now_ms + act.within_ms
             self.ledger.events["emergencies"] += 1
         self.world.want(job)
+
+    def _identify(self, name: str) -> bytes:
+        """The id of a device, empty for nobody in particular."""
+        return self.world.identify(name, home_of(self.world.folder, name)) if name else b""
+
+    async def _stream(self, act: h.Stream) -> None:
+        self._spawn(self.streaming.play(act, self._identify(act.target)))
 
     async def _plan(self, act: h.Plan) -> None:
         life = self.world.life(DESK)
@@ -600,7 +606,8 @@ class Player:
         )
 
     _do: Final[dict[type, Callable[[Player, Any], Any]]] = {
-        h.Ask: _ask, h.Plan: _plan, h.Run: _run, h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start,
+        h.Ask: _ask, h.Plan: _plan, h.Run: _run, h.Stream: _stream,
+        h.Cancel: _cancel, h.Answer: _answer, h.Kill: _kill, h.Start: _start,
         h.Sleep: _sleep_device,
         h.Wake: _wake, h.Keep: _keep, h.Restore: _restore, h.Shift: _shift, h.Link: _link, h.Fill: _fill,
         h.Room: _room, h.Revoke: _revoke, h.Forge: _forge,
