@@ -7,20 +7,25 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.node.rig import Rig, rig
-from tests.node.stream_rig import StreamRig, echoed, opening
+from tests.node.stream_rig import ECHO, StreamRig, echoed, opening
 
+from kindmesh.capabilities.base import Duplex
+from kindmesh.capabilities.worker_stream import Bridge
 from kindmesh.node.app import Node
 from kindmesh.protocol.errors import (
     Cancelled,
     DeadlineExceeded,
+    InvalidInput,
     KindmeshError,
     PermitStale,
     StreamLimit,
 )
 from kindmesh.protocol.limits import STREAM_WINDOW_FRAMES
 from kindmesh.protocol.messages import StreamOpen
+from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 
 
 @pytest.fixture
@@ -101,6 +106,47 @@ async def test_what_the_opener_sends_must_be_what_the_operation_takes(made: Rig)
         with pytest.raises(KindmeshError) as refused:
             await StreamRig(made).open(values={"delay_ms": -1})
         assert (refused.value.code, refused.value.field) == ("INVALID_INPUT", "delay_ms")
+
+
+async def test_text_that_ends_in_the_middle_of_a_letter_is_refused(
+    made: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with made.node() as node:
+        text = StreamSpec("both", StreamMedia("text"), StreamMedia("text"))
+        operation = msgspec.structs.replace(node.supervisor.find(ECHO), stream=text)
+        monkeypatch.setattr(node.supervisor, "find", lambda name: operation)
+        raw = "für".encode()
+        stream = await StreamRig(made).open()
+        await stream.write(raw[:2], last=False)
+        await stream.write(raw[2:], last=False)
+        stream.close_output()
+        assert (await stream.ended()).reason == "done"
+        stream = await StreamRig(made).open()
+        await stream.write(raw[:2], last=False)
+        stream.close_output()
+        over = await stream.ended()
+        assert over.reason == "failed"
+        assert isinstance(over.error, InvalidInput)
+
+
+async def test_a_worker_is_not_left_waiting_for_input_that_is_none(
+    made: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with made.node() as node:
+        text = StreamSpec("both", StreamMedia("text"), StreamMedia("text"))
+        operation = msgspec.structs.replace(node.supervisor.find(ECHO), stream=text)
+        monkeypatch.setattr(node.supervisor, "find", lambda name: operation)
+
+        async def pumped(name: str, values: object, *, duplex: Duplex, **others: object) -> None:
+            async with Bridge(lambda message: asyncio.sleep(0), duplex) as bridge:
+                bridge.start()
+                await asyncio.Event().wait()
+
+        monkeypatch.setattr(node.supervisor, "call", pumped)
+        stream = await StreamRig(made).open()
+        await stream.write(b"\xff", last=True)
+        over = await asyncio.wait_for(stream.ended(), 5)
+        assert (over.reason, over.error and over.error.code) == ("failed", "INVALID_INPUT")
 
 
 async def test_a_stream_to_a_device_that_dies_ends_clearly(made: Rig) -> None:

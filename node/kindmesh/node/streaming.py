@@ -62,22 +62,35 @@ class _Checked:
     async def read(self) -> Piece | None:
         """See `Duplex`; InvalidInput when the opener sends something else than the operation takes."""
         frame = await self._stream.read()
+        try:
+            # What ends in the middle of an item is looked at like an item.
+            self._input.look(b"" if frame is None else frame.data, last=frame is None or frame.last)
+        except InvalidInput as error:
+            # Whoever pumps it to a worker only sees that nothing more comes; so it ends here.
+            self._stream.abort("failed", error)
+            raise
         if frame is None or (frame.final and not frame.data):
             return None
-        self._input.look(frame.data, last=frame.last)
         return Piece(frame.data, frame.last)
 
     async def write(self, data: bytes, *, last: bool = True) -> None:
         """See `Duplex`."""
         if not self._gives:
             raise InternalError("the operation sends where its manifest says that nothing flows")
+        self._look(data, last=last)
+        await self._stream.write(data, last=last)
+
+    def finished(self) -> None:
+        """The operation has ended well. Raises: InternalError, as `write`."""
+        self._look(b"", last=True)
+
+    def _look(self, data: bytes, *, last: bool) -> None:
         try:
             self._output.look(data, last=last)
         except InvalidInput as error:
-            raise InternalError(
-                f"the operation sends something else than it promises: {error.message}"
-            ) from error
-        await self._stream.write(data, last=last)
+            wrong = InternalError(f"the operation sends something else than it promises: {error.message}")
+            self._stream.abort("failed", wrong)
+            raise wrong from error
 
 
 class _Serving:
@@ -178,13 +191,15 @@ class Streaming:
         operation = serving.operation
         try:
             await self._kept.written(full=bool(operation.effects & ~int(Effect.READ)))
+            duplex = _Checked(stream, spec)
             value = await self._supervisor.call(
                 operation.name,
                 serving.values,
                 job_id=stream.stream_id,
                 timeout_ms=min(serving.permit.duration_ms, spec.duration_ms),
-                duplex=_Checked(stream, spec),
+                duplex=duplex,
             )
+            duplex.finished()
             data = encode_value(value)
             if len(data) > min(operation.limits.max_output_bytes, RESULT_MAX):
                 raise InternalError(f"{operation.name} answered with more than it promises")

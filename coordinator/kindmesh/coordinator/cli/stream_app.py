@@ -156,7 +156,7 @@ class _Talk:
         loop.add_signal_handler(signal.SIGINT, interrupt)
         tasks = [asyncio.ensure_future(self._receive(name, writing))]
         if opened["direction"] != "out":
-            tasks.append(asyncio.ensure_future(self._send(name, reading)))
+            tasks.append(asyncio.ensure_future(self._send(opened, reading)))
         cancel = asyncio.ensure_future(interrupted.wait())
         try:
             await asyncio.wait({ending, cancel}, return_when=asyncio.FIRST_COMPLETED)
@@ -201,13 +201,16 @@ class _Talk:
             )
         await asyncio.to_thread(answer_request, self._out, self._asking, question["request"])
 
-    async def _send(self, name: str, reading: BinaryIO | None) -> None:
+    async def _send(self, opened: dict[str, Any], reading: BinaryIO | None) -> None:
+        name = opened["stream"]
+        # Where a read ends says nothing about where a letter or a sample does.
+        last = opened["input"]["kind"] not in ("text", "audio")
         try:
             while reading is not None:
                 data = await _read_some(reading)
                 if not data:
                     break
-                await self._client.call("stream.write", {"stream": name, "data": data})
+                await self._client.call("stream.write", {"stream": name, "data": data, "last": last})
                 self.sent += len(data)
                 self._progress()
             await self._client.call("stream.write", {"stream": name, "data": b"", "final": True})
