@@ -219,6 +219,20 @@ async def test_letters_are_bounded_and_what_made_room_is_counted(rig: Rig) -> No
 
 
 @virtual("phone")
+async def test_a_letter_that_comes_again_counts_among_the_open_ones_and_is_nobodys_any_more(rig: Rig) -> None:
+    kept = rig.heart.letters
+    kept.add("unknown", job_id=b"again", code="X")
+    kept.close(kept.letters()[0], "dismissed", "Anna", "known")
+    for number in range(dead_letters.OPEN_MAX):
+        kept.add("unknown", job_id=number.to_bytes(16, "big"), code="X")
+    await asyncio.sleep(1)
+    kept.add("unknown", job_id=b"again", code="X")
+    assert kept.counts() == {"unknown": dead_letters.OPEN_MAX}
+    (found,) = [letter for letter in kept.letters(1_000) if letter.job_id == b"again"]
+    assert (found.times, found.by, found.note) == (2, "", "")
+
+
+@virtual("phone")
 async def test_letters_that_were_dealt_with_are_bounded_too(rig: Rig) -> None:
     kept: DeadLetters = rig.heart.letters
     for number in range(dead_letters.CLOSED_MAX + 5):

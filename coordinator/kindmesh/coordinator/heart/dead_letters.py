@@ -88,11 +88,12 @@ class DeadLetters:
         now_ms = self._clock.now_ms()
         with self._store.atomic():
             again = self._store.execute(
-                "UPDATE dead_letter SET times = times + 1, last_ms = ?, state = 'open', what = ?"
+                "UPDATE dead_letter SET times = times + 1, last_ms = ?, state = 'open', by = '', note = '', what = ?"
                 " WHERE kind = ? AND device = ? AND job_id = ? AND code = ?",
                 (now_ms, what[:500], kind, device, job_id, code[:64]),
             )
             if again:
+                self._make_room(now_ms)
                 return
             letter = new_id(now_ms, self._entropy.token(RANDOM_BYTES))
             sealed = self._vault.seal(letter, body, _PURPOSE) if body else None
@@ -188,7 +189,7 @@ class DeadLetters:
 
     def _delete(self, letter: bytes) -> None:
         self._store.execute("DELETE FROM dead_letter WHERE letter = ?", (letter,))
-        self._store.execute("DELETE FROM run_key WHERE run = ?", (letter,))
+        self._vault.forget(letter)
 
     def _note(self, answer: str, kind: str, device: bytes, job_id: bytes, code: str) -> None:
         if self._audit is not None:
