@@ -256,7 +256,19 @@ async def test_a_removed_device_is_refused_within_a_second_on_its_live_connectio
     assert await soon(knows, PATIENCE_S)
     assert "join --fresh" in (await say(device, "nodes")).error["hint"]
     await device.down()
-    for words in (("nodes",), ("call", "device.echo", "text=hi"), ("up",)):
+    commands = (
+        ("nodes",),
+        ("call", "device.echo", "text=hi"),
+        ("up",),
+        ("jobs",),
+        ("jobs", "show", "06ckm2"),
+        ("events",),
+        ("schedule", "list"),
+        ("inbox",),
+        ("people",),
+        ("stream", "speech.stream", "text=hi", "--output", str(lab.root / "sound")),
+    )
+    for words in commands:
         said = await say(device, *words)
         assert said.code != 0
         assert said.error["code"] == "REVOKED", words

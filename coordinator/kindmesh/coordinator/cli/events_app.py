@@ -5,14 +5,12 @@ Plain `kindmesh events` watches; `kindmesh events PATTERN ...` watches only what
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.coordinator.cli.commands import HELP, run_command
 
 WATCH: Final = "watch"
 
@@ -31,22 +29,10 @@ events = typer.Typer(
     help="What happens in the mesh, as it happens. Try: kindmesh events 'system.device.*'",
     no_args_is_help=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each event, on stdout.")]
-
-
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
 
 
 @events.command(WATCH)
@@ -69,8 +55,8 @@ def watch(
     from kindmesh.coordinator.cli import events_commands as commands
 
     if topics:
-        _run(as_json, commands.run_topics)
-    _run(as_json, lambda out: commands.run_watch(out, patterns or [], since, count))
+        run_command(as_json, commands.run_topics)
+    run_command(as_json, lambda out: commands.run_watch(out, patterns or [], since, count))
 
 
 @events.command("emit")
@@ -88,7 +74,7 @@ def emit(
     """Publish a test event, on the coordinator's device. For example: kindmesh events emit perception.falls.tested"""
     from kindmesh.coordinator.cli import events_commands as commands
 
-    _run(as_json, lambda out: commands.run_emit(out, topic, values or [], readers or []))
+    run_command(as_json, lambda out: commands.run_emit(out, topic, values or [], readers or []))
 
 
 __all__ = ["events"]

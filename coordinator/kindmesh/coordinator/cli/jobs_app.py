@@ -6,14 +6,12 @@ named by its id, or by the beginning of it as long as only one job begins so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
 
 PLAIN: Final = "plain"
 """The hidden command behind the old spellings."""
@@ -49,31 +47,12 @@ jobs = typer.Typer(
     help="Jobs: who did what, where and why, under which permit, how long; and what to do about those that are stuck.",
     no_args_is_help=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-As = Annotated[
-    str,
-    typer.Option(
-        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
-    ),
-]
 Limit = Annotated[int, typer.Option(help="How many, newest first.")]
 State = Annotated[str, typer.Option(help="Only those in this state.")]
 Job = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
-
-
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
 
 
 @jobs.command(PLAIN, hidden=True)
@@ -90,10 +69,10 @@ def plain(
     from kindmesh.coordinator.cli import jobs_commands as commands
 
     if cancel:
-        _run(as_json, lambda out: commands.run_cancel(out, job, person))
+        run_command(as_json, lambda out: commands.run_cancel(out, job, person))
     elif job:
-        _run(as_json, lambda out: commands.run_show(out, job, person))
-    _run(as_json, lambda out: commands.run_list(out, limit, state, person))
+        run_command(as_json, lambda out: commands.run_show(out, job, person))
+    run_command(as_json, lambda out: commands.run_list(out, limit, state, person))
 
 
 @jobs.command("list")
@@ -104,7 +83,7 @@ def list_(limit: Limit = 20, state: State = "", person: As = "", as_json: Json =
     """
     from kindmesh.coordinator.cli.jobs_commands import run_list
 
-    _run(as_json, lambda out: run_list(out, limit, state, person))
+    run_command(as_json, lambda out: run_list(out, limit, state, person))
 
 
 @jobs.command()
@@ -115,7 +94,7 @@ def show(job: Job, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.jobs_commands import run_show
 
-    _run(as_json, lambda out: run_show(out, job, person))
+    run_command(as_json, lambda out: run_show(out, job, person))
 
 
 @jobs.command("runs")
@@ -126,7 +105,7 @@ def runs_(limit: Limit = 20, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.jobs_commands import run_runs
 
-    _run(as_json, lambda out: run_runs(out, limit, person))
+    run_command(as_json, lambda out: run_runs(out, limit, person))
 
 
 @jobs.command()
@@ -137,7 +116,7 @@ def cancel(job: Job, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.jobs_commands import run_cancel
 
-    _run(as_json, lambda out: run_cancel(out, job, person))
+    run_command(as_json, lambda out: run_cancel(out, job, person))
 
 
 @jobs.command()
@@ -160,7 +139,7 @@ def settle(
     from kindmesh.coordinator.cli.jobs_stuck import run_settle
 
     answer = [word for word, said in (("happened", happened), ("did-not-happen", not_happened)) if said]
-    _run(as_json, lambda out: run_settle(out, job, answer, note, again=again, person=person))
+    run_command(as_json, lambda out: run_settle(out, job, answer, note, again=again, person=person))
 
 
 @jobs.command()
@@ -180,8 +159,8 @@ def dead(
     from kindmesh.coordinator.cli import jobs_stuck as commands
 
     if redeliver or dismiss:
-        _run(as_json, lambda out: commands.run_close(out, redeliver, dismiss, note))
-    _run(as_json, lambda out: commands.run_dead(out, letter, everything=everything))
+        run_command(as_json, lambda out: commands.run_close(out, redeliver, dismiss, note))
+    run_command(as_json, lambda out: commands.run_dead(out, letter, everything=everything))
 
 
 __all__ = ["arranged", "jobs"]

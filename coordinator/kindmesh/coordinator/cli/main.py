@@ -7,7 +7,7 @@ Every command takes `--json`. A `KindmeshError` becomes one sentence with a hint
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,15 +15,19 @@ from typing import Annotated, Any
 import typer
 
 from kindmesh.coordinator.cli import run_app
+from kindmesh.coordinator.cli.audit_app import audit
+from kindmesh.coordinator.cli.bench_app import bench
+from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
 from kindmesh.coordinator.cli.events_app import events
 from kindmesh.coordinator.cli.jobs_app import jobs
+from kindmesh.coordinator.cli.keys_app import keys
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.coordinator.cli.schedule_app import schedule
 from kindmesh.coordinator.cli.simulate_app import simulate
 from kindmesh.coordinator.cli.stream_app import stream as stream_command
 from kindmesh.mesh.secrecy import hide_arguments
-from kindmesh.protocol.errors import InvalidInput, KindmeshError, NotRunning
+from kindmesh.protocol.errors import InvalidInput
 
 app = typer.Typer(
     name="kindmesh",
@@ -32,41 +36,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 _PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "simulate", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-As = Annotated[
-    str,
-    typer.Option(
-        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
-    ),
-]
-
-
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(_why(error))
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
-
-
-def _why(error: KindmeshError) -> KindmeshError:
-    """What was removed from the mesh does not run, and starting it would not help."""
-    if not isinstance(error, NotRunning):
-        return error
-    from kindmesh.mesh.home import Home
-    from kindmesh.mesh.removal import removal_in
-
-    return removal_in(Home.locate().identity) or error
 
 
 @app.command()
@@ -79,7 +53,7 @@ def init(
     """Make a new mesh, with this device as its coordinator."""
     from kindmesh.coordinator.cli.setup_commands import run_init
 
-    _run(as_json, lambda out: run_init(out, name, owner, kit))
+    run_command(as_json, lambda out: run_init(out, name, owner, kit))
 
 
 @app.command()
@@ -121,16 +95,18 @@ def recover(
     from kindmesh.coordinator.cli import recover_commands as commands
 
     if waiting:
-        _run(as_json, commands.run_waiting)
+        run_command(as_json, commands.run_waiting)
     if not kit:
-        _run(as_json, commands.no_kit)
+        run_command(as_json, commands.no_kit)
     if check:
-        _run(as_json, lambda out: commands.run_check(out, kit))
+        run_command(as_json, lambda out: commands.run_check(out, kit))
     if rotate_owner or second:
         change = commands.run_rotate_owner if rotate_owner else commands.run_second
-        _run(as_json, lambda out: change(out, kit, owner, new_passphrase=new_passphrase, new_kit=new_kit))
+        run_command(
+            as_json, lambda out: change(out, kit, owner, new_passphrase=new_passphrase, new_kit=new_kit)
+        )
     allowed = 0 if stolen else days
-    _run(
+    run_command(
         as_json,
         lambda out: commands.run_recover(
             out, kit, name, owner, days=allowed, new_passphrase=new_passphrase, new_kit=new_kit
@@ -146,7 +122,7 @@ def up(
     """Run Kindmesh on this device until it is told to stop (Ctrl-C)."""
     from kindmesh.coordinator.cli.setup_commands import run_up
 
-    _run(as_json, lambda out: run_up(out, listen))
+    run_command(as_json, lambda out: run_up(out, listen))
 
 
 @app.command()
@@ -173,7 +149,7 @@ def pair(
     """
     from kindmesh.coordinator.cli.pair_commands import run_pair
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_pair(out, minutes, role, save, typed=typed, label=label, scan=scan, at=at),
     )
@@ -203,7 +179,7 @@ def join(
     from kindmesh.coordinator.cli.fresh import run_fresh
     from kindmesh.coordinator.cli.join_commands import run_join
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_fresh(out, fresh, lambda: run_join(out, text, name, scan=scan, code=code, at=at)),
     )
@@ -221,7 +197,7 @@ def label(
     """
     from kindmesh.coordinator.cli.label_commands import run_label
 
-    _run(as_json, lambda out: run_label(out, save, name))
+    run_command(as_json, lambda out: run_label(out, save, name))
 
 
 @app.command()
@@ -229,7 +205,7 @@ def nodes(as_json: Json = False) -> None:
     """List the devices: state, when last seen, load, battery, heat."""
     from kindmesh.coordinator.cli.mesh_commands import run_nodes
 
-    _run(as_json, run_nodes)
+    run_command(as_json, run_nodes)
 
 
 @app.command()
@@ -246,7 +222,7 @@ def drain(
     """
     from kindmesh.coordinator.cli.mesh_commands import run_drain
 
-    _run(as_json, lambda out: run_drain(out, device, reason, undo=undo))
+    run_command(as_json, lambda out: run_drain(out, device, reason, undo=undo))
 
 
 @app.command()
@@ -254,7 +230,7 @@ def capabilities(as_json: Json = False) -> None:
     """List what the devices can do, and what is missing for the rest."""
     from kindmesh.coordinator.cli.mesh_commands import run_capabilities
 
-    _run(as_json, run_capabilities)
+    run_command(as_json, run_capabilities)
 
 
 @app.command()
@@ -268,7 +244,7 @@ def heal(
     """
     from kindmesh.coordinator.cli.heal_command import run_heal
 
-    _run(as_json, lambda out: run_heal(out, capability))
+    run_command(as_json, lambda out: run_heal(out, capability))
 
 
 @app.command()
@@ -304,7 +280,7 @@ def call(
     """
     from kindmesh.coordinator.cli.call_commands import run_call
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_call(
             out, operation, arguments or [], save=save, target=on, timeout_s=timeout, session=session,
@@ -334,7 +310,7 @@ def review(
     """
     from kindmesh.coordinator.cli.review import run_review
 
-    _run(as_json, lambda out: run_review(out, which, everything=everything, person=person))
+    run_command(as_json, lambda out: run_review(out, which, everything=everything, person=person))
 
 
 @app.command()
@@ -346,7 +322,7 @@ def stop(
     """Halt motion, actuation and speech on every device, at once. Alerts go on."""
     from kindmesh.coordinator.cli.mesh_commands import run_stop
 
-    _run(as_json, lambda out: run_stop(out, reset, reason))
+    run_command(as_json, lambda out: run_stop(out, reset, reason))
 
 
 @app.command()
@@ -362,7 +338,7 @@ def revoke(
     """
     from kindmesh.coordinator.cli.revoke_command import run_revoke
 
-    _run(as_json, lambda out: run_revoke(out, device, yes=yes))
+    run_command(as_json, lambda out: run_revoke(out, device, yes=yes))
 
 
 @app.command()
@@ -376,7 +352,7 @@ def rotate(
     """
     from kindmesh.coordinator.cli.rotate_command import run_rotate
 
-    _run(as_json, lambda out: run_rotate(out, device))
+    run_command(as_json, lambda out: run_rotate(out, device))
 
 
 @app.command()
@@ -390,7 +366,7 @@ def demo(
     """Run the main job here: three devices, a letter read aloud, one of them killed on the way."""
     from kindmesh.coordinator.cli.demo_command import run_demo
 
-    _run(as_json, lambda output: run_demo(output, image, out))
+    run_command(as_json, lambda output: run_demo(output, image, out))
 
 
 @app.command()
@@ -398,206 +374,17 @@ def doctor(as_json: Json = False) -> None:
     """Say what is wrong and what to do about it."""
     from kindmesh.coordinator.cli.doctor import run_doctor
 
-    _run(as_json, run_doctor)
+    run_command(as_json, run_doctor)
 
 
-keys = typer.Typer(
-    help="How this device's private keys lie on its disk: plain files, or wrapped.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 app.add_typer(keys, name="keys")
-
-
-@keys.command("status")
-def keys_status(as_json: Json = False) -> None:
-    """Show how each private key is kept."""
-    from kindmesh.coordinator.cli.keys_commands import run_keys_status
-
-    _run(as_json, run_keys_status)
-
-
-@keys.command("protect")
-def keys_protect(
-    keyring: Annotated[
-        bool, typer.Option("--keyring", help="Let the desktop's keyring keep the key, not a passphrase.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Wrap the private keys; once they are, change the passphrase. Stop kindmesh up first.
-
-    Example: kindmesh keys protect
-    """
-    from kindmesh.coordinator.cli.keys_commands import run_keys_protect
-
-    _run(as_json, lambda out: run_keys_protect(out, keyring))
-
-
-@keys.command("unprotect")
-def keys_unprotect(as_json: Json = False) -> None:
-    """Make the private keys plain files again, so that this device starts unattended."""
-    from kindmesh.coordinator.cli.keys_commands import run_keys_unprotect
-
-    _run(as_json, run_keys_unprotect)
-
-
-audit = typer.Typer(
-    help="What was decided and done, in logs that nobody can change without being noticed.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 app.add_typer(audit, name="audit")
-
-
-@audit.command("show")
-def audit_show(
-    device: Annotated[str, typer.Option(help="Only this device, by name or id.")] = "",
-    *,
-    log: Annotated[str, typer.Option(help="Only this kind of log: coordinator, medulla or node.")] = "",
-    since: Annotated[str, typer.Option(help="Only what is newer: 30m, 12h, 2d.")] = "",
-    kind: Annotated[str, typer.Option(help="Only this kind of entry, for instance permit or effect.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Show entries of the audit logs, oldest first.
-
-    Example: kindmesh audit show --since 2d --kind permit
-    """
-    from kindmesh.coordinator.cli.audit_commands import run_show
-
-    _run(
-        as_json,
-        lambda out: run_show(out, device=device, log=log, since=since, kind=kind, limit=limit, follow=follow),
-    )
-
-
-@audit.command("verify")
-def audit_verify(
-    file: Annotated[Path | None, typer.Option(help="An exported file instead of the logs here.")] = None,
-    mesh: Annotated[str, typer.Option(help="With --file: the id of the mesh it has to be of.")] = "",
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also the logs of all devices that are reachable.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Check that no entry was changed, removed, moved, added or cut off; says which log and which entry.
-
-    Example: kindmesh audit verify --all
-    """
-    from kindmesh.coordinator.cli.audit_commands import run_verify
-
-    _run(as_json, lambda out: run_verify(out, file, mesh, everything=everything))
-
-
-@audit.command("export")
-def audit_export(
-    file: Annotated[Path, typer.Argument(help="Where to write it.")],
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also the logs of all devices that are reachable.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Write the audit logs into one file, to be verified anywhere.
-
-    Example: kindmesh audit export march.jsonl
-    """
-    from kindmesh.coordinator.cli.audit_commands import run_export
-
-    _run(as_json, lambda out: run_export(out, file, everything=everything))
-
-
-@audit.command("accept")
-def audit_accept(
-    device: Annotated[str, typer.Argument(help="Whose log: a device's name or id, or Medulla.")],
-    as_json: Json = False,
-) -> None:
-    """After you looked into an alarm (say, a device was restored from a backup): witness its log anew.
-
-    Example: kindmesh audit accept phone
-    """
-    from kindmesh.coordinator.cli.audit_commands import run_accept
-
-    _run(as_json, lambda out: run_accept(out, device))
-
-
 app.command("stream")(stream_command)
 app.command()(simulate)
 app.add_typer(people, name="people")
 app.add_typer(policy, name="policy")
 app.add_typer(schedule, name="schedule")
-bench = typer.Typer(
-    help="Measure Kindmesh on this machine, next to a baseline in the same run.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 app.add_typer(bench, name="bench")
-
-
-@bench.command()
-def roundtrip(
-    payload: Annotated[int, typer.Option(min=0, max=65_536, help="Bytes of text there and back.")] = 100,
-    inflight: Annotated[int, typer.Option(min=1, max=256, help="Requests under way at once.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, max=16, help="Nodes that serve.")] = 1,
-    requests: Annotated[int, typer.Option(min=8, max=1_000_000, help="Requests of each kind.")] = 2_000,
-    as_json: Json = False,
-) -> None:
-    """Session calls and durable jobs against raw pyzmq: latency, throughput, CPU, ratios."""
-    from kindmesh.coordinator.cli.bench_commands import run_bench_roundtrip
-
-    _run(as_json, lambda out: run_bench_roundtrip(out, payload, inflight, nodes, requests))
-
-
-@bench.command()
-def footprint(as_json: Json = False) -> None:
-    """Memory of a bare node and of the coordinator with Medulla, and import time."""
-    from kindmesh.coordinator.cli.bench_commands import run_bench_footprint
-
-    _run(as_json, run_bench_footprint)
-
-
-@bench.command()
-def discovery(
-    runs: Annotated[int, typer.Option(min=2, max=100, help="How often it is killed.")] = 5,
-    as_json: Json = False,
-) -> None:
-    """How soon a device is there, is missed after kill -9, and is back."""
-    from kindmesh.coordinator.cli.bench_commands import run_bench_discovery
-
-    _run(as_json, lambda out: run_bench_discovery(out, runs))
-
-
-@bench.command()
-def pairing(
-    runs: Annotated[int, typer.Option(min=1, max=50, help="How many devices are paired.")] = 5,
-    as_json: Json = False,
-) -> None:
-    """From the invitation being shown to the first job's result on the new device."""
-    from kindmesh.coordinator.cli.bench_commands import run_bench_pairing
-
-    _run(as_json, lambda out: run_bench_pairing(out, runs))
-
-
-@bench.command(name="heart")
-def bench_heart(
-    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: a minute instead of several.")] = False,
-    jobs: Annotated[int, typer.Option(min=0, max=10_000_000, help="Jobs over which memory is watched.")] = 0,
-    finished: Annotated[
-        int, typer.Option(min=0, max=10_000_000, help="Finished jobs in the journals at a start.")
-    ] = 0,
-    as_json: Json = False,
-) -> None:
-    """The figures that the Heart is held to: met or missed, and how each was measured.
-
-    Example: kindmesh bench heart --quick --row cancel --row move
-    """
-    from kindmesh.coordinator.cli.bench_heart import run_bench_heart
-
-    _run(as_json, lambda out: run_bench_heart(out, row or [], quick=quick, jobs=jobs, finished=finished))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import InvalidInput, KindmeshError
+from kindmesh.coordinator.cli.commands import Json, run_command
+from kindmesh.coordinator.cli.output import Output
+from kindmesh.protocol.errors import InvalidInput
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 people = typer.Typer(
@@ -25,7 +25,6 @@ policy = typer.Typer(
     context_settings=_HELP,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 Operations = Annotated[
     list[str] | None, typer.Option("--operations", help="Only these: speech.say, home.*; may be repeated.")
 ]
@@ -42,25 +41,13 @@ def _words(given: list[str] | None) -> list[str]:
     return [word.strip() for part in given or [] for word in part.split(",") if word.strip()]
 
 
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
-
-
 @people.callback()
 def people_list(context: typer.Context, as_json: Json = False) -> None:
     """List people: role, devices, since, until, open invitations. Example: kindmesh people"""
     if context.invoked_subcommand is None:
         from kindmesh.coordinator.cli.people_commands import run_people
 
-        _run(as_json, run_people)
+        run_command(as_json, run_people)
 
 
 @people.command()
@@ -98,7 +85,7 @@ def invite(
             days=days, expires=expires, another=another_device, save=save, wait=wait,
         )  # fmt: skip
 
-    _run(as_json, command)
+    run_command(as_json, command)
 
 
 @people.command()
@@ -115,7 +102,7 @@ def accept(
     """
     from kindmesh.coordinator.cli.people_commands import run_accept
 
-    _run(as_json, lambda out: run_accept(out, text, seal))
+    run_command(as_json, lambda out: run_accept(out, text, seal))
 
 
 @people.command()
@@ -126,7 +113,7 @@ def withdraw(
     """Take an invitation back that nobody has accepted yet. Example: kindmesh people withdraw Anna"""
     from kindmesh.coordinator.cli.people_commands import run_withdraw
 
-    _run(as_json, lambda out: run_withdraw(out, invitation))
+    run_command(as_json, lambda out: run_withdraw(out, invitation))
 
 
 @people.command()
@@ -142,7 +129,7 @@ def role(
     """Give a person another role, other limits or another end. Example: kindmesh people role Anna resident"""
     from kindmesh.coordinator.cli.people_commands import run_role
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_role(
             out, name, role, operations=_words(operations), effects=_words(effects), days=days
@@ -159,7 +146,7 @@ def remove(
     """Take a person out of the mesh, at once and everywhere. Example: kindmesh people remove Anna"""
     from kindmesh.coordinator.cli.people_commands import run_remove
 
-    _run(as_json, lambda out: run_remove(out, name, device))
+    run_command(as_json, lambda out: run_remove(out, name, device))
 
 
 @people.command()
@@ -180,7 +167,7 @@ def delegate(
     """
     from kindmesh.coordinator.cli.people_commands import run_delegate
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_delegate(
             out, acting, person, operations=_words(operations), effects=_words(effects), data=_words(data),
@@ -198,7 +185,7 @@ def delegations(
     """What acts for whom. Example: kindmesh people delegations --withdraw goal:water-the-plants"""
     from kindmesh.coordinator.cli.people_commands import run_delegations
 
-    _run(as_json, lambda out: run_delegations(out, withdraw, person))
+    run_command(as_json, lambda out: run_delegations(out, withdraw, person))
 
 
 @policy.command()
@@ -206,7 +193,7 @@ def show(as_json: Json = False) -> None:
     """Show the policy in force, as policy set takes it. Example: kindmesh policy show > policy.toml"""
     from kindmesh.coordinator.cli.policy_commands import run_show
 
-    _run(as_json, run_show)
+    run_command(as_json, run_show)
 
 
 @policy.command("set")
@@ -221,7 +208,7 @@ def set_(
     """
     from kindmesh.coordinator.cli.policy_commands import run_set
 
-    _run(as_json, lambda out: run_set(out, file, yes))
+    run_command(as_json, lambda out: run_set(out, file, yes))
 
 
 Operation = Annotated[str, typer.Argument(help="speech.say, speech.* or *.")]
@@ -232,7 +219,7 @@ def allow(operation: Operation, effects: Effects = None, yes: Yes = False, as_js
     """Allow an operation without asking. Example: kindmesh policy allow notes.append"""
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
-    _run(as_json, lambda out: run_rule(out, operation, "allow", _words(effects), yes))
+    run_command(as_json, lambda out: run_rule(out, operation, "allow", _words(effects), yes))
 
 
 @policy.command()
@@ -240,7 +227,7 @@ def ask(operation: Operation, effects: Effects = None, yes: Yes = False, as_json
     """Ask before an operation. Example: kindmesh policy ask speech.say"""
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
-    _run(as_json, lambda out: run_rule(out, operation, "ask", _words(effects), yes))
+    run_command(as_json, lambda out: run_rule(out, operation, "ask", _words(effects), yes))
 
 
 @policy.command()
@@ -248,7 +235,7 @@ def deny(operation: Operation, effects: Effects = None, yes: Yes = False, as_jso
     """Forbid an operation. Example: kindmesh policy deny 'robot.*'"""
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
-    _run(as_json, lambda out: run_rule(out, operation, "deny", _words(effects), yes))
+    run_command(as_json, lambda out: run_rule(out, operation, "deny", _words(effects), yes))
 
 
 @policy.command()
@@ -256,7 +243,7 @@ def reset(yes: Yes = False, as_json: Json = False) -> None:
     """Go back to the first policy: reading and notifying are allowed, everything else asks."""
     from kindmesh.coordinator.cli.policy_commands import run_reset
 
-    _run(as_json, lambda out: run_reset(out, yes))
+    run_command(as_json, lambda out: run_reset(out, yes))
 
 
 __all__ = ["people", "policy"]

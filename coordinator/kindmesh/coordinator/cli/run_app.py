@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.coordinator.cli.commands import As, Json, run_command
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-As = Annotated[
-    str,
-    typer.Option(
-        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
-    ),
-]
 Values = Annotated[list[str] | None, typer.Argument(help="key=value ...; @FILE reads text from a file.")]
-
-
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
 
 
 def run(
@@ -54,7 +33,7 @@ def run(
     """
     from kindmesh.coordinator.cli.run_commands import run_run
 
-    _run(
+    run_command(
         as_json,
         lambda out: run_run(
             out,
@@ -77,7 +56,7 @@ def inbox(person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.run_commands import run_inbox
 
-    _run(as_json, lambda out: run_inbox(out, person))
+    run_command(as_json, lambda out: run_inbox(out, person))
 
 
 def answer(
@@ -95,7 +74,7 @@ def answer(
     """
     from kindmesh.coordinator.cli.run_commands import run_answer
 
-    _run(as_json, lambda out: run_answer(out, question, values or [], person))
+    run_command(as_json, lambda out: run_answer(out, question, values or [], person))
 
 
 def register(app: typer.Typer) -> None:

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import KindmeshError
+from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
 
 schedule = typer.Typer(
     help="Do things at certain times, or when something happens: reminders, routines, checks.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-As = Annotated[
-    str,
-    typer.Option(
-        "--as", help="Who asks, of the people with a key here; - for nobody; default: the only one."
-    ),
-]
 Name = Annotated[str, typer.Argument(help="The schedule's name.")]
-
-
-def _run(as_json: bool, command: Callable[[Output], int]) -> None:
-    out = Output(as_json)
-    try:
-        code = command(out)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
 
 
 @schedule.command()
@@ -108,7 +87,7 @@ def add(
 
     happening = Happening(on, tuple(where or ()), change, lasting, nth, quiet, max_wait, leading)
     timing = Timing(cron, every, at, sunrise, sunset, tz, latitude, longitude, happening)
-    _run(
+    run_command(
         as_json,
         lambda out: run_add(
             out, name, operation, arguments or [], timing, plan=plan, target=target, misfire=misfire, grace=grace,
@@ -125,7 +104,7 @@ def list_(person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_list
 
-    _run(as_json, lambda out: run_list(out, person))
+    run_command(as_json, lambda out: run_list(out, person))
 
 
 @schedule.command()
@@ -136,7 +115,7 @@ def show(name: Name, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_show
 
-    _run(as_json, lambda out: run_show(out, name, person))
+    run_command(as_json, lambda out: run_show(out, name, person))
 
 
 @schedule.command()
@@ -154,7 +133,7 @@ def history(
     """
     from kindmesh.coordinator.cli.schedule_commands import run_history
 
-    _run(as_json, lambda out: run_history(out, name, limit, person, misses=misses))
+    run_command(as_json, lambda out: run_history(out, name, limit, person, misses=misses))
 
 
 @schedule.command()
@@ -165,7 +144,7 @@ def pause(name: Name, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_pause
 
-    _run(as_json, lambda out: run_pause(out, name, person, resume=False))
+    run_command(as_json, lambda out: run_pause(out, name, person, resume=False))
 
 
 @schedule.command()
@@ -176,7 +155,7 @@ def resume(name: Name, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_pause
 
-    _run(as_json, lambda out: run_pause(out, name, person, resume=True))
+    run_command(as_json, lambda out: run_pause(out, name, person, resume=True))
 
 
 @schedule.command("run")
@@ -187,7 +166,7 @@ def run_now(name: Name, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_run
 
-    _run(as_json, lambda out: run_run(out, name, person))
+    run_command(as_json, lambda out: run_run(out, name, person))
 
 
 @schedule.command()
@@ -198,7 +177,7 @@ def remove(name: Name, person: As = "", as_json: Json = False) -> None:
     """
     from kindmesh.coordinator.cli.schedule_commands import run_remove
 
-    _run(as_json, lambda out: run_remove(out, name, person))
+    run_command(as_json, lambda out: run_remove(out, name, person))
 
 
 @schedule.command("next")
@@ -213,7 +192,7 @@ def next_(
     """
     from kindmesh.coordinator.cli.schedule_commands import run_next
 
-    _run(as_json, lambda out: run_next(out, days, person))
+    run_command(as_json, lambda out: run_next(out, days, person))
 
 
 __all__ = ["schedule"]

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, Output
-from kindmesh.protocol.errors import InvalidInput, KindmeshError
+from kindmesh.coordinator.cli.commands import run_command
+from kindmesh.coordinator.cli.output import Output
+from kindmesh.protocol.errors import InvalidInput
 
 
 def simulate(
@@ -45,22 +46,17 @@ def simulate(
     """
     from kindmesh.coordinator.cli import simulate_commands as commands
 
-    out = Output(as_json)
-    try:
-        if real:
-            if directed or replay is not None or save is not None or seeds:
-                raise InvalidInput("--real goes with --seed and --minutes only", field="real")
-            from kindmesh.coordinator.cli.real_commands import run_real
+    def command(out: Output) -> int:
+        if not real:
+            wanted = commands.Wanted(seed, seeds, nodes, days, directed, replay, save, not no_shrink)
+            return commands.run_simulate(out, wanted)
+        if directed or replay is not None or save is not None or seeds:
+            raise InvalidInput("--real goes with --seed and --minutes only", field="real")
+        from kindmesh.coordinator.cli.real_commands import run_real
 
-            raise typer.Exit(run_real(out, seed, minutes))
-        wanted = commands.Wanted(seed, seeds, nodes, days, directed, replay, save, not no_shrink)
-        code = commands.run_simulate(out, wanted)
-    except KindmeshError as error:
-        code = out.trouble(error)
-    except KeyboardInterrupt:
-        out.clear()
-        code = EXIT_INTERRUPTED
-    raise typer.Exit(code)
+        return run_real(out, seed, minutes)
+
+    run_command(as_json, command)
 
 
 __all__ = ["simulate"]

@@ -20,6 +20,7 @@ from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
+from kindmesh.coordinator.cli.commands import explained
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_INTERRUPTED, Output, exit_code, plain
 from kindmesh.protocol.errors import (
     InvalidInput,
@@ -68,7 +69,7 @@ def stream(
     try:
         code = asyncio.run(_run(out, wish, source, target, ask=ask))
     except KindmeshError as error:
-        code = _trouble(out, error, target)
+        code = _trouble(out, explained(error), target)
     except KeyboardInterrupt:
         out.clear()
         code = EXIT_INTERRUPTED
