@@ -187,6 +187,32 @@ def test_a_full_disk_refuses_new_jobs_and_loses_no_result(tmp_path: Path) -> Non
         FullDisk.full = False
 
 
+def test_a_disk_that_stays_full_past_a_deadline_is_tried_now_and_then_and_the_ending_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def full(_: Store) -> KindmeshError | None:
+        nonlocal tries
+        tries += 1
+        return DiskFull()
+
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        phone.hold = True
+        job_id = await rig.heart.submit(wish(target=phone.device_id, deadline_ms=rig.clock.now_ms() + 5_000))
+        await rig.settle()
+        waiting = asyncio.ensure_future(rig.heart.wait(job_id))
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "_engine_commit", full)
+            await asyncio.sleep(60)
+            assert not waiting.done()
+        assert 5 < tries < 200
+        assert (await asyncio.wait_for(waiting, 20))["state"] == "expired"
+
+    virtual(tmp_path, body)
+
+
 class Refusing(Store):
     """A store that refuses single statements from time to time."""
 

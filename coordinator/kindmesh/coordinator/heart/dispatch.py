@@ -84,6 +84,8 @@ log = logging.getLogger("kindmesh.coordinator.heart")
 
 LOOK_MS: Final = 5_000
 """Every open job is looked at this often, whatever it waits for."""
+REPAIR_MS: Final = 1_000
+"""How long a job that was read anew rests before it tries the disk again."""
 _FULL_EXT: Final = {FULL: encode_value(True)}
 _SMOOTH: Final = 0.05
 _NO_PLACE: Final = ENDED | {"waiting_approval"}
@@ -157,8 +159,9 @@ class Dispatch:
         if acknowledged is not None:
             acknowledged(None)
 
-    def resume(self, row: JobRow) -> None:
-        """Go on with an open job of the journal."""
+    def resume(self, row: JobRow, before: Entry | None = None) -> None:
+        """Go on with an open job of the journal; `before` is what memory believed of it until the disk failed. When that
+        happens again it goes on in a moment only, or when something happens to it: a full disk stays full for a while."""
         facts, now = row.facts, row.now
         try:
             request, question = self._journal.request(row), self._journal.question(row)
@@ -171,12 +174,26 @@ class Dispatch:
         entry.permit, entry.question, entry.stored = now.permit, question, True
         entry.machine.resume(now.state, now.device, now.epoch, now.lease, now.story)
         self.open[facts.job_id] = entry
-        self.tell(entry, Restarted(now.permit is not None))
+        entry.asleep = True
+        if before is not None:
+            entry.waiters, entry.watchers, entry.repairs = before.waiters, before.watchers, before.repairs + 1
+        if entry.repairs > 1:
+            self._timers.at(facts.job_id, self._clock.now_ms() + REPAIR_MS)
+        else:
+            self._wake(entry)
+
+    def _wake(self, entry: Entry) -> None:
+        entry.asleep = False
+        self.tell(entry, Restarted(entry.permit is not None))
 
     # ---------------------------------------------------------------------------------------- the machine's wishes
 
     def tell(self, entry: Entry, event: Event) -> None:
         """Tell a job's machine, and do what it asks for."""
+        if entry.asleep:
+            self._wake(entry)
+            if self.open.get(entry.facts.job_id) is not entry:
+                return  # it has ended, or is being read anew
         machine, now_ms = entry.machine, self._clock.now_ms()
         second_epoch = machine.second_epoch
         try:
@@ -490,6 +507,9 @@ class Dispatch:
         entry = self.open.get(job_id)
         if entry is None:
             return
+        if entry.asleep:
+            self._wake(entry)
+            return
         now_ms = self._clock.now_ms()
         if 0 < entry.hedge_at_ms <= now_ms < entry.machine.deadline_ms:
             entry.hedge_at_ms = 0
@@ -530,9 +550,7 @@ class Dispatch:
             return
         row = self._journal.load(entry.facts.job_id)
         if row is not None and not row.ended_ms:
-            self.resume(row)
-            again = self.open[entry.facts.job_id]
-            again.waiters, again.watchers = entry.waiters, entry.watchers
+            self.resume(row, entry)
 
     def _drop(self, entry: Entry) -> None:
         if self.open.get(entry.facts.job_id) is entry:

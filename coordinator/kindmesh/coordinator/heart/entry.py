@@ -21,13 +21,14 @@ RANKS: Final = {"emergency": 0, "interactive": 1, "background": 2}
 
 
 class Entry:
-    """See the module. `unsafe` counts writes that have to be on the disk before anything is sent; `stored` is True once
+    """See the module. `asleep`: it was read anew after the disk failed, and goes on in a moment or when something
+    happens; `repairs`: how often that was so; `unsafe` counts writes that have to be on the disk before anything is sent; `stored` is True once
     the job itself is; `failed`: something of it could not be written, `repaired`: another entry has taken over;
     `occupied` is the device on which it takes a place."""
 
     __slots__ = (
-        "acknowledged", "choice", "dirty", "facts", "failed", "hedge_at_ms", "held", "machine", "need",
-        "occupied", "permit", "question", "queued", "queued_ms", "repaired", "request", "retry_ms",
+        "acknowledged", "asleep", "choice", "dirty", "facts", "failed", "hedge_at_ms", "held", "machine", "need",
+        "occupied", "permit", "question", "queued", "queued_ms", "repaired", "repairs", "request", "retry_ms",
         "room_asked", "second_occupied", "second_permit", "sent_at", "shown", "stored", "unsafe", "waiters",
         "watchers",
     )  # fmt: skip
@@ -52,7 +53,9 @@ class Entry:
         self.stored = False
         self.dirty = False
         self.failed = False
+        self.asleep = False
         self.repaired = False
+        self.repairs = 0
         self.queued = False
         self.queued_ms = 0
         self.room_asked = False
