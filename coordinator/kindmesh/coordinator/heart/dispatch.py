@@ -160,8 +160,10 @@ class Dispatch:
             acknowledged(None)
 
     def resume(self, row: JobRow, before: Entry | None = None) -> None:
-        """Go on with an open job of the journal; `before` is what memory believed of it until the disk failed. When that
-        happens again it goes on in a moment only, or when something happens to it: a full disk stays full for a while."""
+        """Go on with an open job of the journal; `before` is what memory believed of it until the disk failed.
+
+        The second time in a row it goes on in a moment only, or when something happens to it: a disk that is full
+        stays full for a while."""
         facts, now = row.facts, row.now
         try:
             request, question = self._journal.request(row), self._journal.question(row)

@@ -22,9 +22,9 @@ RANKS: Final = {"emergency": 0, "interactive": 1, "background": 2}
 
 class Entry:
     """See the module. `asleep`: it was read anew after the disk failed, and goes on in a moment or when something
-    happens; `repairs`: how often that was so; `unsafe` counts writes that have to be on the disk before anything is sent; `stored` is True once
-    the job itself is; `failed`: something of it could not be written, `repaired`: another entry has taken over;
-    `occupied` is the device on which it takes a place."""
+    happens; `repairs`: how often that was so; `unsafe` counts writes that have to be on the disk before anything is
+    sent; `stored` is True once the job itself is; `failed`: something of it could not be written, `repaired`: another
+    entry has taken over; `occupied` is the device on which it takes a place."""
 
     __slots__ = (
         "acknowledged", "asleep", "choice", "dirty", "facts", "failed", "hedge_at_ms", "held", "machine", "need",
