@@ -685,6 +685,8 @@ def plans() -> list[dict[str, Any]]:
         Label("user"),
         Label("web", ("ann",), ("text",)),
         Label("memory", ("ann", "ben"), ("health",), ("care",)),
+        Label("user", words=("lock", "the", "front", "door")),
+        Label("user", words=("the", "gate,")),
     ]
     joined = msgspec.to_builtins(join(labels))
     found.append({"name": "labels", "bridge": False, "joined": joined, "parts": msgspec.to_builtins(labels)})

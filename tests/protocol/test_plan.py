@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindmesh.protocol.codec import decode_value, encode_value
+from kindmesh.protocol.codec import decode, decode_value, encode, encode_value
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.errors import InvalidInput
-from kindmesh.protocol.limits import EXPRESSION_DEPTH_MAX, LINEAGE_MAX, PLAN_DEPTH_MAX, PLAN_MAX
+from kindmesh.protocol.limits import (
+    EXPRESSION_DEPTH_MAX,
+    LINEAGE_MAX,
+    PLAN_DEPTH_MAX,
+    PLAN_MAX,
+    UTTERANCE_WORD_MAX,
+    UTTERANCE_WORDS_MAX,
+)
 from kindmesh.protocol.plan import (
     Input,
     Plan,
@@ -428,12 +436,17 @@ def test_any_call_survives_the_canonical_form(args: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------------ labels
 
 WORDS = st.lists(st.sampled_from(["*", "a", "b", "c"]), max_size=3).map(tuple)
-LABELS = st.builds(Label, st.sampled_from(SOURCES), WORDS, WORDS, WORDS)
+HEARD = st.lists(st.sampled_from(["lock", "the", "Door,", "*"]), max_size=4).map(tuple)
+LABELS = st.builds(Label, st.sampled_from(SOURCES), WORDS, WORDS, WORDS, HEARD)
+
+
+def but_for_order(label: Label) -> Label:
+    return msgspec.structs.replace(label, words=tuple(sorted(label.words)))
 
 
 @given(LABELS, LABELS, LABELS)
 def test_joining_labels_is_a_least_upper_bound(one: Label, two: Label, three: Label) -> None:
-    assert join([one, two]) == join([two, one])
+    assert but_for_order(join([one, two])) == but_for_order(join([two, one]))
     assert join([join([one, two]), three]) == join([one, join([two, three])])
     assert join([one, one]) == join([one])
 
@@ -446,6 +459,29 @@ def test_a_joined_label_is_never_less_strict(one: Label, two: Label) -> None:
         assert "*" in part.readers or set(both.readers) <= set(part.readers)
         assert "*" in part.purpose or set(both.purpose) <= set(part.purpose)
         assert "*" in both.data_class or set(part.data_class) <= set(both.data_class)
+        assert set(part.words) <= set(both.words)
+
+
+def test_words_keep_their_order_and_do_not_change_who_is_to_be_trusted() -> None:
+    both = join([Label("user", words=("lock", "the", "door")), Label("web", words=("the", "gate"))])
+    assert both.words == ("lock", "the", "door", "gate")
+    assert both.source == "web"
+
+
+def test_the_words_of_a_label_are_bounded() -> None:
+    many = [Label(words=(f"w{number}",)) for number in range(UTTERANCE_WORDS_MAX + 5)]
+    assert join(many).words == tuple(f"w{number}" for number in range(UTTERANCE_WORDS_MAX))
+    for words in (["x"] * (UTTERANCE_WORDS_MAX + 1), ["x" * (UTTERANCE_WORD_MAX + 1)], [""]):
+        with pytest.raises(InvalidInput) as caught:
+            check_value({"$value": 1, "$label": {"words": words}}, "args.a")
+        assert caught.value.field == "args.a.$label"
+
+
+def test_a_label_with_words_survives_the_canonical_form() -> None:
+    value = {"$value": "Kitchen,", "$label": {"source": "user", "words": ["Kitchen,"]}}
+    traced = evaluate({"room": value}, {}, "args")
+    assert traced.label == Label(words=("Kitchen,",))
+    assert decode(Traced, encode(traced)) == traced
 
 
 def test_of_nothing_the_label_is_the_default_and_origins_are_bounded() -> None:

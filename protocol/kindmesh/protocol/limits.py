@@ -114,5 +114,9 @@ RUN_OPEN_MAX: Final = 32
 """Items of a run (jobs, sub-runs, waits) that are open at the same time."""
 LINEAGE_MAX: Final = 64
 """Origins that are remembered of one value."""
+UTTERANCE_WORDS_MAX: Final = 256
+"""Words of one utterance, and of one label."""
+UTTERANCE_WORD_MAX: Final = 512
+"""Characters of one word of an utterance."""
 
 __all__ = [name for name in list(globals()) if name.isupper()]

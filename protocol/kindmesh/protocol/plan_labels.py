@@ -4,8 +4,12 @@
     readers     who may be given it; of several, only those whom all of them name (`*`: anybody)
     data_class  what it is about; of several, all of them
     purpose     what it may be used for; of several, only what all of them allow (`*`: anything)
+    words       the words of an utterance that it came from, as they were heard (`words_of`) and in that order; of
+                several, each distinct word of all, as it is met, the first `UTTERANCE_WORDS_MAX`; empty: not from words
 
-`join` is therefore a least upper bound: commutative, associative, idempotent, and never less strict than its parts.
+`join` is therefore a least upper bound: commutative (words: but for their order), associative, idempotent, and never
+less strict than its parts. Words never make a label less strict: what is joined with something that a device, a model
+or the web said keeps its words, and its source is still the one to be trusted least.
 `origins` are the ends of a value's lineage: `plan` (written into the plan), `inputs.NAME`, the path of a step (`read`,
 `read[2]`), `item`, `event`, each with every step on the way. A label is a claim until it is proven: whoever judges by
 it checks the producing node's signed result, or the person's signature.
@@ -19,13 +23,16 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from kindmesh.protocol.bounds import Word
-from kindmesh.protocol.limits import LINEAGE_MAX
+from kindmesh.protocol.limits import LINEAGE_MAX, UTTERANCE_WORD_MAX, UTTERANCE_WORDS_MAX
 
 Source = Literal["user", "memory", "device", "model", "web"]
 SOURCES: Final[tuple[Source, ...]] = ("user", "memory", "device", "model", "web")
 """The most trusted first."""
 ANYBODY: Final = ("*",)
 LabelWords = Annotated[tuple[Word, ...], msgspec.Meta(max_length=64)]
+HeardWord = Annotated[str, msgspec.Meta(min_length=1, max_length=UTTERANCE_WORD_MAX)]
+HeardWords = Annotated[tuple[HeardWord, ...], msgspec.Meta(max_length=UTTERANCE_WORDS_MAX)]
+"""Words of an utterance, in order."""
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,6 +42,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     readers: LabelWords = ANYBODY
     data_class: LabelWords = ()
     purpose: LabelWords = ANYBODY
+    words: HeardWords = ()
 
 
 class Traced(msgspec.Struct, frozen=True):
@@ -54,7 +62,8 @@ def join(labels: Iterable[Label]) -> Label:
     for label in labels:
         joined = label if joined is None else _join(joined, label)
     return Label() if joined is None else Label(
-        joined.source, _sorted(joined.readers), _sorted(joined.data_class), _sorted(joined.purpose)
+        joined.source, _sorted(joined.readers), _sorted(joined.data_class), _sorted(joined.purpose),
+        _distinct(joined.words),
     )  # fmt: skip
 
 
@@ -65,6 +74,7 @@ def _join(one: Label, other: Label) -> Label:
         _both(one.readers, other.readers),
         _sorted((*one.data_class, *other.data_class)),
         _both(one.purpose, other.purpose),
+        _distinct((*one.words, *other.words)),
     )
 
 
@@ -72,6 +82,10 @@ def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     if "*" in one:
         return other
     return one if "*" in other else tuple(word for word in one if word in other)
+
+
+def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))[:UTTERANCE_WORDS_MAX] if words else ()
 
 
 def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,4 +99,7 @@ def gather(parts: Iterable[Traced]) -> tuple[Label, tuple[str, ...]]:
     return join(part.label for part in known), tuple(origins[:LINEAGE_MAX])
 
 
-__all__ = ["ANYBODY", "FROM_PLAN", "SOURCES", "Label", "LabelWords", "Source", "Traced", "gather", "join"]
+__all__ = [
+    "ANYBODY", "FROM_PLAN", "SOURCES", "HeardWord", "HeardWords", "Label", "LabelWords", "Source", "Traced", "gather",
+    "join",
+]  # fmt: skip

@@ -149,6 +149,7 @@ def label_document(value: Traced | None) -> dict[str, Any] | None:
         "readers": list(label.readers),
         "data_class": list(label.data_class),
         "purpose": list(label.purpose),
+        "words": list(label.words),
     }
 
 
