@@ -83,7 +83,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _yaml(path: str, text: str) -> Any:
-    from kindmesh.coordinator.cli.yaml_text import from_yaml
+    from kindmesh.mesh.yaml_text import from_yaml
 
     return from_yaml(text, path)
 

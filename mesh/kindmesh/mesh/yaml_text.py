@@ -1,4 +1,6 @@
-"""The one module that reads YAML. Only plain data come out: no objects, no aliases that grow, no names twice."""
+"""The one module that reads YAML; import it where it is needed, not at the top. Only plain data come out: no objects,
+no aliases that grow, no names twice.
+"""
 
 from __future__ import annotations
 
