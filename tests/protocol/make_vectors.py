@@ -63,6 +63,19 @@ from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.plan_labels import Label, join
 from kindmesh.protocol.session import SESSION_INFO
 from kindmesh.protocol.signed import Signed, sign_struct
+from kindmesh.protocol.utterance import (
+    UTTERANCE_DOMAIN,
+    Spoken,
+    Utterance,
+    check_spoken,
+    open_utterance,
+    prove,
+    root_of,
+    shown_words,
+    sign_utterance,
+    spoken,
+    word_hash,
+)
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 BRIDGE_MESSAGES: Final = frozenset(
@@ -693,6 +706,54 @@ def plans() -> list[dict[str, Any]]:
     return found
 
 
+def _spoken(text: str) -> Spoken:
+    return spoken(text, (sha256(f"kindmesh-vector-salt-{number}".encode())[:16] for number in range(9)))
+
+
+def utterances() -> list[dict[str, Any]]:
+    """An utterance with every word proven, alone and together; proofs that lead nowhere; a signature refused."""
+    found = []
+    for name, text, key in (
+        ("one word", "stop", "phone"),
+        ("five words", "lock the front door, please", "phone"),
+        ("six words, by a person", "Licht in der Küche bitte aus", "anna"),
+    ):
+        said = _spoken(text)
+        person = IDS["anna"] if key == "anna" else b""
+        value = Utterance(
+            MESH, time_id(60), len(said.words), root_of(said), IDS["phone"], person,
+            f"person {format_id(IDS['anna'])}", NOW, "de" if person else "en", present=not person,
+        )  # fmt: skip
+        check_spoken(said, value)
+        case = signed_case(name, key, UTTERANCE_DOMAIN, value, bridge=False)
+        leaves = [
+            {"word": word, "salt": plain(salt), "leaf": plain(word_hash(number, salt, word))}
+            for number, (word, salt) in enumerate(zip(said.words, said.salts, strict=True))
+        ]
+        proofs = [plain(prove(said, [number])[0]) for number in range(len(said.words))]
+        found.append({**case, "text": text, "leaves": leaves, "proofs": proofs})
+    said = _spoken("Licht in der Küche bitte aus")
+    value = Utterance(MESH, time_id(61), 6, root_of(said), IDS["phone"], IDS["anna"], "owner", NOW)
+    right = prove(said, [1, 4])
+    swapped = msgspec.structs.replace(right[0], word="the")
+    moved = msgspec.structs.replace(right[0], index=2)
+    for name, shown in (
+        ("two words", right),
+        ("another word", (swapped,)),
+        ("at another place", (moved,)),
+        ("a path that ends early", (msgspec.structs.replace(right[0], path=right[0].path[:-1]),)),
+        ("not in order", right[::-1]),
+    ):
+        code = code_of(lambda shown=shown: shown_words(value, shown))
+        under = {"root": plain(value.root), "size": value.size}
+        found.append({"name": name, "bridge": False, **under, "shown": plain(shown), "code": code})
+    signed = sign_utterance(msgspec.structs.replace(value, present=True), SIGNING["anna"])
+    code = code_of(lambda: open_utterance(signed, SIGNING["anna"].public))
+    name = "a person who says that somebody is there"
+    found.append({"name": name, "bridge": False, "payload": plain(signed.payload), "code": code})
+    return found
+
+
 FILES: Final = {
     "ids": ids,
     "primitives": primitives,
@@ -706,6 +767,7 @@ FILES: Final = {
     "pairing": pairing,
     "manifests": manifests,
     "plans": plans,
+    "utterances": utterances,
     "audit": audit,
 }
 

@@ -141,7 +141,7 @@ def test_values(case: dict[str, Any]) -> None:
 
 
 def signed_cases() -> Iterator[Any]:
-    for file in ("certificates", "owner", "persons", "permits", "manifests", "audit"):
+    for file in ("certificates", "owner", "persons", "permits", "manifests", "audit", "utterances"):
         for case in STORED[file]:
             if "signature" in case:
                 yield pytest.param(case, id=f"{file}: {case['name']}")
@@ -347,3 +347,42 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _sorted(value[name]) for name in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def _climb(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
+    """The root above a leaf, by halves as RFC 9162 splits them; the path from the leaf up."""
+    if size == 1:
+        return leaf if not path else b""
+    left = 1 << ((size - 1).bit_length() - 1)
+    if not path:
+        return b""
+    *below, beside = path
+    if index < left:
+        return hashlib.sha256(b"\1" + _climb(index, left, leaf, below) + beside).digest()
+    return hashlib.sha256(b"\1" + beside + _climb(index - left, size - left, leaf, below)).digest()
+
+
+def _word_leaf(index: int, salt: bytes, word: str) -> bytes:
+    domain = b"\0kindmesh-word-v1\0" + index.to_bytes(4, "big")
+    return hashlib.sha256(domain + salt + word.encode()).digest()
+
+
+@cases("utterances")
+def test_utterances(case: dict[str, Any]) -> None:
+    if "leaves" in case:
+        root = raw(case["fields"]["root"])
+        assert case["text"].split() == [leaf["word"] for leaf in case["leaves"]]
+        for number, (leaf, proof) in enumerate(zip(case["leaves"], case["proofs"], strict=True)):
+            digest = _word_leaf(number, raw(leaf["salt"]), leaf["word"])
+            assert digest == raw(leaf["leaf"])
+            assert _climb(number, len(case["leaves"]), digest, raw(proof["path"])) == root
+    elif "shown" in case:
+        leaves = [(one, _word_leaf(one["index"], raw(one["salt"]), one["word"])) for one in case["shown"]]
+        fits = [
+            _climb(one["index"], case["size"], leaf, raw(one["path"])) == raw(case["root"])
+            for one, leaf in leaves
+        ]
+        numbers = [one["index"] for one in case["shown"]]
+        assert (all(fits) and numbers == sorted(numbers)) is (case["code"] == "ok")
+    else:
+        assert case["code"] == "MALFORMED"
