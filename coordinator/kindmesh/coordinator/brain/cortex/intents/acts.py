@@ -1,0 +1,369 @@
+"""From an intent and its entities to calls of services, named as Home Assistant names them.
+
+A table says which service an intent is for each domain; small functions make the data. What a thing cannot do is not
+attempted when a whole area is meant; when it was named itself, the attempt is made and refused by whoever owns it.
+Calls that are the same operation and service become one `Act`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.household import can, number
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
+from kindmesh.coordinator.brain.cortex.intents.risk import operation_for
+from kindmesh.coordinator.brain.cortex.terms import Act, Clause
+
+VOLUME_STEP: Final = 10
+"""Points of a hundred that "louder" is."""
+BRIGHTNESS_STEP: Final = 25
+TEMPERATURE_STEP: Final = 1.0
+SPEED_STEP: Final = 25
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A service for entities; `words`: for names in `data` the positions in the clause of the words they came from."""
+
+    service: str
+    entities: tuple[Entity, ...]
+    data: dict[str, Any] = {}
+    words: dict[str, tuple[int, ...]] = {}
+
+
+SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
+    "HassTurnOn": {
+        "light": "light.turn_on", "switch": "switch.turn_on", "fan": "fan.turn_on", "climate": "climate.turn_on",
+        "media_player": "media_player.turn_on", "input_boolean": "input_boolean.turn_on", "scene": "scene.turn_on",
+        "script": "script.turn_on", "humidifier": "humidifier.turn_on", "siren": "siren.turn_on",
+        "water_heater": "water_heater.turn_on", "remote": "remote.turn_on", "camera": "camera.turn_on",
+        "automation": "automation.turn_on", "button": "button.press", "input_button": "input_button.press",
+        "cover": "cover.open_cover", "valve": "valve.open_valve", "lock": "lock.lock", "vacuum": "vacuum.start",
+        "lawn_mower": "lawn_mower.start_mowing",
+    },
+    "HassTurnOff": {
+        "light": "light.turn_off", "switch": "switch.turn_off", "fan": "fan.turn_off", "climate": "climate.turn_off",
+        "media_player": "media_player.turn_off", "input_boolean": "input_boolean.turn_off",
+        "script": "script.turn_off", "humidifier": "humidifier.turn_off", "siren": "siren.turn_off",
+        "water_heater": "water_heater.turn_off", "remote": "remote.turn_off", "camera": "camera.turn_off",
+        "automation": "automation.turn_off", "cover": "cover.close_cover", "valve": "valve.close_valve",
+        "lock": "lock.unlock", "vacuum": "vacuum.return_to_base", "lawn_mower": "lawn_mower.dock",
+    },
+    "HassToggle": {
+        "light": "light.toggle", "switch": "switch.toggle", "fan": "fan.toggle",
+        "input_boolean": "input_boolean.toggle", "media_player": "media_player.toggle", "cover": "cover.toggle",
+    },
+    "HassStopMoving": {"cover": "cover.stop_cover", "valve": "valve.stop_valve"},
+    "HassMediaPause": {"media_player": "media_player.media_pause"},
+    "HassMediaStop": {"media_player": "media_player.media_stop"},
+    "HassMediaUnpause": {"media_player": "media_player.media_play"},
+    "HassMediaNext": {"media_player": "media_player.media_next_track"},
+    "HassMediaPrevious": {"media_player": "media_player.media_previous_track"},
+    "HassLawnMowerStartMowing": {"lawn_mower": "lawn_mower.start_mowing"},
+    "HassLawnMowerDock": {"lawn_mower": "lawn_mower.dock"},
+    "HassVacuumStart": {"vacuum": "vacuum.start"},
+    "HassVacuumReturnToBase": {"vacuum": "vacuum.return_to_base"},
+    "HassVacuumPause": {"vacuum": "vacuum.pause"},
+    "HassVacuumStop": {"vacuum": "vacuum.stop"},
+    "HassVacuumLocate": {"vacuum": "vacuum.locate"},
+    "HassArm": {"alarm_control_panel": "alarm_control_panel.alarm_arm_away"},
+    "HassArmHome": {"alarm_control_panel": "alarm_control_panel.alarm_arm_home"},
+    "HassArmNight": {"alarm_control_panel": "alarm_control_panel.alarm_arm_night"},
+    "HassDisarm": {"alarm_control_panel": "alarm_control_panel.alarm_disarm"},
+}  # fmt: skip
+"""Service of an intent for a domain, where no data is needed."""
+
+_SWITCHED: Final = ("light", "switch", "fan", "media_player", "input_boolean", "climate", "humidifier")
+DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
+    "HassTurnOn": (*_SWITCHED, "cover", "valve", "lock", "scene", "script", "button", "input_button", "siren",
+                   "water_heater", "remote", "automation", "vacuum", "lawn_mower", "camera"),
+    "HassTurnOff": (*_SWITCHED, "cover", "valve", "lock", "siren", "water_heater", "remote", "automation", "script",
+                    "vacuum", "lawn_mower", "camera"),
+    "HassToggle": ("light", "switch", "fan", "input_boolean", "media_player", "cover"),
+    "HassStopMoving": ("cover", "valve"),
+    "HassLightSet": ("light",),
+    "HassLightStep": ("light",),
+    "HassClimateSetTemperature": ("climate",),
+    "HassClimateStep": ("climate",),
+    "HassClimateSetFanMode": ("climate",),
+    "HassClimateSetMode": ("climate",),
+    "HassClimateGetTemperature": ("climate", "sensor"),
+    "HassFanSetSpeed": ("fan",),
+    "HassFanStep": ("fan",),
+    "HassSetPosition": ("cover", "valve"),
+    "HassSetVolume": ("media_player",),
+    "HassSetVolumeRelative": ("media_player",),
+    "HassMediaPlayerMute": ("media_player",),
+    "HassMediaPlayerUnmute": ("media_player",),
+    "HassMediaSearchAndPlay": ("media_player",),
+    "HassVacuumCleanArea": ("vacuum",),
+    "HassGetWeather": ("weather",),
+    "HassListAddItem": ("todo",),
+    "HassListCompleteItem": ("todo",),
+    "HassListRemoveItem": ("todo",),
+    "HassShoppingListAddItem": ("todo",),
+    "HassShoppingListCompleteItem": ("todo",),
+    **{intent: tuple(by) for intent, by in SERVICES.items() if intent not in (
+        "HassTurnOn", "HassTurnOff", "HassToggle", "HassStopMoving")},
+}  # fmt: skip
+"""Domains that an intent can be about, where the sentence names no kind."""
+
+PREFERRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "HassMediaPause": ("playing",),
+    "HassMediaStop": ("playing", "paused"),
+    "HassMediaUnpause": ("paused",),
+    "HassMediaNext": ("playing",),
+    "HassMediaPrevious": ("playing",),
+    "HassSetVolume": ("playing",),
+    "HassSetVolumeRelative": ("playing",),
+    "HassMediaPlayerMute": ("playing",),
+    "HassMediaPlayerUnmute": ("playing",),
+    "HassVacuumReturnToBase": ("cleaning", "paused"),
+    "HassVacuumPause": ("cleaning",),
+    "HassVacuumStop": ("cleaning",),
+    "HassStopMoving": ("opening", "closing"),
+}
+"""States that single out the one that is meant."""
+
+
+def calls_for(meaning: Meaning, entities: tuple[Entity, ...], home: Home, named: bool) -> tuple[Call, ...]:
+    """The calls that do it. `named`: the things were called by name. An empty tuple: nothing that can be done."""
+    maker = _MAKERS.get(meaning.intent)
+    if maker is not None:
+        return maker(meaning, entities, named)
+    table = SERVICES.get(meaning.intent, {})
+    by: dict[str, list[Entity]] = {}
+    for one in entities:
+        service = table.get(one.domain)
+        if service is not None:
+            by.setdefault(service, []).append(one)
+    return tuple(Call(service, tuple(some)) for service, some in by.items())
+
+
+def _able(entities: tuple[Entity, ...], attribute: str, named: bool) -> tuple[Entity, ...]:
+    return entities if named else tuple(one for one in entities if can(one, attribute))
+
+
+def _value(meaning: Meaning, slot: str) -> tuple[Any, tuple[int, ...]]:
+    found = meaning.slots.get(slot, Slot(None))
+    value = found.value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value, found.words
+
+
+def _light_set(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    data: dict[str, Any] = {}
+    words: dict[str, tuple[int, ...]] = {}
+    for slot, key in (
+        ("brightness", "brightness_pct"),
+        ("color", "color_name"),
+        ("temperature", "color_temp_kelvin"),
+    ):
+        value, at = _value(meaning, slot)
+        if value is not None:
+            data[key], words[key] = value, at
+            entities = _able(entities, key, named)
+    if not entities:
+        return ()
+    if data.get("brightness_pct") == 0:
+        return (Call("light.turn_off", entities),)
+    return (Call("light.turn_on", entities, data, words),)
+
+
+def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    step, at = _value(meaning, "step")
+    found: dict[int, list[Entity]] = {}
+    for one in _able(entities, "brightness_pct", named):
+        raw = number(one.attributes.get("brightness"))
+        now = round(raw / 2.55) if raw is not None else (100 if one.state == "on" else 0)
+        if one.state == "off":
+            now = 0
+        if now == 0 and step < 0:
+            continue
+        found.setdefault(max(1, min(100, now + step)), []).append(one)
+    return tuple(
+        Call("light.turn_on", tuple(some), {"brightness_pct": to}, {"brightness_pct": at})
+        for to, some in found.items()
+    )
+
+
+def _climate(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    value, at = _value(meaning, "temperature")
+    able = _able(entities, "temperature", named)
+    return (
+        (Call("climate.set_temperature", able, {"temperature": value}, {"temperature": at}),) if able else ()
+    )
+
+
+def _climate_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    step, at = _value(meaning, "step")
+    found: dict[float, list[Entity]] = {}
+    for one in _able(entities, "temperature", named):
+        now = number(one.attributes.get("temperature"))
+        if now is None:
+            now = number(one.attributes.get("current_temperature"))
+        if now is None:
+            continue
+        low, high = number(one.attributes.get("min_temp")), number(one.attributes.get("max_temp"))
+        to = now + step
+        to = to if low is None else max(low, to)
+        to = to if high is None else min(high, to)
+        found.setdefault(to, []).append(one)
+    return tuple(
+        Call("climate.set_temperature", tuple(some), {"temperature": _whole(to)}, {"temperature": at})
+        for to, some in found.items()
+    )
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else value
+
+
+def _with(
+    service: str, slot: str, key: str
+) -> Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]:
+    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+        value, at = _value(meaning, slot)
+        able = _able(entities, key, named)
+        return (Call(service, able, {key: value}, {key: at}),) if able else ()
+
+    return make
+
+
+def _fan_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    step, at = _value(meaning, "step")
+    found: dict[int, list[Entity]] = {}
+    for one in _able(entities, "percentage", named):
+        now = number(one.attributes.get("percentage")) if one.state == "on" else 0
+        found.setdefault(int(max(0, min(100, (now if now is not None else 50) + step))), []).append(one)
+    return tuple(
+        Call("fan.set_percentage", tuple(some), {"percentage": to}, {"percentage": at})
+        for to, some in found.items()
+    )
+
+
+def _position(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    value, at = _value(meaning, "position")
+    found: list[Call] = []
+    for domain, service in (("cover", "cover.set_cover_position"), ("valve", "valve.set_valve_position")):
+        able = _able(tuple(one for one in entities if one.domain == domain), "position", named)
+        if able:
+            found.append(Call(service, able, {"position": value}, {"position": at}))
+    return tuple(found)
+
+
+def _volume(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    value, at = _value(meaning, "volume_level")
+    able = _able(entities, "volume_level", named)
+    level = round(float(value) / 100, 2)
+    return (
+        (Call("media_player.volume_set", able, {"volume_level": level}, {"volume_level": at}),)
+        if able
+        else ()
+    )
+
+
+def _volume_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    step, at = _value(meaning, "volume_step")
+    points = {"up": VOLUME_STEP, "down": -VOLUME_STEP}.get(step, step)
+    found: dict[float, list[Entity]] = {}
+    blind: list[Entity] = []
+    for one in _able(entities, "volume_level", named):
+        now = number(one.attributes.get("volume_level"))
+        if now is None:
+            blind.append(one)
+        else:
+            found.setdefault(round(max(0.0, min(1.0, now + float(points) / 100)), 2), []).append(one)
+    calls = [
+        Call("media_player.volume_set", tuple(some), {"volume_level": to}, {"volume_level": at})
+        for to, some in found.items()
+    ]
+    if blind:
+        calls.append(Call(f"media_player.volume_{'up' if points > 0 else 'down'}", tuple(blind)))
+    return tuple(calls)
+
+
+def _mute(muted: bool) -> Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]:
+    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+        return (Call("media_player.volume_mute", entities, {"is_volume_muted": muted}),) if entities else ()
+
+    return make
+
+
+def _play(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    query, at = _value(meaning, "search_query")
+    kind, kind_at = _value(meaning, "media_class")
+    data = {"media_content_id": query, "media_content_type": kind or "music"}
+    words = {"media_content_id": at, **({"media_content_type": kind_at} if kind else {})}
+    return (Call("media_player.play_media", entities[:1], data, words),) if entities else ()
+
+
+def _clean(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    place = meaning.slots.get("area_ids", Slot(()))
+    if not entities:
+        return ()
+    if not place.value:
+        return (Call("vacuum.start", entities),)
+    key = "cleaning_area_id"
+    return (Call("vacuum.clean_area", entities[:1], {key: list(place.value)}, {key: place.words}),)
+
+
+def _item(service: str, status: str = "") -> Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]:
+    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+        item, at = _value(meaning, "item")
+        data: dict[str, Any] = {"item": [item] if service == "todo.remove_item" else item}
+        if status:
+            data["status"] = status
+        return (Call(service, entities[:1], data, {"item": at}),) if entities else ()
+
+    return make
+
+
+_MAKERS: Final[Mapping[str, Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]]] = {
+    "HassLightSet": _light_set,
+    "HassLightStep": _light_step,
+    "HassClimateSetTemperature": _climate,
+    "HassClimateStep": _climate_step,
+    "HassClimateSetFanMode": _with("climate.set_fan_mode", "fan_mode", "fan_mode"),
+    "HassClimateSetMode": _with("climate.set_hvac_mode", "hvac_mode", "hvac_mode"),
+    "HassFanSetSpeed": _with("fan.set_percentage", "percentage", "percentage"),
+    "HassFanStep": _fan_step,
+    "HassSetPosition": _position,
+    "HassSetVolume": _volume,
+    "HassSetVolumeRelative": _volume_step,
+    "HassMediaPlayerMute": _mute(True),
+    "HassMediaPlayerUnmute": _mute(False),
+    "HassMediaSearchAndPlay": _play,
+    "HassVacuumCleanArea": _clean,
+    "HassVacuumStart": _clean,
+    "HassListAddItem": _item("todo.add_item"),
+    "HassShoppingListAddItem": _item("todo.add_item"),
+    "HassListCompleteItem": _item("todo.update_item", "completed"),
+    "HassShoppingListCompleteItem": _item("todo.update_item", "completed"),
+    "HassListRemoveItem": _item("todo.remove_item"),
+}
+
+
+def acts_of(calls: tuple[Call, ...], targets: tuple[Target, ...], clause: Clause) -> tuple[Act, ...]:
+    """Calls as acts, one for each operation, service and data."""
+    named = heard(clause, [word for target in targets for word in target.words])
+    merged: dict[tuple[str, str, str], tuple[Call, list[str]]] = {}
+    for call in calls:
+        for one in call.entities:
+            key = (operation_for(one, call.service), call.service, repr(sorted(call.data.items())))
+            merged.setdefault(key, (call, []))[1].append(one.id)
+    acts: list[Act] = []
+    for (operation, service, _), (call, ids) in merged.items():
+        words = {f"data.{key}": heard(clause, at) for key, at in call.words.items() if at}
+        if named:
+            words["entities"] = named
+        unique = list(dict.fromkeys(ids))
+        acts.append(Act(operation, {"service": service, "entities": unique, "data": dict(call.data)}, words))
+    return tuple(acts)
+
+
+__all__ = ["DOMAINS", "PREFERRED", "SERVICES", "Call", "acts_of", "calls_for"]

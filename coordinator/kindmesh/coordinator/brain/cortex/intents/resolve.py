@@ -1,0 +1,132 @@
+"""Which entities a sentence is about: from a `Target` to ids, or to a question, or to what is missing.
+
+Rules, in this order:
+- A thing called by its name is that thing. Several of that name: the one in the place that was said, else the one where
+  it was said, else we ask.
+- "The lights" said somewhere means the lights there; with nothing of the kind there, the only one elsewhere; several
+  elsewhere: we ask. Said nowhere in particular (no area known): all of them, or, when a single thing was spoken of and
+  there are several, we ask.
+- What lets people, water or gas in is opened only when exactly one thing can be meant.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.household import class_of, floor_of, of_kind, placed
+from kindmesh.coordinator.brain.cortex.intents.meaning import Target
+
+CHOICES_MAX = 4
+"""Names offered in one question."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Entities, or a `choice` between several of which one is meant, or what is `missing` (a key of the complaints)."""
+
+    entities: tuple[Entity, ...] = ()
+    choice: tuple[Entity, ...] = ()
+    missing: str = ""
+
+
+def find(
+    home: Home, target: Target, domains: tuple[str, ...], area: str, prefer: tuple[str, ...] = ()
+) -> Found:
+    """See the module. `domains`: what the intent can be about, when the sentence named no kind; `area`: where it was
+    said (id or empty); `prefer`: states that single one out among several ("playing")."""
+    if target.ids:
+        return _named(home, target, domains, area)
+    kinds = target.domains or domains
+    pool = _without(of_kind(home, kinds, target.classes), target)
+    if not placed(home, pool, target.areas, target.floors) and target.classes:
+        pool = _without(of_kind(home, kinds, target.classes, near=True), target)
+    if not pool:
+        return Found(missing="no_device_class" if target.classes else "no_domain")
+    if target.areas or target.floors:
+        there = placed(home, pool, target.areas, target.floors)
+        if not there:
+            place = "area" if target.areas else "floor"
+            return Found(missing=f"no_{'device_class' if target.classes else 'domain'}_in_{place}")
+        return _single(there, target, prefer, strict=False)
+    if target.every:
+        return Found(pool)
+    if target.here and area:
+        there = placed(home, pool, (area,), ())
+        if there:
+            return _single(there, target, prefer, strict=False)
+        near = _near(home, pool, area)
+        return Found(near) if len(near) == 1 else _one_of(near or pool, prefer)
+    if target.one:
+        return _single(pool, target, prefer, strict=True)
+    return Found(_hinted(pool, target))
+
+
+def _named(home: Home, target: Target, domains: tuple[str, ...], area: str) -> Found:
+    pool = tuple(home.entities[one] for one in target.ids if one in home.entities and one not in target.but)
+    fitting = tuple(one for one in pool if not domains or one.domain in domains)
+    pool = fitting or pool
+    if (target.areas or target.floors) and pool:
+        there = placed(home, pool, target.areas, target.floors)
+        pool = there or tuple(one for one in pool if not one.area)
+        if not pool:
+            return Found(missing="no_entity_in_area" if target.areas else "no_entity_in_floor")
+    if not pool:
+        return Found(missing="no_entity")
+    if len(pool) == 1 or target.every:
+        return Found(pool)
+    if area:
+        there = placed(home, pool, (area,), ())
+        if len(there) == 1:
+            return Found(there)
+    return Found(choice=pool)
+
+
+def _near(home: Home, pool: tuple[Entity, ...], area: str) -> tuple[Entity, ...]:
+    """What is on the same floor, else all of it."""
+    here = home.areas.get(area)
+    if here is None or not here.floor:
+        return pool
+    return tuple(one for one in pool if floor_of(home, one) == here.floor) or pool
+
+
+def _single(pool: tuple[Entity, ...], target: Target, prefer: tuple[str, ...], *, strict: bool) -> Found:
+    hinted = _hinted(pool, target)
+    if len(hinted) == 1:
+        return Found(hinted)
+    if prefer:
+        return _one_of(hinted, prefer)
+    return Found(choice=hinted) if strict else Found(hinted)
+
+
+def _hinted(pool: tuple[Entity, ...], target: Target) -> tuple[Entity, ...]:
+    if not target.hint:
+        return pool
+    stem = target.hint.casefold()
+    named = tuple(one for one in pool if any(stem in name.casefold() for name in (one.name, *one.aliases)))
+    return named or pool
+
+
+def _one_of(pool: tuple[Entity, ...], prefer: tuple[str, ...]) -> Found:
+    active = tuple(one for one in pool if one.state in prefer)
+    if len(active) == 1:
+        return Found(active)
+    return Found(pool) if len(pool) == 1 else Found(choice=active or pool)
+
+
+def _without(pool: tuple[Entity, ...], target: Target) -> tuple[Entity, ...]:
+    return tuple(one for one in pool if one.id not in target.but)
+
+
+def labels(home: Home, pool: tuple[Entity, ...]) -> tuple[str, ...]:
+    """What to call several things so that they can be told apart."""
+    names = [one.name for one in pool]
+    found: list[str] = []
+    for one in pool:
+        area = home.areas.get(one.area)
+        found.append(
+            f"{one.name} ({area.name})" if names.count(one.name) > 1 and area is not None else one.name
+        )
+    return tuple(found)
+
+
+__all__ = ["CHOICES_MAX", "Found", "class_of", "find", "labels"]
