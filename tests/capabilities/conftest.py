@@ -85,6 +85,7 @@ def open_bench(tmp_path: Path) -> OpenBench:
             work_root=work,
             idle_s=idle_s,
             entries=entries or ENTRIES,
+            config_dir=tmp_path,
         ) as host:
             yield Bench(host, artifacts, work)
 

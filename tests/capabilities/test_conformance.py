@@ -25,6 +25,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "vision.read_text": {"image": SAMPLE},
     "speech.render": {"text": "Good morning."},
     "speech.say": {"text": "Good morning."},
+    "llm.chat": {"messages": [{"role": "user", "text": "Good morning."}]},
+    "llm.chat_outside": {"messages": [{"role": "user", "text": "Good morning."}]},
+    "llm.stream": {"messages": [{"role": "user", "text": "Good morning."}]},
+    "llm.stream_outside": {"messages": [{"role": "user", "text": "Good morning."}]},
+    "llm.models": {},
 }
 OPERATIONS = [operation for entry in ENTRIES for operation in manifest_of(entry).operations]
 

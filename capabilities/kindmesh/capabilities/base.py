@@ -196,9 +196,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a part is given when it starts: the folder where it may keep data of its own."""
+    """What a part is given when it starts: the folder where it may keep data of its own, and the one in which a person
+    writes its settings (None: there is none)."""
 
     data_dir: Path
+    config_dir: Path | None = None
 
 
 class Capability:

@@ -116,7 +116,8 @@ def _needs_folder(part: Part, operation: Operation) -> bool:
 
 class CapabilityHost:
     """Runs operations. `work_root` is a private folder that the host empties; `idle_s` as in `WorkerProcess`;
-    `monotonic` is the clock that deadlines are read on (worker processes: always the system's)."""
+    `monotonic` is the clock that deadlines are read on (worker processes: always the system's); `config_dir` is where
+    the settings of capabilities are."""
 
     def __init__(
         self,
@@ -127,8 +128,10 @@ class CapabilityHost:
         idle_s: float = 120.0,
         entries: Sequence[Entry] = ENTRIES,
         monotonic: Callable[[], float] = time.monotonic,
+        config_dir: Path | None = None,
     ) -> None:
         self._artifacts = artifacts
+        self._config_dir = config_dir
         self._data_dir = data_dir
         self._work_root = work_root
         self._idle_s = idle_s
@@ -160,7 +163,9 @@ class CapabilityHost:
             if self._tasks is not None:
                 self._watchers.append(self._tasks.create_task(worker.watch_idle(), name=f"idle:{part.name}"))
         else:
-            self._inline[part.name] = _Inline(part, Services(self._data_dir / entry.capability))
+            self._inline[part.name] = _Inline(
+                part, Services(self._data_dir / entry.capability, self._config_dir)
+            )
         root, data_dir = self._work_root / part.name, self._data_dir / entry.capability
         for name in part.operations:
             self._served[name] = _Served(part, self._operations[name], root, data_dir)

@@ -43,13 +43,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One capability: `manifest` is `module:NAME`, `modules` the top-level modules its code imports."""
+    """One capability: `manifest` is `module:NAME`, `modules` the top-level modules its code imports, `settings` a file
+    without which a device does not offer it, because there is nothing that it could do."""
 
     capability: str
     manifest: str
     parts: tuple[Part, ...]
     modules: tuple[str, ...] = ()
     extra: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,20 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         modules=("espeakng_loader",),
         extra="speech",
+    ),
+    Entry(
+        capability="llm",
+        manifest="kindmesh.capabilities.llm.manifest:MANIFEST",
+        parts=(
+            Part(
+                "llm",
+                "kindmesh.capabilities.llm.handlers:Llm",
+                ("llm.chat", "llm.chat_outside", "llm.stream", "llm.stream_outside", "llm.models"),
+            ),
+        ),
+        modules=("anthropic", "httpx2", "openai"),
+        extra="llm",
+        settings="llm.yaml",
     ),
 )
 

@@ -1,4 +1,5 @@
-"""The operating system's keyring, as the keeper of a lock's master key. The only module that imports `keyring`.
+"""The operating system's keyring, as the keeper of a lock's master key, and of keys of others' services under a name.
+The only module that imports `keyring`.
 
 It is the desktop's: unlocked when its person logs in, so a device on which nobody does has none. A backend that writes
 plain files (those of `keyrings.alt`, and whatever ranks itself below 1, "not recommended") is never used.
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 SERVICE: Final = "kindmesh"
+TEXTS: Final = "kindmesh-services"
+"""Apart from `SERVICE`, so that no name a person chooses can be that of a lock."""
+_ENVIRONMENT: Final = "Put the key into an environment variable instead, and write key: env:NAME."
 _HINT: Final = "Use a passphrase instead: kindmesh keys protect."
 
 
@@ -79,6 +83,42 @@ def remove(lock_id: bytes) -> None:
         raise _trouble(error) from error
 
 
+def put_text(called: str, text: str) -> None:
+    """Keep a text that a person gave (a key of a service) under a name, and read it back.
+
+    Raises:
+        KeyringUnavailable: there is no keyring, or it did not keep it.
+    """
+    backend = _backend()
+    from keyring.errors import KeyringError  # noqa: PLC0415 - optional, and there once a backend is
+
+    try:
+        backend.set_password(TEXTS, called, text)
+        kept = backend.get_password(TEXTS, called)
+    except (KeyringError, OSError, RuntimeError) as error:
+        raise _trouble(error) from error
+    if kept != text:
+        raise KeyringUnavailable("the keyring did not keep it", hint=_ENVIRONMENT)
+
+
+def get_text(called: str) -> str:
+    """The text that is kept under that name.
+
+    Raises:
+        KeyringUnavailable: there is no keyring, it is locked, or it does not have it.
+    """
+    backend = _backend()
+    from keyring.errors import KeyringError  # noqa: PLC0415 - optional, and there once a backend is
+
+    try:
+        text = backend.get_password(TEXTS, called)
+    except (KeyringError, OSError, RuntimeError) as error:
+        raise _trouble(error) from error
+    if text is None:
+        raise KeyringUnavailable("the keyring has nothing under that name", hint=_ENVIRONMENT)
+    return text
+
+
 def name() -> str:
     """What the keyring here is called.
 
@@ -116,4 +156,4 @@ def _trouble(error: Exception) -> KeyringUnavailable:
     return KeyringUnavailable(f"the keyring did not answer ({type(error).__name__})", hint=_HINT)
 
 
-__all__ = ["SERVICE", "get", "name", "put", "remove"]
+__all__ = ["SERVICE", "TEXTS", "get", "get_text", "name", "put", "put_text", "remove"]

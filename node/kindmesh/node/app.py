@@ -149,6 +149,7 @@ class Node:
             monotonic=self.clock.monotonic,
             entries=entries,
             idle_s=idle_s,
+            config_dir=home.node,
         )
         room = Room(config.node.concurrency, config.node.emergency_reserve)
         self.reporter = Reporter(

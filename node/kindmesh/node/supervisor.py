@@ -1,6 +1,7 @@
 """The capabilities of this device: which are offered, how they are called, and when one that keeps failing rests.
 
-What is offered is what the registry has, less what the configuration disables. An offer is `ready` when the owner
+What is offered is what the registry has, less what the configuration disables and what needs a file of settings (in
+`config_dir`) that is not there. An offer is `ready` when the owner
 granted it to this device, everything it needs is installed and it is not quarantined; else its hint says what to do.
 A capability that keeps failing by itself is quarantined (`quarantine_machine`, `ward`): its jobs are refused at the
 door and go elsewhere, other capabilities are not touched. Every change raises `version` and tells `on_change`, so that
@@ -47,11 +48,13 @@ class Supervisor:
         ward: Ward,
         entries: Sequence[Entry] = ENTRIES,
         idle_s: float = 120.0,
+        config_dir: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._config_dir = config_dir
         self._certificate = certificate
         self._monotonic = monotonic
-        self._entries = tuple(entry for entry in entries if self._enabled(entry.capability))
+        self._entries = tuple(entry for entry in entries if self._enabled(entry))
         self._host = CapabilityHost(
             artifacts=artifacts,
             data_dir=data_dir,
@@ -59,6 +62,7 @@ class Supervisor:
             idle_s=idle_s,
             entries=self._entries,
             monotonic=monotonic,
+            config_dir=config_dir,
         )
         self._available: dict[str, Availability] = {
             known.manifest.capability: known for known in self._host.availability()
@@ -80,8 +84,10 @@ class Supervisor:
         """`publish(capability, topic, values, labels)` is told what capabilities say; it raises what it refuses."""
         self._host.on_event = publish
 
-    def _enabled(self, capability: str) -> bool:
-        wanted = self._settings.capabilities
+    def _enabled(self, entry: Entry) -> bool:
+        if entry.settings and (self._config_dir is None or not (self._config_dir / entry.settings).is_file()):
+            return False
+        wanted, capability = self._settings.capabilities, entry.capability
         return (not wanted or capability in wanted) and capability not in self._settings.disabled
 
     async def __aenter__(self) -> Self:

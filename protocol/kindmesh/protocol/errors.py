@@ -40,6 +40,7 @@ we do not know becomes `RemoteFailure`, which keeps the code it was sent, so tha
         |-- CapabilityError
         |   |-- CapabilityMissing, CapabilityCrashed, CapabilityQuarantined
         |   |-- NoAudioDevice, ImageDamaged, ImageTooLarge, UnknownVoice
+        |   |-- ModelUnavailable, ModelMalformed, BudgetExceeded, EgressRefused
         |-- ArtifactError
         |   |-- ArtifactMissing, ArtifactDamaged, ArtifactTooLarge, QuotaExceeded
         |-- ConfinementFailed                a process could not be restricted as it must be
@@ -528,6 +529,38 @@ class UnknownVoice(CapabilityError):
     code = "UNKNOWN_VOICE"
 
 
+class ModelUnavailable(CapabilityError):
+    """No language model answers now."""
+
+    code = "MODEL_UNAVAILABLE"
+    default_hint = (
+        "kindmesh llm list shows the models and what is wrong with each; kindmesh llm test tries one."
+    )
+
+
+class ModelMalformed(CapabilityError):
+    """A language model answered something that cannot be used."""
+
+    code = "MODEL_MALFORMED"
+    default_hint = "Ask again, or choose another model: kindmesh llm list shows them."
+
+
+class BudgetExceeded(CapabilityError):
+    """This would cost more than the owner allows for language models."""
+
+    code = "BUDGET_EXCEEDED"
+    default_hint = "kindmesh llm budget shows what was spent and what is allowed; llm.yaml sets it."
+
+
+class EgressRefused(CapabilityError):
+    """This stays in the house, and no language model of the house can take it."""
+
+    code = "EGRESS_REFUSED"
+    default_hint = (
+        "Add a local model, or allow it in llm.yaml: outside lists what may go to models elsewhere."
+    )
+
+
 class ArtifactError(LocalError):
     """The artifact cannot be used."""
 
@@ -656,6 +689,7 @@ __all__ = [
     "BackPressure",
     "BadSeal",
     "BadSignature",
+    "BudgetExceeded",
     "Busy",
     "Cancelled",
     "CapabilityCrashed",
@@ -670,6 +704,7 @@ __all__ = [
     "DeadlineExceeded",
     "Denied",
     "DiskFull",
+    "EgressRefused",
     "EnrolmentRefused",
     "Expired",
     "Forgotten",
@@ -688,6 +723,8 @@ __all__ = [
     "KindmeshError",
     "LocalError",
     "Malformed",
+    "ModelMalformed",
+    "ModelUnavailable",
     "NeedsApproval",
     "NoAudioDevice",
     "NoDeviceAble",
