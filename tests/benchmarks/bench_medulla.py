@@ -1,7 +1,9 @@
 """What a permit costs Medulla. By hand: `.venv/bin/python tests/benchmarks/bench_medulla.py [--batch N]`.
 
 Runs the real process on a mesh made for it, sends requests in batches over its socket, and reads its own CPU time
-(user and system, from /proc/PID/stat) before and after: decode, rules, signature, log, commit, encode, socket.
+(user and system, from /proc/PID/stat) before and after: decode, rules, signature, log, commit, encode, socket. Each is
+measured bare, with evidence (`steps`: an utterance for every ten permits, each with two words proven and four labels),
+and with an utterance for every single one (`first`), which is then the first of its run.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ import msgspec
 from kindmesh.coordinator.brain.medulla.client import medulla_call, medulla_socket
 from kindmesh.coordinator.brain.medulla.messages import Advertise, Advertised, PermitRequest
 from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.utterances import hear_here
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
+from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, ArgumentLabels, Evidence, evidence
 
 
 def cpu_s(pid: int) -> float:
@@ -49,22 +55,42 @@ def offer_echo(home: Home) -> bytes:
     return node.device_id
 
 
-def measure(home: Home, pid: int, target: bytes, requests: int, batch: int) -> dict[str, float]:
+def evidence_for(home: Home) -> tuple[ArgumentLabels, Evidence]:
+    """A fresh utterance of the owner's, two words of it proven, and four labels."""
+    heard = hear_here(
+        home, "turn off the kitchen light", now_ms=time.time_ns() // 1_000_000, entropy=SystemEntropy()
+    )
+    names = Label("user", words=("kitchen", "light"))
+    labels = tuple(ArgumentLabel(path, names) for path in ("entities.0", "service", "data.a", "data.b"))
+    return labels, evidence(heard, labels)
+
+
+def measure(
+    home: Home, pid: int, target: bytes, requests: int, batch: int, steps: int
+) -> dict[str, float | str]:
     args = encode_value({"text": "x" * 80})
     entropy = SystemEntropy()
     encode = msgspec.msgpack.Encoder().encode
     frames = []
+    first = b""
+    labels: ArgumentLabels = ()
+    shown: Evidence | None = None
     for number in range(requests):
         now_ms = time.time_ns() // 1_000_000
         run, job = new_id(now_ms, entropy.token(10)), new_id(now_ms, entropy.token(10))
-        body = encode((number, "permit", PermitRequest(run, 1, job, "bench.echo", target, args, 1, OWNER)))
+        if steps and number % steps == 0:
+            first, (labels, shown) = run, evidence_for(home)
+        request = PermitRequest(run, 1, job, "bench.echo", target, args, 1, OWNER)
+        if steps:
+            request = msgspec.structs.replace(request, run_id=first, labels=labels, evidence=shown)
+        body = encode((number, "permit", request))
         frames.append(len(body).to_bytes(4, "big") + body)
     latencies = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
         connected.connect(os.fspath(medulla_socket(home)))
         before, started = cpu_s(pid), time.perf_counter()
-        for first in range(0, requests, batch):
-            part = frames[first : first + batch]
+        for begin in range(0, requests, batch):
+            part = frames[begin : begin + batch]
             sent = time.perf_counter()
             connected.sendall(b"".join(part))
             for _ in part:
@@ -75,6 +101,7 @@ def measure(home: Home, pid: int, target: bytes, requests: int, batch: int) -> d
         elapsed, used = time.perf_counter() - started, cpu_s(pid) - before
     latencies.sort()
     return {
+        "evidence": {0: "none", 1: "first"}.get(steps, "steps"),
         "requests": requests,
         "batch": batch,
         "cpu_us_per_permit": round(used / requests * 1e6, 1),
@@ -98,7 +125,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
-        create_mesh(home, "bench bench bench", "bench")
+        granted = (CapabilityGrant("bench", int(Effect.READ)),)
+        create_mesh(home, "bench bench bench", "bench", capabilities=granted)
         reading, writing = os.pipe()
         command = [sys.executable, "-m", "kindmesh.coordinator.brain.medulla", "--home", str(home.root)]
         medulla = subprocess.Popen([*command, "--ready-fd", str(writing)], pass_fds=[writing])
@@ -107,7 +135,9 @@ def main() -> None:
         try:
             target = offer_echo(home)
             for batch in options.batch or [1, 4, 32]:
-                print(json.dumps(measure(home, medulla.pid, target, options.requests, batch)))  # noqa: T201
+                for steps in (0, 10, 1):
+                    found = measure(home, medulla.pid, target, options.requests, batch, steps)
+                    print(json.dumps(found))  # noqa: T201
             status = Path(f"/proc/{medulla.pid}/smaps_rollup").read_text(encoding="ascii")
             print([line for line in status.splitlines() if line.startswith(("Rss", "Pss:"))])  # noqa: T201
         finally:

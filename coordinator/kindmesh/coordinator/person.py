@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from kindmesh.coordinator.sealed import open_key, seal_key, sealed_from_bytes
+from kindmesh.coordinator.utterances import make_utterance
 from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.people_keys import PeopleKeys, PersonKeyFile
 from kindmesh.protocol.anchors import Anchors
@@ -33,7 +34,9 @@ from kindmesh.protocol.people import (
     sign_request,
 )
 from kindmesh.protocol.policy import Approval, ApprovalRequest, sign_approval
+from kindmesh.protocol.principal import person_principal
 from kindmesh.protocol.signed import Signed, signed_to_bytes
+from kindmesh.protocol.utterance_evidence import Heard
 
 
 class Person:
@@ -79,6 +82,18 @@ class Person:
             asked_ms=now_ms,
         )
         return {**params, "proof": signed_to_bytes(sign_request(request, self._key))}
+
+    def hear(self, text: str, *, language: str = "en") -> Heard:
+        """What this person said here, signed with their own key.
+
+        Raises:
+            InvalidInput: no words, or too many.
+        """
+        return make_utterance(
+            text, key=self._key, mesh=self.file.mesh, device=self.device, person=self.certificate.person,
+            principal=person_principal(self.certificate.person, self.name), now_ms=self._now_ms(),
+            entropy=self._entropy, language=language,
+        )  # fmt: skip
 
     def sign_approval(self, request: bytes, *, allow: bool) -> Signed:
         """The answer to a question: over exactly the bytes of the `ApprovalRequest` that were shown.

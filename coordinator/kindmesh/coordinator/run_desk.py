@@ -21,6 +21,7 @@ from kindmesh.coordinator.heart.runs.run_documents import step_document
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
+from kindmesh.coordinator.utterances import heard_in, is_spoken_by
 from kindmesh.protocol.errors import AccessRefused, InvalidInput, UnknownJob, UnknownOperation
 from kindmesh.protocol.ids import format_time_id, parse_time_id
 from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent, may_read
@@ -66,10 +67,12 @@ class RunDesk:
     # --------------------------------------------------------------------------------------------------- start
 
     async def _start(self, params: Params, emit: _Emit, who: Principal) -> Any:
-        if params.proof is not None:
-            # Medulla takes a person's signature for the one act that it names; a plan is several.
+        heard = heard_in(params)
+        if params.proof is not None and not (heard is not None and is_spoken_by(heard, who)):
+            # Medulla takes a person's signature for the one act that it names; for a plan, which is several, it takes
+            # the words that they signed.
             raise AccessRefused(
-                "a person's signature does not cover a whole plan yet",
+                "a person's signature does not cover a plan that did not come from their words",
                 hint="The owner, or the device itself (--as -), can start it; or call its steps one by one.",
             )
         plan, inputs = plan_from_document(params.mapping("plan")), params.mapping("inputs")
@@ -83,7 +86,7 @@ class RunDesk:
             priority=params.choice("priority", _PRIORITIES, "interactive"),
             purpose=params.choice("purpose", PURPOSES, "household"),
             inputs=inputs,
-            proof=params.proof,
+            heard=heard,
             sources=self._sources(
                 Params({**params.values, "args": {"plan": params.mapping("plan"), **inputs}}), who
             ),

@@ -114,6 +114,10 @@ RUN_OPEN_MAX: Final = 32
 """Items of a run (jobs, sub-runs, waits) that are open at the same time."""
 LINEAGE_MAX: Final = 64
 """Origins that are remembered of one value."""
+LABELS_MAX: Final = 128
+"""Labels of the parts of one step's arguments."""
+UTTERANCE_FRESH_MS: Final = 600_000
+"""How old an utterance may be when its run asks for its first permit; for later ones the run counts."""
 UTTERANCE_WORDS_MAX: Final = 256
 """Words of one utterance, and of one label."""
 UTTERANCE_WORD_MAX: Final = 512

@@ -221,6 +221,8 @@ class Heart:
             wish.proof,
             wish.parent,
             _hedge_ms(wish),
+            wish.labels,
+            wish.evidence,
         )
         entry = Entry(facts, request, checked.deadline_ms, checked.need)
         entry.choice = choice

@@ -29,6 +29,7 @@ from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
 from kindmesh.protocol.principal import OWNER, Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed, signed_from_bytes, signed_to_bytes
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence
 
 DRAIN_TABLE: Final = (
     "CREATE TABLE drain (device BLOB PRIMARY KEY, by TEXT NOT NULL, reason TEXT NOT NULL, since_ms INTEGER NOT NULL)"
@@ -110,7 +111,7 @@ _decode_story = msgspec.msgpack.Decoder(list[StoryEntry]).decode
 class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files; who
     asks, what for, and a person's signature over it; of a sub-run's job, the permit that its own chains to; `hedge_ms`
-    after how long a second device may try it, too."""
+    after how long a second device may try it, too; where the parts of `args` came from, and what proves it."""
 
     args: bytes
     target: bytes = b""
@@ -120,6 +121,8 @@ class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     proof: Signed | None = None
     parent: Signed | None = None
     hedge_ms: int = -1
+    labels: tuple[ArgumentLabel, ...] = ()
+    evidence: Evidence | None = None
 
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):

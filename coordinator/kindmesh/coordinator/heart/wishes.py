@@ -18,6 +18,7 @@ from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
 from kindmesh.protocol.principal import OWNER, Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence
 
 SLACK_MS: Final = 30_000
 """Beyond an operation's own time limit, when nobody set a deadline: for waiting, sending, moving once."""
@@ -33,7 +34,8 @@ class Wish(msgspec.Struct, frozen=True):
     run of its own; `full`: survives a power cut even if it only reads; `sources`: who has the files, beyond what is
     known; `principal` asks, for `purpose`, `proof` is a person's signature over it; `parent`: the permit that the
     permit of a sub-run's job chains to; `hedge_ms`: after so long a second device tries it, too, if it may be done
-    again (negative: emergencies only, after `HEDGE_MS`)."""
+    again (negative: emergencies only, after `HEDGE_MS`); `labels` say where the parts of `args` came from, `evidence`
+    proves to Medulla what of that was said."""
 
     operation: str
     args: dict[str, Any]
@@ -50,6 +52,8 @@ class Wish(msgspec.Struct, frozen=True):
     proof: Signed | None = None
     parent: Signed | None = None
     hedge_ms: int = -1
+    labels: tuple[ArgumentLabel, ...] = ()
+    evidence: Evidence | None = None
 
 
 class Checked(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
     owner    the coordinator's own machine; unbounded here, what asks needs the owner's signature anyway
     device   bounded by the people who have a key there: no more than each of them may do
     person   proven by the person's signature over exactly this operation, these values, this purpose, on this device;
-             bounded by role and terms
+             bounded by role and terms; or, for a whole run, by the words that the person's own key signed for it
     goal, limb, home    bounded by a signed delegation and, at this moment, by the person they act for
 
 A signature serves one job: the first use must be fresh, later ones (a moved job, an answered question) must be for the
@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.evidence import Proven
 from kindmesh.coordinator.brain.medulla.instructions import Forget, Save
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest
 from kindmesh.coordinator.brain.medulla.rules import Case
@@ -50,8 +51,8 @@ class _Refused(Exception):
     """Why this principal may do nothing."""
 
 
-def standing(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> Standing:
-    """What the principal of this request may do at most."""
+def standing(beliefs: Beliefs, request: PermitRequest, now_ms: int, proven: Proven) -> Standing:
+    """What the principal of this request may do at most; `proven`: by its evidence."""
     principal = request.principal
     if principal.kind == "owner":
         return _OWNER
@@ -62,7 +63,8 @@ def standing(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> Standing:
     try:
         if request.proof is not None:
             proof = _proven(beliefs, request, request.proof, now_ms)
-        if proof is None and (principal.kind == "person" or principal.device):
+        spoke = proven.by_person and beliefs.member(principal.device) is not None
+        if proof is None and not spoke and (principal.kind == "person" or principal.device):
             raise _Refused("nothing proves that a person asked for this")
         if principal.kind == "person":
             return Standing(rights_of(beliefs, parse_id(principal.id), now_ms), "", proof)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
 from kindmesh.coordinator.brain.medulla.people import PeopleBeliefs
@@ -108,6 +109,7 @@ class Beliefs:
         self.permits = 0
         self.highest_ms = 0
         self.people = PeopleBeliefs()
+        self.utterances = Utterances()
         self._decided: dict[tuple[str, int], Answer] = {}
 
     def restore(
@@ -149,6 +151,7 @@ class Beliefs:
             "revocations": signed(self._put_revocations),
             "declined": self._put_declined,
             **self.people.restorers(lambda author: self.history.ever_pub(author, "person")),
+            **self.utterances.restorers(),
             "held": lambda key, value: self.held.__setitem__(key, int.from_bytes(value, "big")),
             "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
         }
@@ -264,6 +267,15 @@ class Beliefs:
         if own is None:
             return heard
         return heard if heard is not None and heard.serial > own[0].serial else own[0]
+
+    def ears(self, author: bytes) -> Ears:
+        """Who may have heard what is signed with the key of that id."""
+        certificate = self.people.keys.get(author) or self.member(author)
+        beside = certificate is not None and any(
+            other.name == certificate.name + BESIDE and "coordinator" in other.roles
+            for other, _ in self.certificates.values()
+        )
+        return Ears(certificate, self.is_removed(author), author in self.held, beside)
 
     def check_curve_free(self, curve_pub: bytes, subject: bytes) -> None:
         """Refuse a CURVE key that another member has, or had before its last rotation, whichever Medulla certified it.

@@ -29,6 +29,8 @@ Kind: TypeAlias = Literal[
     "delegation",
     "person_request",
     "held",
+    "utterance",
+    "standing",
 ]
 
 

@@ -45,6 +45,7 @@ from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.stream_spec import StreamBounds
+from kindmesh.protocol.utterance_evidence import ArgumentLabels, Evidence
 
 FRAME_LIMIT: Final = 4 * ROSTER_MAX
 """Bytes of one frame on Medulla's socket."""
@@ -57,7 +58,8 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     `purpose` what for, `proof` the person's signature over the request where a person asked it; `readers` are devices
     that want to fetch the artifacts made by it (members only are written into the permit); `priority` of the job;
     `stream`: the bounds of the stream that is wanted, and then `readers` is the one device that may open it. A step of
-    a sub-run names its `parent`, the permit that led to it, and shows that as `parent_permit`.
+    a sub-run names its `parent`, the permit that led to it, and shows that as `parent_permit`. `labels` say where the
+    parts of the arguments came from, and `evidence` proves what of that was said.
     """
 
     run_id: TimeId
@@ -76,6 +78,8 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     priority: Priority = "interactive"
     stream: StreamBounds | None = None
     parent_permit: Signed | None = None
+    labels: ArgumentLabels = ()
+    evidence: Evidence | None = None
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):

@@ -8,7 +8,8 @@
 
 Who may answer: the owner, and a person whose role approves all of the effects and who may do the thing at all. Who
 asked is judged again with the answer, by role and delegation as they are then. A question serves once. What the
-planner says about effects can only add to what the device declared, signed. A stream gets a `session` permit, with the
+planner says about effects can only add to what the device declared, signed, and what it says about where values came
+from counts as far as the evidence proves it. A stream gets a `session` permit, with the
 bounds that were asked for; what does not stream never does.
 """
 
@@ -20,6 +21,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla.asking import Standing, approver_problem, named, remember, standing
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
+from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
 from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
@@ -58,16 +60,35 @@ def request_permit(beliefs: Beliefs, request: PermitRequest, now_ms: int, fresh:
         raise InvalidInput("parent is no permit's id", field="parent")
     if request.principal != OWNER:
         request = msgspec.structs.replace(request, principal=named(beliefs, request.principal))
-    asker = standing(beliefs, request, now_ms)
-    case = _case(beliefs, request, asker, now_ms, approved=False)
+    proven = _proven(beliefs, request, now_ms)
+    asker = standing(beliefs, request, now_ms, proven)
+    case = _case(beliefs, request, (asker, proven), now_ms, approved=False)
     judgement = judge(case)
     if judgement.answer == "deny":
         return _refuse(beliefs, request, judgement, now_ms)
-    if asker.proof is None:
-        return _answered(beliefs, request, (case, judgement), now_ms, fresh)
-    beliefs.people.check_room(now_ms)
+    if asker.proof is not None:
+        beliefs.people.check_room(now_ms)
     answered = _answered(beliefs, request, (case, judgement), now_ms, fresh)
-    return [*remember(beliefs, asker.proof, request.job_id, now_ms), *answered]
+    kept: list[Instruction] = [*remember(beliefs, asker.proof, request.job_id, now_ms)]
+    if proven.utterance_id:
+        kept += beliefs.utterances.use(proven.utterance_id, request.run_id, now_ms)
+    return [*kept, *answered]
+
+
+def _proven(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> Proven:
+    """What of the labels of this request is proven."""
+    author = b"" if request.evidence is None else request.evidence.utterance.author
+    fits = request.parent_permit is not None and not _chain_problem(beliefs, request, now_ms)
+    wanted = Wanted(
+        beliefs.anchors.mesh,
+        request.run_id,
+        request.principal,
+        request.labels,
+        request.evidence,
+        request.parent_permit if fits else None,
+        now_ms,
+    )
+    return examine(wanted, beliefs.ears(author) if author else Ears(None), beliefs.utterances)
 
 
 def _answered(
@@ -102,7 +123,9 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     if now_ms > question.expires_ms:
         raise PermitExpired("the question is too old to be answered", hint="Start the job again.")
     request = msgspec.structs.replace(question.request, epoch=max(question.request.epoch, event.epoch))
-    case = _case(beliefs, request, standing(beliefs, request, now_ms), now_ms, approved=True)
+    proven = _proven(beliefs, request, now_ms)
+    asker = standing(beliefs, request, now_ms, proven)
+    case = _case(beliefs, request, (asker, proven), now_ms, approved=True)
     if certificate is not None:
         problem = approver_problem(beliefs, certificate, case, now_ms)
         if problem:
@@ -125,7 +148,15 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     return answered + _refuse(beliefs, request, judgement, now_ms)
 
 
-def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int, *, approved: bool) -> Case:
+def _case(
+    beliefs: Beliefs,
+    request: PermitRequest,
+    known: tuple[Standing, Proven],
+    now_ms: int,
+    *,
+    approved: bool,
+) -> Case:
+    asker, proven = known
     offers = beliefs.offers.get(request.target)
     declared = offers.effects.get(request.operation) if offers else None
     effects = (declared or 0) | request.effects
@@ -149,6 +180,9 @@ def _case(beliefs: Beliefs, request: PermitRequest, asker: Standing, now_ms: int
         held=request.target in beliefs.held or request.principal.device in beliefs.held,
         stream=request.stream,
         streams=offers.streams.get(request.operation) if offers else None,
+        evidence=proven.problem,
+        prover=proven.prover,
+        labels=proven.labels,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.evidence import Prover
 from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
 from kindmesh.protocol.manifest import HARMLESS, effect_names
@@ -22,6 +23,7 @@ from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer
 from kindmesh.protocol.roles import Rights, missing
 from kindmesh.protocol.stream_spec import StreamBounds
+from kindmesh.protocol.utterance_evidence import ArgumentLabel
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -34,7 +36,9 @@ class Case(msgspec.Struct, frozen=True):
     nothing; `data_classes`: as the device declares them; `purpose`: what it is asked for; `asker`: the
     name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks;
     `chain`: why the permit that a sub-run names as its parent does not fit;
-    `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares.
+    `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares;
+    `evidence`: why what shall prove where values came from does not hold; `prover`: which words are proven; `labels` of
+    the parts of the arguments, as they count.
     """
 
     operation: str
@@ -56,6 +60,9 @@ class Case(msgspec.Struct, frozen=True):
     chain: str = ""
     stream: StreamBounds | None = None
     streams: StreamBounds | None = None
+    evidence: str = ""
+    prover: Prover = Prover()
+    labels: tuple[ArgumentLabel, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -174,6 +181,12 @@ def chained(case: Case) -> Finding | None:
     return Finding("chained", "deny", case.chain) if case.chain else None
 
 
+def evidenced(case: Case) -> Finding | None:
+    """What is shown as evidence holds: who shows a word that nobody said, or another's, or that of another run, is
+    believed nothing."""
+    return Finding("evidence", "deny", case.evidence) if case.evidence else None
+
+
 def policy(case: Case) -> Finding | None:
     """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
     or `member` denies) it does not judge.
@@ -198,6 +211,7 @@ RULES: Final[tuple[Rule, ...]] = (
     asker,
     chained,
     streamed,
+    evidenced,
     policy,
 )
 """All rules; the order is that of the reasons."""

@@ -23,6 +23,7 @@ from kindmesh.protocol.plan_labels import Traced
 from kindmesh.protocol.principal import Principal, principal_text
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.utterance_evidence import Heard
 
 MEMOS_MAX: Final = 4_096
 """Outputs that are remembered at once; the oldest go first."""
@@ -41,7 +42,8 @@ _ITEM: Final = (
 
 class Asked(msgspec.Struct, array_like=True, frozen=True):
     """What a run is made of, sealed: the plan in canonical form, its checked inputs (canonical MessagePack), who asks
-    with which proof, of a sub-run the permit that its own chain to, and who has the files it is given."""
+    with which proof, of a sub-run the permit that its own chain to, who has the files it is given, and the utterance
+    that it came from, with what proves its words."""
 
     plan: bytes
     inputs: bytes
@@ -49,6 +51,7 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
     proof: Signed | None = None
     permit: Signed | None = None
     sources: tuple[ArtifactInfo, ...] = ()
+    heard: Heard | None = None
 
 
 class RunRow(msgspec.Struct, frozen=True):

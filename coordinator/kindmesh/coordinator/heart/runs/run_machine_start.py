@@ -16,6 +16,7 @@ from kindmesh.protocol.plan import ForEach, Memo, Pause, Step, Sub
 from kindmesh.protocol.plan_check import written_plan
 from kindmesh.protocol.plan_labels import Traced, gather
 from kindmesh.protocol.plan_values import evaluate, truth, weigh
+from kindmesh.protocol.utterance_evidence import argument_labels
 
 QUESTION_MAX: Final = 4_096
 
@@ -154,10 +155,12 @@ def submit(run: Run, item: Item) -> Submit:
         if not isinstance(args, dict) or not isinstance(target, str):
             raise InvalidInput("the values of a call are named, its target is text", field=where)
         weigh(args, ARGUMENTS_MAX, where)
-        return Submit(item.path, item.attempt, undo.call, args, target, number, 0)
+        labels = argument_labels(undo.args, scope, f"{where}.args")
+        return Submit(item.path, item.attempt, undo.call, args, target, number, 0, labels=labels)
     args = call_args(step, scope).value
     target = evaluate(step.target, scope, f"steps.{step.id}.target").value
-    return Submit(item.path, item.attempt, step.call, args, target, number, item.until_ms)
+    labels = argument_labels(step.args, scope, f"steps.{step.id}.args")
+    return Submit(item.path, item.attempt, step.call, args, target, number, item.until_ms, labels=labels)
 
 
 def recall(run: Run, item: Item, memo: Memo) -> Recall:

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from kindmesh.protocol.plan_labels import Label, Traced
+from kindmesh.protocol.utterance_evidence import ArgumentLabel
 
 RunState = Literal[
     "running", "stopping", "undoing", "succeeded", "failed", "cancelled", "expired", "uncertain"
@@ -156,7 +157,7 @@ RunEvent: TypeAlias = (
 
 class Submit(msgspec.Struct, frozen=True):
     """Have a job done, once for this path and attempt; answer Attached, then WorkEnded, or NotStarted. `known_only`: do
-    not begin it, only take up what was begun before."""
+    not begin it, only take up what was begun before; `labels`: where the parts of `args` came from."""
 
     path: str
     attempt: int
@@ -166,6 +167,7 @@ class Submit(msgspec.Struct, frozen=True):
     step: int
     deadline_ms: int
     known_only: bool = False
+    labels: tuple[ArgumentLabel, ...] = ()
 
 
 class Spawn(msgspec.Struct, frozen=True):

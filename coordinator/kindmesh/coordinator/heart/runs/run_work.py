@@ -46,6 +46,7 @@ from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent
 from kindmesh.protocol.plan_labels import ANYBODY, Label, Source
 from kindmesh.protocol.principal import belongs_to
+from kindmesh.protocol.utterance_evidence import evidence
 
 BUSY_MS: Final = 2_000
 DISK_MS: Final = 5_000
@@ -152,6 +153,8 @@ class Work:
             purpose=live.row.purpose,
             proof=live.asked.proof,
             parent=live.asked.permit,
+            labels=wish.labels,
+            evidence=None if live.asked.heard is None else evidence(live.asked.heard, wish.labels),
         )
 
     def _acknowledged(self, run_id: bytes, path: str, attempt: int, error: KindmeshError | None) -> None:

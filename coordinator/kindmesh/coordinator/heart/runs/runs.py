@@ -70,6 +70,7 @@ from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, principal_text
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.utterance_evidence import Heard
 
 log = logging.getLogger("kindmesh.coordinator.runs")
 
@@ -175,10 +176,12 @@ class Runs:
         proof: Signed | None = None,
         sources: tuple[ArtifactInfo, ...] = (),
         watcher: OnRun | None = None,
+        heard: Heard | None = None,
     ) -> bytes:
         """Start a plan; returns the run's id (16 bytes) when it is on the disk. The same key and plan: the same run.
 
-        `sources` say who has the files it is given; `watcher` is called with each change (`run_documents.change`).
+        `sources` say who has the files it is given; `watcher` is called with each change (`run_documents.change`);
+        `heard` is the utterance that it came from: words of it are proven to Medulla where values came from them.
 
         Raises:
             InvalidInput: the plan or what it is given is wrong; the field is named.
@@ -190,7 +193,7 @@ class Runs:
         given = encode_value(check_inputs(plan, inputs or {}))
         if key is not None and not 0 < len(key) <= KEY_MAX:
             raise InvalidInput(f"a key has 1 to {KEY_MAX} characters", field="key")
-        asked = Asked(plan_to_bytes(plan), given, principal, proof, None, sources)
+        asked = Asked(plan_to_bytes(plan), given, principal, proof, None, sources, heard)
         known = None if key is None else self._journal.find_key(_top_key(key))
         if known is not None:
             if known.digest != _digest(asked):
@@ -274,6 +277,7 @@ class Runs:
             live.asked.proof,
             self._parent_permit(live, wish.after),
             live.asked.sources,
+            live.asked.heard,
         )
         return self._begin(
             asked, key, above.priority, above.purpose, until_ms=wish.deadline_ms,

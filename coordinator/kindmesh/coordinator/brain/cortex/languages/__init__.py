@@ -1,1 +1,0 @@
-"""The data of the languages, one module each; see `language`."""

@@ -1,0 +1,86 @@
+"""What goes to Medulla with a step: where each of its values came from, and proofs of the words they came from.
+
+`argument_labels` gives the label of every part of a call's arguments by its path (`entities.0`, `data.brightness_pct`;
+empty: the arguments as a whole). A part whose expression is one operator has one label, whatever it holds. `evidence`
+shows the words that these labels name, as far as they occur in the utterance, and no others. Both are claims of whoever
+made the plan; what Medulla makes of them is its own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from kindmesh.protocol.limits import LABELS_MAX
+from kindmesh.protocol.plan_labels import Label, Traced, join
+from kindmesh.protocol.plan_values import evaluate, operator
+from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.utterance import Spoken, WordProofs, find_words, prove
+
+PATH_MAX: Final = 400
+"""Characters of a path; a part that is called longer is labelled with what it is in."""
+
+
+class ArgumentLabel(msgspec.Struct, array_like=True, frozen=True):
+    """The label of a part of the arguments; `path` as in the module."""
+
+    path: Annotated[str, msgspec.Meta(max_length=PATH_MAX)]
+    label: Label
+
+
+ArgumentLabels = Annotated[tuple[ArgumentLabel, ...], msgspec.Meta(max_length=LABELS_MAX)]
+
+
+class Evidence(msgspec.Struct, array_like=True, frozen=True):
+    """An utterance, signed by who heard it, and proofs of some of its words, in order."""
+
+    utterance: Signed
+    words: WordProofs = ()
+
+
+class Heard(msgspec.Struct, array_like=True, frozen=True):
+    """What a run keeps of the utterance that it came from: the signed utterance, and what proves its words."""
+
+    utterance: Signed
+    said: Spoken
+
+
+def argument_labels(args: Any, scope: Mapping[str, Traced], where: str) -> tuple[ArgumentLabel, ...]:
+    """The labels of all parts of a call's arguments, an expression; of more than `LABELS_MAX` parts, one for all.
+
+    Raises:
+        InvalidInput: it cannot be evaluated; `where` is the field.
+    """
+    found = list(_parts(args, scope, where, ""))
+    if len(found) <= LABELS_MAX:
+        return tuple(found)
+    return (ArgumentLabel("", join(one.label for one in found)),)
+
+
+def _parts(value: Any, scope: Mapping[str, Traced], where: str, path: str) -> Iterable[ArgumentLabel]:
+    named: list[tuple[str, Any]] = []
+    if isinstance(value, dict) and not operator(value):
+        named = list(value.items())
+    elif isinstance(value, list):
+        named = [(str(number), item) for number, item in enumerate(value)]
+    paths = [f"{path}.{name}".removeprefix(".") for name, _ in named]
+    if not named or max(map(len, paths)) > PATH_MAX:
+        return [ArgumentLabel(path, evaluate(value, scope, where).label)]
+    return [
+        part
+        for below, (name, item) in zip(paths, named, strict=True)
+        for part in _parts(item, scope, f"{where}.{name}", below)
+    ]
+
+
+def evidence(heard: Heard, labels: Iterable[ArgumentLabel]) -> Evidence:
+    """The utterance with proofs of the words that these labels name, as far as they occur in it in order."""
+    wanted: set[int] = set()
+    for one in labels:
+        wanted.update(find_words(heard.said.words, one.label.words) or ())
+    return Evidence(heard.utterance, prove(heard.said, wanted))
+
+
+__all__ = ["ArgumentLabel", "ArgumentLabels", "Evidence", "Heard", "argument_labels", "evidence"]
