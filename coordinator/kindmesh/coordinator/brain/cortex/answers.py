@@ -1,0 +1,53 @@
+"""What to say when something is done or was asked: from the replies of what was recognised and the home as it then is.
+
+Replies of the home's intents are rendered by `intents.answer`. Those of the own grammar have keys that begin with
+`own.` and are wordings of the language.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Final
+
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.language import Language
+from kindmesh.coordinator.brain.cortex.own.phrase import wording
+from kindmesh.coordinator.brain.cortex.terms import Recognised, Situation, Understanding
+
+_OWN: Final = "own."
+_INTENTS: Final = "kindmesh.coordinator.brain.cortex.intents"
+"""Imported when it is needed: it needs the extra `brain`."""
+
+
+class Answers:
+    """Renders replies in one language."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+
+    def at_once(self, recognised: Sequence[Recognised], situation: Situation) -> str:
+        """What to answer when there is nothing to do."""
+        return self._joined(recognised, situation.home, situation.now_ms)
+
+    def answer(self, understanding: Understanding, home_after: Home, now_ms: int) -> str:
+        """What to answer once it is done."""
+        if not understanding.understood or understanding.question:
+            return understanding.reply or understanding.question
+        return self._joined(understanding.recognised, home_after, now_ms)
+
+    def _joined(self, recognised: Sequence[Recognised], home: Home, now_ms: int) -> str:
+        said = (self._one(one, home, now_ms) for one in recognised)
+        return " ".join(dict.fromkeys(text for text in said if text))
+
+    def _one(self, recognised: Recognised, home: Home, now_ms: int) -> str:
+        reply = recognised.reply
+        if reply.text:
+            return reply.text
+        if reply.key.startswith(_OWN):
+            return wording(self._language, reply.key, recognised.clause.text, dict(reply.values))
+        said: str = importlib.import_module(_INTENTS).answer(reply, recognised, home, now_ms)
+        return said
+
+
+__all__ = ["Answers"]

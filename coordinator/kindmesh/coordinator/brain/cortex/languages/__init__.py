@@ -1,0 +1,1 @@
+"""The data of the languages, one module each; see `language`."""

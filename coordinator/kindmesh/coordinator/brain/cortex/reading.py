@@ -1,0 +1,257 @@
+"""Which clauses a sentence has and what each of them means: the whole first, then its parts.
+
+Times that delay something are taken out of a clause before the home's recogniser sees it. A time at the beginning of a
+compound sentence holds for all of it, one at the end of a part for that part (parts that share a verb are one part). If
+that would open or unlock something now that may have been meant for later, it is a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.language import Language
+from kindmesh.coordinator.brain.cortex.normalise import Words, clause_of
+from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
+from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
+from kindmesh.coordinator.brain.cortex.split import Segment, groupings, has_verb, segments, shared
+from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
+from kindmesh.coordinator.brain.cortex.times import When, times
+
+CALLS_MAX: Final = 24
+"""How often the home's recogniser is asked about one utterance."""
+_HEAVY: Final = frozenset({"home.access"})
+"""What is never done at a time that the words leave open."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One clause; `after`: it was said with "then"."""
+
+    recognised: Recognised
+    after: bool = False
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the sentence means: its parts, or a question, or why nothing can be done."""
+
+    parts: tuple[Part, ...] = ()
+    question: str = ""
+    refusal: str = ""
+
+
+class Reader:
+    """Reads the sentences of one language."""
+
+    def __init__(self, language: Language, home: Recogniser) -> None:
+        self._language = language
+        self._home = home
+        self._grammar = Grammar(language)
+        self._times = times(language.code)
+
+    def read(self, phrase: Phrase) -> Reading:
+        """What a sentence means."""
+        asked: dict[str, Recognised | None] = {}
+        whole = self._clause(phrase, asked)
+        if whole is not None:
+            return Reading((Part(whole),))
+        parts = segments(phrase.words, self._language)
+        if len(parts) > 1:
+            return self._compound(phrase, parts, asked)
+        return Reading(refusal=self._refusal(phrase))
+
+    def _refusal(self, phrase: Phrase) -> str:
+        if self._barred(phrase.words) and has_verb(phrase.words, self._language):
+            return phrase.reply("barred")
+        return phrase.reply("not_understood")
+
+    def _clause(
+        self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None = None
+    ) -> Recognised | None:
+        """What one clause means, with its time; `when` is one that holds for it from elsewhere."""
+        if not phrase.words:
+            return None
+        if when is None:
+            own = self._grammar.first(phrase)
+            if own is not None:
+                return self._of(own, phrase.words)
+        if self._barred(phrase.words):
+            return None
+        found = self._delayed(phrase, asked, when)
+        if found is None and when is None:
+            last = self._grammar.last(phrase)
+            found = self._of(last, phrase.words) if last is not None else None
+        return found
+
+    def _barred(self, words: Words) -> bool:
+        lower = [word.low for word in words]
+        if lower[0] in self._language.conditions or any(word in self._language.negations for word in lower):
+            return True
+        return any(word in self._language.conditions[:6] for word in lower)
+
+    def _delayed(
+        self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None
+    ) -> Recognised | None:
+        situation = phrase.situation
+        if when is not None:
+            found = self._ask(phrase.words, phrase, asked)
+            return None if found is None or not found.acts else self._timed(found, phrase, phrase.words, when)
+        for firm in (True, False):
+            rest, own = self._times.extract(phrase.words, situation.now_ms, situation.zone, firm=firm)
+            if own is not None and rest:
+                found = self._ask(rest, phrase, asked)
+                if found is not None and (found.acts or found.question) and found.intent not in _TIMERS:
+                    return self._timed(found, phrase, rest, own)
+            if firm:
+                found = self._ask(phrase.words, phrase, asked)
+                if found is not None:
+                    return self._of(found, phrase.words)
+        return None
+
+    def _timed(self, found: Recognised, phrase: Phrase, words: Words, when: When) -> Recognised:
+        question = found.question
+        if when.every:
+            return msgspec.structs.replace(
+                self._of(found, phrase.words), acts=(), question="", reply=_text(phrase.reply("no_repeat"))
+            )
+        if when.past:
+            question = phrase.reply("passed")
+        elif not when.delay_ms and (when.vague or when.minute < 0):
+            said = phrase.original(word for word in phrase.words if word.at in when.at)
+            question = phrase.reply("which_hour", day=said)
+        positions = tuple(sorted({*(word.at for word in words), *when.at}))
+        clause = clause_of(words)
+        clause = Clause(clause.text, positions, when.delay_ms, 0 if when.delay_ms else when.at_ms)
+        return msgspec.structs.replace(found, clause=clause, question=question)
+
+    def _of(self, found: Recognised, words: Words) -> Recognised:
+        if found.clause.text:
+            return found
+        return msgspec.structs.replace(found, clause=clause_of(words))
+
+    def _ask(self, words: Words, phrase: Phrase, asked: dict[str, Recognised | None]) -> Recognised | None:
+        clause = clause_of(words)
+        if not clause.text:
+            return None
+        key = f"{clause.text}\n{clause.words}"
+        if key not in asked:
+            if len(asked) >= CALLS_MAX:
+                return None
+            asked[key] = self._home.recognise(clause, phrase.situation)
+        return asked[key]
+
+    # Compound sentences.
+
+    def _compound(
+        self, phrase: Phrase, parts: Sequence[Segment], asked: dict[str, Recognised | None]
+    ) -> Reading:
+        rest, lead = self._lead(phrase, parts)
+        missing = ""
+        for way in groupings(rest, phrase.words):
+            readings = self._way(phrase, way, asked, lead)
+            if isinstance(readings, Reading):
+                return readings
+            missing = readings or missing
+        return Reading(
+            refusal=phrase.reply("part_not_understood", part=missing) if missing else self._refusal(phrase)
+        )
+
+    def _lead(self, phrase: Phrase, parts: Sequence[Segment]) -> tuple[tuple[Segment, ...], When | None]:
+        """A time that stands before everything holds for every part."""
+        first = parts[0].words
+        when = self._times.read(first, 0, phrase.situation.now_ms, phrase.situation.zone)
+        if when is None or not when.firm:
+            return tuple(parts), None
+        left = first[when.last + 1 :]
+        head = (Segment(left),) if left else ()
+        return (*head, *parts[1:]), when
+
+    def _way(
+        self, phrase: Phrase, way: Sequence[Segment], asked: dict[str, Recognised | None], lead: When | None
+    ) -> Reading | str:
+        """What the parts mean, or the one that means nothing."""
+        made: list[Part] = []
+        at = 0
+        while at < len(way):
+            follow = at + 1
+            while follow < len(way) and not has_verb(way[follow].words, self._language):
+                follow += 1
+            group = way[at:follow]
+            found = self._group(phrase, [segment.words for segment in group], asked, lead)
+            if isinstance(found, Reading):
+                return found
+            if found is None:
+                alone = [self._clause(phrase.with_words(segment.words), asked, lead) for segment in group]
+                if any(one is None for one in alone):
+                    number = next(number for number, one in enumerate(alone) if one is None)
+                    return phrase.original(group[number].words)
+                found = tuple(one for one in alone if one is not None)
+            made += [
+                Part(one, group[min(number, len(group) - 1)].ordered) for number, one in enumerate(found)
+            ]
+            at = follow
+        return self._checked(phrase, made, lead)
+
+    def _group(
+        self, phrase: Phrase, group: Sequence[Words], asked: dict[str, Recognised | None], lead: When | None
+    ) -> tuple[Recognised, ...] | Reading | None:
+        """A head with a verb and followers that share it. None: nothing that is understood, or nothing shared."""
+        if len(group) == 1:
+            one = self._clause(phrase.with_words(group[0]), asked, lead)
+            return None if one is None else (one,)
+        if not has_verb(group[0], self._language):
+            return None
+        situation = phrase.situation
+        when = lead
+        if lead is None:
+            last, when = self._times.extract(group[-1], situation.now_ms, situation.zone, firm=True)
+            group = (*group[:-1], last) if last else group[:-1]
+        if len(group) < 2:
+            return None
+        readings: list[tuple[Recognised, ...]] = []
+        for way in shared(group[0], group[1:], self._language):
+            found = [self._clause(phrase.with_words(words), asked, when) for words in way]
+            whole = tuple(one for one in found if one is not None)
+            if len(whole) == len(way) and not any(_same(whole, other) for other in readings):
+                readings.append(whole)
+        if len(readings) > 1:
+            first, second = (" + ".join(one.clause.text for one in reading) for reading in readings[:2])
+            question = phrase.reply("several", first=first, second=second)
+            return Reading(tuple(Part(one) for one in readings[0]), question=question)
+        return readings[0] if readings else None
+
+    def _checked(self, phrase: Phrase, parts: Sequence[Part], lead: When | None) -> Reading:
+        later = [part for part in parts if part.recognised.clause.delay_ms or part.recognised.clause.at_ms]
+        heavy = [
+            part for part in parts
+            if part not in later and any(act.operation in _HEAVY for act in part.recognised.acts)
+        ]  # fmt: skip
+        if lead is None and heavy and later and parts[-1] in later and not parts[-1].after:
+            question = phrase.reply("delay_which", first=heavy[0].recognised.clause.text)
+            return Reading(tuple(parts), question=question)
+        return Reading(tuple(parts))
+
+
+_TIMERS: Final = frozenset(
+    {
+        "HassStartTimer", "HassIncreaseTimer", "HassDecreaseTimer", "HassCancelTimer", "HassPauseTimer",
+        "HassUnpauseTimer", "HassTimerStatus", "HassCancelAllTimers",
+    }
+)  # fmt: skip
+"""Intents whose durations are their own, not a delay."""
+
+
+def _text(text: str) -> Reply:
+    return Reply(text=text)
+
+
+def _same(one: Iterable[Recognised], other: Iterable[Recognised]) -> bool:
+    return [_key(part) for part in one] == [_key(part) for part in other]
+
+
+def _key(recognised: Recognised) -> tuple[object, ...]:
+    return (recognised.intent, *((act.operation, repr(sorted(act.args.items()))) for act in recognised.acts))
+
+
+__all__ = ["CALLS_MAX", "Part", "Reader", "Reading"]

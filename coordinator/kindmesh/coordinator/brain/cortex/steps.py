@@ -1,0 +1,107 @@
+"""From what was recognised to a plan: one `call` for each act, a `pause` before what shall happen later.
+
+Clauses that nothing orders run at the same time; one that was said with "then", or that touches what an earlier one
+touches, comes after it. A value that came from the person's words carries them in its label; what the grammar set by
+itself is plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.terms import Act, Recognised, words_of
+from kindmesh.protocol.limits import PLAN_STEPS_MAX, PLAN_WAIT_MAX_MS
+from kindmesh.protocol.plan import Pause, Plan, Step
+from kindmesh.protocol.plan_values import quoted
+
+NAME_MAX: Final = 200
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """What one clause means; `after`: only when the clause before it is done."""
+
+    recognised: Recognised
+    after: bool = False
+
+
+def plan_of(text: str, clauses: Sequence[Ordered]) -> Plan | None:
+    """The plan that does all of it; None when there is nothing to do, or more than a plan may have."""
+    steps: list[Step] = []
+    done: list[tuple[tuple[str, ...], frozenset[str]]] = []
+    heard = words_of(text)
+    for clause in clauses:
+        acts = clause.recognised.acts
+        if not acts:
+            continue
+        touched = frozenset(
+            one for act in acts for one in act.args.get("entities", ()) if isinstance(one, str)
+        )
+        before = done[-1][0] if clause.after and done else ()
+        before = (*before, *(name for names, things in done if things & touched for name in names))
+        after = tuple(dict.fromkeys(before))
+        delay, at_ms = clause.recognised.clause.delay_ms, clause.recognised.clause.at_ms
+        if delay or at_ms:
+            pause = f"wait{len(done) + 1}"
+            spoken = _label(heard, clause.recognised.clause.words)
+            value = {"$value": delay or at_ms, **spoken}
+            steps.append(
+                Step(
+                    id=pause, title=f"wait: {clause.recognised.clause.text}"[:NAME_MAX], after=after,
+                    pause=Pause(for_ms=value) if delay else Pause(until_ms=value),
+                )
+            )  # fmt: skip
+            after = (pause,)
+        names = []
+        for act in acts:
+            name = f"do{sum(1 for step in steps if step.call) + 1}"
+            names.append(name)
+            steps.append(
+                Step(
+                    id=name, title=(clause.recognised.clause.text or clause.recognised.intent)[:NAME_MAX],
+                    call=act.operation, args=labelled(act, heard), target=act.target, after=after,
+                )
+            )  # fmt: skip
+        done.append((tuple(names), touched))
+    if not steps or len(steps) > PLAN_STEPS_MAX:
+        return None
+    return Plan(name=text[:NAME_MAX], steps=tuple(steps))
+
+
+def too_far(clause_delay_ms: int, at_ms: int, now_ms: int) -> bool:
+    """Whether no plan can wait that long."""
+    return max(clause_delay_ms, at_ms - now_ms) > PLAN_WAIT_MAX_MS
+
+
+def labelled(act: Act, heard: Sequence[str]) -> dict[str, Any]:
+    """An act's arguments as a plan has them."""
+    return {name: _value(value, name, act, heard) for name, value in act.args.items()}
+
+
+def _value(value: Any, path: str, act: Act, heard: Sequence[str]) -> Any:
+    positions = act.words.get(path)
+    if positions:
+        return {"$value": value, **_label(heard, positions)}
+    below = [name for name in act.words if name.startswith(f"{path}.")]
+    if below and isinstance(value, dict):
+        return {name: _value(item, f"{path}.{name}", act, heard) for name, item in value.items()}
+    if below and isinstance(value, list):
+        return [_value(item, f"{path}.{number}", act, heard) for number, item in enumerate(value)]
+    return quoted(value)
+
+
+def _label(heard: Sequence[str], positions: Sequence[int]) -> dict[str, Any]:
+    words = [heard[at] for at in sorted(set(positions)) if 0 <= at < len(heard)]
+    if not words:
+        return {}
+    return {"$label": {"source": "user", "words": words}}
+
+
+def spoken_value(value: Any, text: str, positions: Sequence[int]) -> dict[str, Any]:
+    """A literal with the label of the words that it came from."""
+    return {"$value": value, **_label(words_of(text), positions)}
+
+
+__all__ = ["NAME_MAX", "Ordered", "labelled", "plan_of", "spoken_value", "too_far"]
