@@ -16,6 +16,27 @@
     purposes = ["care", "alerts"]
     approves = []                    # effects whose questions these people may answer
 
+    [words]                          # for what the proven words of who asks are enough
+    enough = ["home.control"]
+    at_home = ["home.access"]        # the same, while that person is at home
+
+    [spend]                          # without a question; 0: nothing
+    per_plan = 20
+    per_day = 50
+
+    [[quiet]]                        # what asks at night; emergencies do not
+    from = "22:00"
+    to = "07:00"
+    effects = ["notify", "move"]
+
+    [[rate]]                         # how often without a question
+    operation = "messages.send"
+    count = 10
+    per_s = 3600
+
+    [egress]                         # the only places that data may go to
+    to = ["example.org"]
+
 What does not fit is refused with its line and what to write instead; nothing is guessed. Pure.
 """
 
@@ -28,6 +49,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kindmesh.coordinator.policy_guards import GUARD_TABLES, guards_from, guards_text
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.manifest import effect_names, parse_effects
 from kindmesh.protocol.policy import Answer, Policy, Rule, check_policy
@@ -62,6 +84,7 @@ def to_text(policy: Policy) -> str:
             f"purposes = {_listed(role.rights.purposes)}",
             f"approves = {_listed(effect_names(role.approves))}",
         ]
+    lines += guards_text(policy.guards)
     return "\n".join(lines) + "\n"
 
 
@@ -80,21 +103,26 @@ def from_text(text: str, before: Policy, *, version: int, now_ms: int) -> Policy
             f"this is not TOML: {error}", field="file", hint="kindmesh policy show shows the form."
         ) from error
     where = _Where(text)
-    unknown = next((key for key in said if key not in ("version", "rule", "role")), None)
+    unknown = next((key for key in said if key not in ("version", "rule", "role", *GUARD_TABLES)), None)
     if unknown is not None:
         raise where.wrong(
-            "", 0, unknown, "is nothing a policy has", "There are version, [[rule]] and [[role]]."
+            "",
+            0,
+            unknown,
+            "is nothing a policy has",
+            f"There are version, [[rule]], [[role]], {', '.join(GUARD_TABLES)}.",
         )
     rules = tuple(_rule(where, number, table) for number, table in enumerate(_tables(where, said, "rule")))
     roles = tuple(_role(where, number, table) for number, table in enumerate(_tables(where, said, "role")))
-    policy = Policy(before.mesh, version, now_ms, rules, roles)
+    guards = guards_from(said, where.wrong)
+    policy = Policy(before.mesh, version, now_ms, rules, roles, guards)
     check_policy(policy)
     return policy
 
 
 def same(one: Policy, other: Policy) -> bool:
     """Whether two policies say the same, whatever their versions and dates are."""
-    return (one.rules, one.roles) == (other.rules, other.roles)
+    return (one.rules, one.roles, one.guards) == (other.rules, other.roles, other.guards)
 
 
 class _Where:

@@ -32,6 +32,7 @@ from kindmesh.protocol.certificate import CapabilityGrant, Kind
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import InvalidInput
+from kindmesh.protocol.guards import FIRST_GUARDS, Guards, check_guards
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import PERMIT_MAX
 from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, Manifest, effect_names
@@ -114,13 +115,15 @@ class Rule(msgspec.Struct, array_like=True, frozen=True):
 
 class Policy(msgspec.Struct, array_like=True, frozen=True):
     """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`. `roles`: what
-    people may do at most; a role that is not here allows nothing."""
+    people may do at most; a role that is not here allows nothing. `guards`: bounds beside the rules, and for what
+    proven words settle an `ask`."""
 
     mesh: KeyId
     version: Count
     issued_ms: TimeMs
     rules: tuple[Rule, ...]
     roles: tuple[RoleRule, ...] = FIRST_ROLES
+    guards: Guards = Guards()
 
     def role(self, name: str) -> RoleRule | None:
         """The role with that name, or None."""
@@ -128,8 +131,8 @@ class Policy(msgspec.Struct, array_like=True, frozen=True):
 
 
 def first_policy(mesh: bytes, issued_ms: int) -> Policy:
-    """Policy 1: read and notify are allowed, others ask the owner."""
-    return Policy(mesh, 1, issued_ms, (Rule("*", int(HARMLESS), "allow"),))
+    """Policy 1: read and notify are allowed, others ask the owner; for the home a person's proven words are enough."""
+    return Policy(mesh, 1, issued_ms, (Rule("*", int(HARMLESS), "allow"),), FIRST_ROLES, FIRST_GUARDS)
 
 
 def check_policy(policy: Policy) -> None:
@@ -154,6 +157,7 @@ def check_policy(policy: Policy) -> None:
                 hint=f"Name some of: {', '.join(effect_names(ALL_EFFECTS))}.",
             )
     check_roles(policy.roles)
+    check_guards(policy.guards)
 
 
 def decide(policy: Policy, operation: str, effects: int) -> Answer:

@@ -297,19 +297,43 @@ run_app.register(app)
 @app.command()
 def review(
     which: Annotated[
-        str, typer.Argument(metavar="[ID]", help="The job or decision to answer; default: all that wait.")
+        str,
+        typer.Argument(
+            metavar="[ID]", help="The job or decision to answer; explain: why a plan is judged so."
+        ),
     ] = "",
+    explained: Annotated[str, typer.Argument(metavar="[EXPLAINED]", help="After explain: a job.")] = "",
     *,
     person: As = "",
     everything: Annotated[bool, typer.Option("--all", help="Also what you said no to before.")] = False,
+    manifests: Annotated[
+        str, typer.Option(help="Judge plans without a mesh: a file with what tools there are.")
+    ] = "",
+    policy: Annotated[
+        str, typer.Option(help="With --manifests: a policy (TOML); default: words are enough.")
+    ] = "",
+    batch: Annotated[
+        str, typer.Option(help="With --manifests: plans, one JSON object a line; -: stdin.")
+    ] = "",
+    plan: Annotated[str, typer.Option(help="With explain: a file with one plan.")] = "",
+    text: Annotated[str, typer.Option(help="With explain: what the person said.")] = "",
     as_json: Json = False,
 ) -> None:
     """Answer what waits for you: jobs that need a yes, devices that want more than they were granted.
 
-    Example: kindmesh review --all
+    Examples:
+      kindmesh review --all
+      kindmesh review --manifests tools.json --batch plans.jsonl --json
+      kindmesh review explain --plan plan.yaml --text "turn off the kitchen light"
     """
     from kindmesh.coordinator.cli.review import run_review
 
+    if batch or plan or which == "explain":
+        from kindmesh.coordinator.cli.review_entry import ReviewWanted, run_judging
+
+        wanted = ReviewWanted(which, explained, manifests, policy, batch, plan, text)
+        run_command(as_json, lambda out: run_judging(out, wanted))
+        return
     run_command(as_json, lambda out: run_review(out, which, everything=everything, person=person))
 
 

@@ -1,0 +1,378 @@
+"""What a device's own manifest tells about an operation and its values: where output comes from, what a value decides.
+
+Recognised from names, titles, types and the look of values, never from a list of our own operations, because people
+bring manifests of other systems. When in doubt a value is a *sink*: something that decides who gets it, where it goes,
+what is run, what opens; those are held to the strictest proof.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
+from kindmesh.protocol.manifest import Effect, Operation
+from kindmesh.protocol.plan_labels import Label, Source, join
+
+if TYPE_CHECKING:
+    from kindmesh.coordinator.brain.medulla.review_facts import Kept
+    from kindmesh.coordinator.brain.medulla.review_trace import Leaf
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in text.split())
+
+
+_WEB: Final = _stems(
+    """web www http url fetch browse browser crawl scrape internet site website search google bing news
+    feed rss mail email inbox message messages sms chat slack teams telegram whatsapp signal post
+    comment review forum social tweet download wiki webhook issue ticket invite attachment"""
+)
+_MEMORY: Final = _stems(
+    "memory memo recall remember note notes kv store storage cache vector knowledge clipboard profile"
+)
+_MODEL: Final = _stems(
+    "llm model gpt chat completion complete generate summarise summarize translate assistant ai prompt"
+)
+_BOOK: Final = _stems("contact contacts address addressbook people directory phonebook")
+_RECIPIENT: Final = _stems(
+    """to recipient recipients cc bcc email mail address attendee attendees participant participants
+    invitee invitees contact phone number payee beneficiary iban account receiver destination
+    channel group member members whom handle msisdn wallet bic swift username recipient_id user
+    users person people guest guests share chat room_id thread invite assignee owner forward reply
+    sender_to creditor vendor merchant shop seller bank collaborator collaborators friend"""
+)
+_URL: Final = _stems(
+    "url uri link endpoint webhook website host hostname domain server callback href site homepage ip"
+)
+_SHELL: Final = _stems(
+    "command cmd shell script code program exec executable argv sql bash python statement expression eval"
+)
+_PATH: Final = _stems("path file filename folder directory dir filepath")
+_THING: Final = _stems(
+    "entity entities device devices lock door gate garage thing appliance valve cover light switch"
+)
+_WHERE: Final = _stems("area areas room rooms zone floor place location")
+_CONTENT: Final = _stems(
+    """body text message content subject title summary description note notes comment caption reason label details
+    memo remark question topic transcript name item query q headline"""
+)
+_MONEY: Final = _stems("amount price total sum cost fee budget payment value money tip donation")
+_OUTWARD: Final = _stems(
+    """send mail email sms post publish upload share forward reply invite tweet webhook transfer pay donate order buy
+    purchase checkout call dial export submit push sync message whatsapp telegram slack announce_public"""
+)
+_RISKY: Final = _stems(
+    """lock unlock door gate garage alarm disarm stove oven hob cooker gas valve medicine medication pill dispense drug
+    dose insulin robot arm move drive vehicle car drone gun safe"""
+)
+_OPENING: Final = _stems(
+    "unlock open unbolt disarm dispense ignite drive start on move raise enable release fire"
+)
+_SAFE: Final = _stems("lock close shut off stop arm halt secure disable lower pause dock return")
+_RISKY_DOMAINS: Final = frozenset({"lock", "alarm_control_panel", "valve"})
+_PRIVATE_WORDS: Final = _stems(
+    """mail email inbox message calendar contact file document photo camera health medical bank transaction account
+    password secret diary note location history balance statement record personal private memory"""
+)
+_PRIVATE_CLASSES: Final = frozenset({"notes", "text", "image", "audio", "health", "location", "other"})
+
+_EMAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[a-z]{2,}", re.IGNORECASE)
+_LINK: Final = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,15}://\S+)|(?:\bwww\.\S+)|"
+    r"(?:\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|de|uk|ru|cn|info|biz|co|app|dev|xyz|top|"
+    r"example|test|eu|fr|me|tv|onion|site|online|club|shop|link)\b\S*)",
+    re.IGNORECASE,
+)
+_PHONE: Final = re.compile(r"(?<![\w.:-])\+?\d[\d\s()./-]{6,}\d(?![\w:])")
+_IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{2,4}){3,8}\b")
+_WALLET: Final = re.compile(r"\b(?:0x[0-9a-fA-F]{30,}|bc1[a-z0-9]{20,}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b")
+_IP: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])")
+_PATH_VALUE: Final = re.compile(r"(?:~|\.{0,2})/[\w.~/-]+|[A-Za-z]:\\\S+")
+_SHELL_VALUE: Final = re.compile(
+    r"\b(?:rm\s+-|sudo\s|curl\s|wget\s|bash\s+-c|sh\s+-c|powershell|chmod\s)|[`|;]\s*\w+\s+-|\$\("
+)
+_ENTITY: Final = re.compile(r"[a-z_]{2,32}\.[a-z0-9_]{1,64}")
+_DATE: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?|"
+    r"\d{1,2}:\d{2}(:\d{2})?|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
+)
+
+_ACTION_FIELDS: Final = _stems("service action mode operation method verb")
+_READING: Final = int(Effect.READ | Effect.NOTIFY | Effect.SENSE)
+
+SINKS: Final = ("recipient", "link", "shell", "path", "lock", "thing")
+
+
+def field_words(operation: Operation | None, leaf: Leaf) -> frozenset[str]:
+    """Stems of an argument's name, without its title."""
+    last = leaf.path.split(".")[-1] if leaf.path else leaf.field
+    return frozenset(
+        stem(word) for word in (*tokens(leaf.field.replace("_", " ")), *tokens(last.replace("_", " ")))
+    )
+
+
+def title_words(operation: Operation | None, leaf: Leaf) -> frozenset[str]:
+    """Stems of an argument's title as the device declares it."""
+    if operation is None:
+        return frozenset()
+    title = next((field.title for field in operation.input if field.name == leaf.field), "")
+    return frozenset(stem(word) for word in tokens(title))
+
+
+def name_words(name: str, operation: Operation | None) -> list[str]:
+    """Stems of an operation's name and title, in order."""
+    said = name.replace("_", " ").replace(".", " ")
+    return [stem(word) for word in tokens(f"{said} {operation.title if operation else ''}")]
+
+
+def addresses(text: str) -> list[str]:
+    """Addresses, links, numbers of telephones and accounts that a text contains."""
+    found: list[str] = []
+    left = text
+    for pattern in (_EMAIL, _LINK, _IBAN, _WALLET, _IP, _PHONE):
+        found += [one[0].strip().rstrip(".,;:!?)") for one in pattern.finditer(left)]
+        left = pattern.sub(" ", left)
+    return [one for one in found if not _DATE.fullmatch(one)]
+
+
+def look(value: Any) -> str:
+    """What a whole value looks like: `recipient`, `link`, `shell`, `path`, `entity`, `date`, or empty."""
+    if not isinstance(value, str):
+        return ""
+    text = value.strip()
+    if _DATE.fullmatch(text):
+        return "date"
+    if _ENTITY.fullmatch(text) and not _LINK.fullmatch(text):
+        return "entity"
+    if _EMAIL.fullmatch(text) or _IBAN.fullmatch(text) or _WALLET.fullmatch(text) or _PHONE.fullmatch(text):
+        return "recipient"
+    if _LINK.fullmatch(text) or _IP.fullmatch(text):
+        return "link"
+    if _PATH_VALUE.fullmatch(text):
+        return "path"
+    return "shell" if _SHELL_VALUE.search(text) else ""
+
+
+def is_content(operation: Operation | None, leaf: Leaf) -> bool:
+    """Whether an argument is what is said or written, by its name."""
+    return bool(field_words(operation, leaf) & _CONTENT)
+
+
+def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Leaf) -> str:
+    """Which kind of sink a value is (`SINKS`), or empty."""
+    words = field_words(operation, leaf)
+    looks = look(leaf.value) if leaf.known else ""
+    numeric = isinstance(leaf.value, (int, float)) and not isinstance(leaf.value, bool)
+    if words & _ACTION_FIELDS and not call_effects & Effect.EXECUTE and looks in ("", "entity"):
+        return ""
+    if call_effects & Effect.EXECUTE and (
+        words & _SHELL or (not numeric and not isinstance(leaf.value, bool))
+    ):
+        return "shell"
+    if (
+        words & _SHELL
+        and not words & frozenset({"country", "currency", "zip", "language"})
+        and call_effects & ~Effect.READ
+    ):
+        return "shell"
+    if looks in ("recipient", "link", "shell") and not (
+        words & _CONTENT and call_effects & ~Effect.NOTIFY == 0
+    ):
+        return looks
+    if words & _URL or (isinstance(leaf.value, str) and leaf.value.startswith(("http://", "https://"))):
+        return "link"
+    if words & _PATH or looks == "path":
+        return "path" if call_effects & ~_READING else ""
+    if looks == "entity" or (words & _THING and not numeric and not isinstance(leaf.value, bool)):
+        return "lock" if _is_lock(leaf, words) else "thing"
+    outward = is_outward(name, operation, call_effects)
+    if (words & _RECIPIENT and not words & _CONTENT) or (
+        not words & _CONTENT
+        and title_words(operation, leaf) & _stems("recipient payee receiver iban email phone addressee")
+    ):
+        if numeric and not words & _stems("number phone account iban msisdn"):
+            return ""
+        if isinstance(leaf.value, bool):
+            return ""
+        if outward or call_effects & (Effect.SPEND | Effect.WRITE | Effect.EXECUTE):
+            return "recipient"
+    if words & _WHERE and call_effects & (Effect.ACTUATE | Effect.MOVE) and not numeric:
+        return "thing"
+    return ""
+
+
+def _is_lock(leaf: Leaf, words: frozenset[str]) -> bool:
+    if isinstance(leaf.value, str):
+        domain = leaf.value.partition(".")[0]
+        inside = {stem(word) for word in tokens(leaf.value.replace("_", " ").replace(".", " "))}
+        if domain in _RISKY_DOMAINS or inside & _stems(
+            "lock door gate garage alarm safe valve stove oven hob"
+        ):
+            return True
+    return bool(words & _stems("lock door gate garage"))
+
+
+def is_amount(operation: Operation | None, leaf: Leaf) -> bool:
+    """Whether an argument's name says that it is money."""
+    return bool((field_words(operation, leaf) | title_words(operation, leaf)) & _MONEY)
+
+
+def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
+    """Whether it carries something out of the house: by what it is called, or by taking an address."""
+    said = set(tokens(name.replace("_", " ").replace(".", " ")))
+    verbs = {stem(word) for word in said}
+    if effects & (Effect.SPEND | Effect.EXECUTE):
+        return True
+    only_reads = not effects & ~(Effect.READ | Effect.SENSE)
+    tail = {stem(word) for word in tokens(name.partition(".")[2].replace("_", " "))}
+    if tail & _OUTWARD and not only_reads:
+        return True
+    fields = {
+        stem(word)
+        for field in (operation.input if operation else ())
+        for word in tokens(field.name.replace("_", " "))
+    }
+    if fields & _URL and not effects & (Effect.ACTUATE | Effect.MOVE):
+        return True
+    if only_reads:
+        return bool(verbs & _stems("web internet http google bing"))
+    return bool(
+        fields
+        & _stems(
+            """to recipient recipients cc bcc email attendee attendees participant participants invitee phone iban payee
+            channel webhook share"""
+        )
+    ) or (
+        bool(verbs & _stems("mail email sms message messaging bank"))
+        and not effects & (Effect.ACTUATE | Effect.MOVE)
+    )
+
+
+def is_physical(name: str, operation: Operation | None, effects: int, leaves: Iterable[Leaf]) -> bool:
+    """Whether somebody could be hurt or let in: movement, locks and doors, stove, medicine."""
+    if effects & Effect.MOVE:
+        return True
+    if not effects & (Effect.ACTUATE | Effect.EXECUTE | Effect.WRITE | Effect.SPEND):
+        return False
+    words = (
+        set(name_words(name, operation)) - _stems("move arm drive safe")
+        if not effects & Effect.ACTUATE
+        else {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
+    )
+    if not effects & Effect.ACTUATE:
+        return bool(words & _stems("medicine medication dispense pill insulin unlock disarm"))
+    if name.endswith(".access") or words & _RISKY:
+        return True
+    for leaf in leaves:
+        if isinstance(leaf.value, str) and not is_content(operation, leaf):
+            domain = leaf.value.partition(".")[0]
+            inside = {stem(word) for word in tokens(leaf.value.replace("_", " ").replace(".", " "))}
+            if domain in _RISKY_DOMAINS or (inside & _RISKY and not inside & _stems("light lamp sensor")):
+                return True
+    return False
+
+
+def is_opening(name: str, leaves: Iterable[Leaf]) -> bool:
+    """Whether it opens, starts or moves, rather than closes, stops or secures."""
+    said = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
+    for leaf in leaves:
+        if isinstance(leaf.value, str) and (
+            {stem(word) for word in tokens(leaf.field)}
+            & _stems("service action command mode state position operation")
+        ):
+            value = leaf.value.partition(".")[2] or leaf.value
+            said |= {stem(word) for word in tokens(value.replace("_", " "))}
+    return not (said & _SAFE) or bool(said & (_OPENING - _SAFE) - _stems("on"))
+
+
+def is_address_book(name: str, operation: Operation) -> bool:
+    """Whether it looks people up: only reads, and says so."""
+    reads = not operation.effects & ~(Effect.READ | Effect.SENSE)
+    head = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
+    return reads and bool(head & _BOOK) and not head & _stems("web search url mail inbox memory")
+
+
+def source_of(name: str, operation: Operation | None) -> Label:
+    """The label that everything this operation gives carries at least."""
+    if operation is None:
+        return Label("web")
+    words = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
+    source: Source = "device"
+    if words & _MODEL and operation.name.startswith(("llm.", "model.", "ai.")):
+        source = "model"
+    if words & (_MEMORY | _stems("file document drive")) and not words & _WEB:
+        source = "memory" if words & _MEMORY else "device"
+    if is_address_book(name, operation):
+        return Label("memory", data_class=("other",))
+    if words & _WEB and not words & _stems("speech"):
+        source = "web"
+    if any(stem(word) in _URL for field in operation.input for word in tokens(field.name.replace("_", " "))):
+        source = "web"
+    return Label(source)
+
+
+def is_private(name: str, operation: Operation | None) -> bool:
+    """Whether what it gives is somebody's own: it senses, or is about what people keep to themselves."""
+    if operation is None:
+        return True
+    if operation.effects & Effect.SENSE or set(operation.data_classes) & _PRIVATE_CLASSES:
+        return not is_address_book(name, operation)
+    words = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
+    return bool(words & _PRIVATE_WORDS) and not is_address_book(name, operation)
+
+
+_PUT: Final = _stems("put set save store remember write append add create insert update upsert memorise push")
+_KEYS: Final = _stems("key name path file filename id title topic slot label field")
+
+
+def writes_of(
+    name: str, operation: Operation | None, leaves: Sequence[Leaf], influence: Label
+) -> list[tuple[str, str, Label]]:
+    """Where a call writes what: `(place, key, label)`; the key is empty where the plan does not say it."""
+    if operation is None or not operation.effects & Effect.WRITE:
+        return []
+    labels = [leaf.label for leaf in leaves if leaf.label is not None]
+    label = join([influence, *labels])
+    place = name.partition(".")[0]
+    keys = [
+        leaf.value.casefold()
+        for leaf in leaves
+        if isinstance(leaf.value, str) and field_words(operation, leaf) & _KEYS and leaf.label is None
+    ]
+    keys += [
+        leaf.value.casefold()
+        for leaf in leaves
+        if isinstance(leaf.value, str) and field_words(operation, leaf) & _KEYS and leaf.label is not None
+    ]
+    return [(place, key, label) for key in dict.fromkeys(keys or [""])]
+
+
+def kept_label(
+    name: str,
+    operation: Operation,
+    keys: Iterable[str],
+    before: Sequence[Kept],
+    here: Mapping[tuple[str, str], Label],
+) -> Label:
+    """The label of what was written earlier to where this reads: of the same key, or of all of it if none is named."""
+    if not operation.effects & (Effect.READ | Effect.SENSE):
+        return Label()
+    place = name.partition(".")[0]
+    named = {key.casefold() for key in keys}
+    found = [(kept.place, kept.key, kept.label) for kept in before]
+    found += [(where, key, label) for (where, key), label in here.items()]
+    fits = [label for where, key, label in found if where == place and (not named or not key or key in named)]
+    if not fits and named:
+        # A search within the place finds whatever was put there.
+        said = set(name_words(name, operation))
+        if said & _stems("search find query list look recall all"):
+            fits = [label for where, _, label in found if where == place]
+    return join(fits)
+
+
+__all__ = [
+    "SINKS", "addresses", "field_words", "is_address_book", "is_amount", "is_content", "is_opening", "is_outward",
+    "is_physical", "is_private", "kept_label", "look", "name_words", "sink_of", "source_of", "title_words", "writes_of",
+]  # fmt: skip

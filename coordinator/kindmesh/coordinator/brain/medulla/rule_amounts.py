@@ -1,0 +1,230 @@
+"""How much, how long, how many: a number with an effect is one that was said. And what is spent stays within bounds.
+
+Numbers count in words or digits, with their units (`half an hour` is 1800 seconds, `40 percent` is 102 of 255). Of a
+payment the amount has to be said exactly; a brightness or a temperature may also follow from "dimmer" or "warmer",
+within what is comfortable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
+from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_amount, sink_of
+from kindmesh.coordinator.brain.medulla.review_trace import Leaf
+from kindmesh.coordinator.brain.medulla.review_words import stem
+from kindmesh.coordinator.brain.medulla.rule_sinks import targets
+from kindmesh.protocol.manifest import Effect
+
+_AMOUNT: Final = Sentence("amount")
+_SPEND: Final = Sentence("spend")
+DAY_MS: Final = 86_400_000
+_MONEY_TEXT: Final = re.compile(r"\s*[€$£]?\s*(\d+(?:[.,]\d+)*)\s*(?:€|\$|£|[A-Za-z]{3,7})?\s*")
+_CLOCK: Final = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}))?")
+_ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?", re.IGNORECASE)
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in text.split())
+
+
+_COMFORT: Final = {
+    **dict.fromkeys(_stems("brightness bright percent pct level dim volume speed intensity"), (0.0, 100.0)),
+    **dict.fromkeys(_stems("temperature temp degree target setpoint"), (12.0, 26.0)),
+    **dict.fromkeys(_stems("kelvin mired color_temp colour"), (140.0, 7_000.0)),
+}  # fmt: skip
+_LENGTH: Final = _stems(
+    "duration length delay timeout for wait minute minutes hour hours second seconds sec min ms millis after in"
+)
+_COUNTS: Final = _stems(
+    "count quantity qty number times copies people guests party persons seats tickets nights units servings repeat"
+)
+_COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
+
+
+def amounts(scene: Scene) -> Iterator[Reason]:
+    """Every number of a step with an effect was said, or is the device's default; also how long a plan waits."""
+    for call in scene.made.calls:
+        if (
+            call.operation is None
+            or not scene.has_effect(call)
+            or not call.effects & ~int(Effect.READ | Effect.SENSE | Effect.NOTIFY)
+        ):
+            continue
+        for leaf in call.leaves:
+            if scene.is_default(call, leaf) or sink_of(call.effects, call.name, call.operation, leaf):
+                continue
+            problem = _problem(scene, call, leaf)
+            if problem:
+                grave = worse(leaf.label, "web") and call.effects & Effect.SPEND
+                yield _AMOUNT(call.step, problem, "deny" if grave else None)
+    effects = [call for call in scene.made.calls if scene.has_effect(call)]
+    for leaf in scene.made.pauses:
+        if (
+            not effects
+            or not leaf.known
+            or isinstance(leaf.value, bool)
+            or not isinstance(leaf.value, (int, float))
+        ):
+            continue
+        said = leaf.field == "until_ms" and scene.words.temporal
+        said = said or scene.words.number(leaf.value) or scene.words.number(leaf.value / 1_000)
+        small = leaf.field == "for_ms" and leaf.value <= 5_000
+        if not (said or small or (leaf.field == "until_ms" and scene.words.numbers)):
+            yield _AMOUNT(
+                leaf.path.rpartition(".")[0], f"nobody said how long to wait: {leaf.value / 1000:g} s"
+            )
+
+
+def number_of(call: Call, leaf: Leaf) -> float | None:
+    """The number that a value is, also where it is money or a length of time written as text; None: it is none."""
+    value = leaf.value
+    if isinstance(value, bool) or not leaf.known:
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    names = field_words(call.operation, leaf)
+    if is_amount(call.operation, leaf):
+        found = _MONEY_TEXT.fullmatch(value)
+        if found:
+            text = found[1]
+            if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text):
+                text = text.replace(",", "")
+            return float(text.replace(",", ".")) if text.count(".") + text.count(",") <= 1 else None
+    if names & _LENGTH:
+        clock, iso = _CLOCK.fullmatch(value), _ISO.fullmatch(value)
+        if clock and clock[3]:
+            return int(clock[1]) * 3_600 + int(clock[2]) * 60 + int(clock[3])
+        if clock:
+            return int(clock[1]) * 60 + int(clock[2])
+        if iso and value.upper() != "PT":
+            return int(iso[1] or 0) * 3_600 + int(iso[2] or 0) * 60 + int(iso[3] or 0)
+    if names & (_LENGTH | _COUNTS) and re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    return None
+
+
+def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
+    names = field_words(call.operation, leaf)
+    field = Scene.field(call, leaf)
+    if not leaf.known:
+        numeric = field is not None and field.type in ("integer", "number")
+        grave = (call.effects & Effect.SPEND and (numeric or is_amount(call.operation, leaf))) or (
+            numeric and call.effects & (Effect.MOVE | Effect.ACTUATE)
+        )
+        return f"how much ({leaf.path}) comes from {scene.origin(leaf)}" if grave else ""
+    value = number_of(call, leaf)
+    if value is None:
+        if call.effects & Effect.SPEND and is_amount(call.operation, leaf) and isinstance(leaf.value, str):
+            said = scene.claims(leaf) and scene.words.exactly(leaf.value)
+            return "" if said else f"{shown(leaf.value)} is no amount that was said"
+        return ""
+    words = scene.words_for(leaf)
+    if scene.claims(leaf, model=not call.effects & Effect.SPEND):
+        if words.number(value):
+            return ""
+        if call.effects & Effect.SPEND:
+            minor = bool(names & _stems("cent cents minor pence")) and words.number(value / 100)
+            if minor or (value == 1 and names & _COUNTS):
+                return ""
+        elif _follows(scene, names, value, call):
+            return ""
+    return f"{leaf.path} is {value:g}, and that comes from {scene.origin(leaf)}"
+
+
+def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
+    """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
+    words = scene.words
+    if value in (0.0, 1.0):
+        return True
+    if names & _COLOURS and 0 <= value <= 7_000:
+        return True
+    bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
+    if (
+        bounds is not None
+        and words.relative
+        and not words.numbers - {0.0, 1.0, 50.0, 0.5, 100.0, 255.0, 254.0, 127.0, 128.0, 30.0}
+    ):
+        return bounds[0] <= value <= bounds[1] or ("brightness" in {*names} and 0 <= value <= 255)
+    if names & _stems(
+        "time start end date at when due until timestamp hour day month year begin"
+    ) and not names & _stems("duration timeout"):
+        return words.temporal or bool(words.numbers)
+    del call
+    return False
+
+
+def spending(scene: Scene) -> Iterator[Reason]:
+    """What is spent by this plan, and by the same person within a day, stays within the owner's bounds; the same
+    payment twice is asked about, whether in one plan or in two."""
+    facts = scene.facts
+    total, seen = 0.0, set[str]()
+    day = [
+        done for done in facts.ledger.done
+        if done.principal == facts.principal and done.effects & Effect.SPEND and facts.now_ms - done.at_ms < DAY_MS
+    ]  # fmt: skip
+    before = sum(done.amount for done in day)
+    earlier = {f"{done.operation} {done.key} {done.amount:g}" for done in day}
+    for call in scene.made.calls:
+        if not call.effects & Effect.SPEND or call.undo:
+            continue
+        amount = spent(call)
+        total += amount
+        key = f"{call.name} {' '.join(targets(call))} {amount:g}"
+        if key in seen:
+            yield _SPEND(call.step, "the same payment is in this plan twice")
+        elif key in earlier:
+            yield _SPEND(call.step, "the same was paid already within a day")
+        seen.add(key)
+        if total > facts.guards.spend_plan:
+            yield _SPEND(
+                call.step,
+                f"the plan spends {total:g}, more than the {facts.guards.spend_plan:g} that need no question",
+            )
+        elif before + total > facts.guards.spend_day:
+            yield _SPEND(
+                call.step,
+                f"with this, {before + total:g} are spent within a day, more than {facts.guards.spend_day:g}",
+            )
+
+
+def spent(call: Call) -> float:
+    """How much a call spends at most, as far as the plan says: its amounts, or its only number, as often as it runs."""
+    named = [number_of(call, leaf) for leaf in call.leaves if is_amount(call.operation, leaf)]
+    found = [value for value in named if value is not None]
+    if not found:
+        others = [
+            number_of(call, leaf)
+            for leaf in call.leaves
+            if not sink_of(call.effects, call.name, call.operation, leaf)
+        ]
+        found = [value for value in others if value is not None]
+    return max(found, default=0.0) * max(
+        1, call.most if call.over is not None or (call.repeats and call.most > 1 and call.over) else 1
+    )
+
+
+def done_of(scene: Scene) -> tuple[Done, ...]:
+    """What the ledger remembers of a plan that was let through."""
+    facts = scene.facts
+    return tuple(
+        Done(
+            facts.principal,
+            facts.now_ms,
+            call.name,
+            call.effects,
+            " ".join(targets(call)),
+            spent(call) if call.effects & Effect.SPEND else 0.0,
+        )
+        for call in scene.made.calls
+        if scene.has_effect(call) and not call.undo
+    )
+
+
+__all__ = ["DAY_MS", "amounts", "done_of", "number_of", "spending", "spent"]

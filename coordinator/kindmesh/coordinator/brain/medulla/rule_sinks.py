@@ -1,0 +1,306 @@
+"""Who gets it, where it goes, what is run, what is opened: only from the person's own words, the address book or a
+standing yes; never from the web, a device, a model, or a memory of them.
+
+Addresses and commands have to be said as they are, names with all of their parts. A device or a room is compared with
+what people call it: its place and its kind have to fit, and nothing that was said may point to another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from kindmesh.coordinator.brain.medulla.review_facts import Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_sources import (
+    addresses,
+    field_words,
+    is_address_book,
+    look,
+    sink_of,
+)
+from kindmesh.coordinator.brain.medulla.review_trace import Leaf
+from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, is_place, stem, tokens
+from kindmesh.protocol.manifest import Effect
+from kindmesh.protocol.policy import Answer
+
+_SINK: Final = Sentence("sink")
+_KIND: Final = {
+    "recipient": "who gets this", "link": "where this goes", "shell": "what is run", "path": "which file this is",
+    "lock": "what is opened or locked", "thing": "which device this is",
+}  # fmt: skip
+_DOMAINS: Final = {
+    "light": "light lamp bulb lighting brightness dim bright",
+    "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
+    "climate": "climate heat heater heating thermostat temperature degree warm warmer cool cooler cold ac "
+    "aircon",
+    "media_player": "tv television music radio speaker song volume play media player stereo sound movie "
+    "playlist louder quieter mute pause track",
+    "lock": "lock door unlock gate bolt",
+    "fan": "fan ventilation ventilator",
+    "vacuum": "vacuum robot hoover cleaner clean sweep",
+    "switch": "switch plug socket outlet appliance",
+    "valve": "valve water irrigation sprinkler gas",
+    "camera": "camera picture photo image",
+    "timer": "timer countdown",
+    "todo": "list todo task shopping grocery chore",
+    "shopping_list": "list shopping grocery",
+    "calendar": "calendar event appointment diary",
+    "scene": "scene mood mode",
+    "script": "script routine",
+    "automation": "automation routine",
+    "alarm_control_panel": "alarm arm disarm security",
+    "humidifier": "humidifier humidity",
+    "water_heater": "boiler water heater",
+    "lawn_mower": "lawn mower mow grass",
+    "siren": "siren",
+    "remote": "remote tv",
+    "sensor": "sensor",
+    "binary_sensor": "sensor",
+    "input_boolean": "toggle mode",
+    "button": "button",
+    "select": "select",
+    "number": "number",
+    "person": "person",
+    "reminder": "reminder remind",
+    "alarm": "alarm wake",
+}  # fmt: skip
+_DOMAIN_STEMS: Final = {
+    domain: frozenset(stem(word) for word in words.split()) for domain, words in _DOMAINS.items()
+}
+_ADDRESSED: Final = frozenset({"recipient", "link"})
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in text.split())
+
+
+def sinks(scene: Scene) -> Iterator[Reason]:
+    """See the module."""
+    for call in scene.made.calls:
+        if call.operation is None:
+            continue
+        lookup = is_address_book(call.name, call.operation)
+        for leaf in call.leaves:
+            kind = sink_of(call.effects, call.name, call.operation, leaf)
+            if not kind or (not scene.has_effect(call) and kind != "link"):
+                continue
+            if lookup and kind == "recipient":
+                continue
+            problem = _problem(scene, call, leaf, kind)
+            if problem:
+                yield _SINK(call.step, problem, _gravity(call, leaf, kind))
+        if call.target is not None and scene.has_effect(call):
+            problem = _problem(scene, call, call.target, "thing")
+            if problem:
+                yield _SINK(call.step, problem)
+
+
+def _gravity(call: Call, leaf: Leaf, kind: str) -> Answer | None:
+    if not worse(leaf.label, "web"):
+        return None
+    grave = kind in ("shell", "lock") or call.effects & (Effect.SPEND | Effect.EXECUTE)
+    return "deny" if grave else None
+
+
+def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
+    if leaf.book and not worse(leaf.label, "web", "model"):
+        return "" if kind in ("recipient", "thing") else f"{_KIND[kind]} comes from {scene.origin(leaf)}"
+    if not leaf.known:
+        if kind == "thing" and call.over is None and worse(leaf.label, "user"):
+            return ""
+        return f"{_KIND[kind]} comes from {scene.origin(leaf)}"
+    if leaf.value in (None, "", [], {}):
+        return ""
+    if scene.is_default(call, leaf):
+        return ""
+    if not scene.claims(leaf, model=kind == "thing"):
+        return f"{_KIND[kind]}, {shown(leaf.value)}, comes from {scene.origin(leaf)}"
+    words = scene.words_for(leaf)
+    text = (
+        leaf.value
+        if isinstance(leaf.value, str)
+        else f"{leaf.value:g}"
+        if isinstance(leaf.value, (int, float))
+        else str(leaf.value)
+    )
+    if kind in {"lock", "thing"}:
+        fits = thing_named(scene, text, words, strict=kind == "lock")
+    elif kind == "shell":
+        fits = words.exactly(text) or (not _looks_run(text) and _plainly(text, words))
+    elif kind == "path":
+        fits = words.exactly(text) or _file_named(text, words)
+    else:
+        fits = _addressed(scene, text, words)
+    if fits:
+        return ""
+    return f"{_KIND[kind]}, {shown(text)}, is nothing that was said"
+
+
+def _looks_run(text: str) -> bool:
+    return any(sign in text for sign in "|;&$`><\\/=-*(){}")
+
+
+def _plainly(text: str, words: Words) -> bool:
+    return words.named(text)
+
+
+def _file_named(text: str, words: Words) -> bool:
+    name = text.replace("\\", "/").rstrip("/").split("/")[-1]
+    stem_, _, ending = name.rpartition(".")
+    if not (stem_ and len(ending) <= 5):
+        stem_ = name
+    outside = ".." in text or text.startswith(("/etc", "/root", "/bin", "/usr", "/var", "~/.", "/."))
+    return not outside and words.named(stem_.replace("_", " ").replace("-", " "))
+
+
+def _addressed(scene: Scene, text: str, words: Words) -> bool:
+    facts = scene.facts
+    plain = text.strip().casefold()
+    if plain in SELF or (facts.name and plain == facts.name.casefold()):
+        return True
+    for name, known in facts.address_book.items():
+        if words.named(name) and plain in {one.casefold() for one in (*known, name)}:
+            return True
+    if look(text) in ("recipient", "link", "shell") or addresses(text) or "@" in text:
+        return words.exactly(text) or words.exactly(_without_scheme(text))
+    if any(sign.isdigit() for sign in text):
+        return words.exactly(text) or words.named(text)
+    return words.named(text)
+
+
+def _without_scheme(text: str) -> str:
+    return (
+        text.split("://", 1)[-1].rstrip("/").removeprefix("www.")
+        if "://" in text
+        else text.removeprefix("@").removeprefix("#")
+    )
+
+
+def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
+    """Whether a device, entity or room was meant; `strict`: it locks or opens, so all of its name has to be there."""
+    if text.casefold() in ("all", "*", "everything", "any"):
+        return words.everything
+    for name in scene.facts.names.get(text, ()):
+        if words.named(name) and _kind_fits(text, name, words, strict):
+            return True
+    domain, _, rest = text.partition(".")
+    if not rest or " " in text:
+        return _loose(scene, text, words, strict)
+    parts = [stem(word) for word in tokens(rest.replace("_", " ")) if not word.isdigit()]
+    kinds = _DOMAIN_STEMS.get(domain, frozenset({stem(word) for word in tokens(domain.replace("_", " "))}))
+    kind_said = any(words.says(word) for word in kinds) or any(
+        words.means(stem(word)) for word in tokens(domain.replace("_", " "))
+    )
+    own = [word for word in parts if word not in kinds and not is_generic(word)]
+    kind_named = [word for word in parts if word in kinds]
+    if strict:
+        # A door and a lock are said for each other; what tells two of them apart has to be said.
+        return bool(kind_said) and all(words.says(word) for word in own) and bool(own or kind_named)
+    if not own:
+        # light.lamp, cover.blinds: its kind is its whole name.
+        return bool(kind_named) and any(words.says(word) for word in kind_named)
+    known = [word for word in own if words.says(word) or (not is_place(word) and words.means(word))]
+    if len(known) == len(own):
+        return kind_said or not all(is_place(word) for word in own) or (words.everything and kind_said)
+    if known and (kind_said or any(not is_place(word) for word in known)):
+        return not _points_elsewhere(scene, known, words)
+    if kind_said and words.everything:
+        return not _points_elsewhere(scene, list(kinds), words)
+    if (
+        kind_said
+        and not _place_said(words)
+        and ((domain in _ONE_OF_A_KIND and kind_named) or _only_one(scene, text, domain))
+    ):
+        return True
+    areas = {stem(word) for area in scene.facts.area for word in tokens(area)}
+    return kind_said and bool(areas) and areas <= set(own) | kinds and not _place_said(words)
+
+
+_ONE_OF_A_KIND: Final = frozenset(
+    {"timer", "todo", "calendar", "vacuum", "shopping_list", "lawn_mower", "reminder", "alarm"}
+)
+"""Kinds of things of which a home has one, or where it does not matter which."""
+
+
+def _only_one(scene: Scene, text: str, domain: str) -> bool:
+    """Whether the home, as far as it is known, has one such thing."""
+    alike = [known for known in scene.facts.names if known.partition(".")[0] == domain]
+    return alike == [text]
+
+
+def _kind_fits(text: str, name: str, words: Words, strict: bool) -> bool:
+    domain = text.partition(".")[0]
+    kinds = _DOMAIN_STEMS.get(domain)
+    own = content(name)
+    if kinds is None or (any(not is_place(word) for word in own if word not in kinds) and not strict):
+        return True
+    return any(words.says(word) for word in kinds)
+
+
+def _place_said(words: Words) -> bool:
+    return any(is_place(word) for word in words.stems)
+
+
+def _points_elsewhere(scene: Scene, known: list[str], words: Words) -> bool:
+    """Whether something was said that no part of the plan accounts for, and that could name another thing."""
+    left = words.unexplained((*scene.mentioned, *known)) & scene.words.stems
+    kinds = {word for stems in _DOMAIN_STEMS.values() for word in stems}
+    return any(word not in kinds and len(word) > 2 and word not in _FILLER for word in left)
+
+
+_FILLER: Final = _stems(
+    """please turn switch make set get put give bring let go room bit lot thing stuff light lights upstairs
+    downstairs percent degrees degree minute hour second half all every everything both whole entire
+    time day night bed sleep dark bright movie leaving leave gone away here there coming home house
+    warm cold hot too late early good morning evening dinner now tired hurry"""
+)
+
+
+def _loose(scene: Scene, text: str, words: Words, strict: bool) -> bool:
+    """Names and identifiers of other systems: `Kitchen Lamp`, `lamp_12`, `kitchen`."""
+    parts = [
+        stem(word)
+        for word in tokens(text.replace("_", " ").replace(".", " "))
+        if not any(sign.isdigit() for sign in word)
+    ]
+    own = [word for word in parts if not is_generic(word)] or parts
+    if not own:
+        return words.exactly(text)
+    numbers = [word for word in tokens(text.replace("_", " ")) if word.isdigit()]
+    if numbers and not all(float(word) in words.numbers for word in numbers) and strict:
+        return False
+    known = [
+        word for word in own if words.says(word) or (not strict and not is_place(word) and words.means(word))
+    ]
+    if len(known) == len(own):
+        return True
+    return (
+        not strict
+        and bool(known)
+        and any(not is_place(word) for word in known)
+        and not _points_elsewhere(scene, known, words)
+        and not _other_place(own, words)
+    )
+
+
+def _other_place(own: list[str], words: Words) -> bool:
+    """Whether it lies in one place and another was said."""
+    places = {word for word in own if is_place(word)}
+    return bool(places) and not places & words.stems
+
+
+def targets(call: Call) -> tuple[str, ...]:
+    """What an effect of this call would be on or to, sorted: for the ledger."""
+    found = {
+        str(leaf.value).casefold()
+        for leaf in Scene.all_leaves(call)
+        if leaf.known
+        and sink_of(call.effects, call.name, call.operation, leaf)
+        and field_words(call.operation, leaf)
+    }
+    return tuple(sorted(found))
+
+
+__all__ = ["sinks", "targets", "thing_named"]

@@ -1,0 +1,241 @@
+"""Every step with an effect is there because the person asked for it, and says what the person said.
+
+What the operation does must be among the proven words, or something alike; its opposite must not. Text that is written
+or sent must be mostly theirs, unless another step of the plan provides it. Added steps have no words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from kindmesh.coordinator.brain.medulla.review_facts import Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_sources import (
+    addresses,
+    field_words,
+    is_address_book,
+    look,
+    sink_of,
+)
+from kindmesh.coordinator.brain.medulla.review_trace import Leaf
+from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
+from kindmesh.protocol.manifest import Effect
+
+_ASKED: Final = Sentence("asked-for")
+_SAID: Final = Sentence("said")
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in text.split())
+
+
+_VERBS: Final = _stems(
+    """send delete remove pay transfer buy order purchase update edit modify change rename move cancel
+    share invite upload publish post run execute stop unlock lock open close play pause call dial
+    print forward reply clean dispense arm disarm book reserve subscribe unsubscribe block unblock
+    grant revoke allow deny clear erase wipe reset format install uninstall download mute unmute
+    raise lower water cook heat record capture snapshot photograph watch listen locate track approve
+    reject donate sell trade withdraw deposit refund archive accept decline vacuum dock return drive
+    mow brew flush trigger press skip next previous kill shut disable enable on off increase
+    decrease complete finish"""
+)
+_CREATING: Final = _stems(
+    "create add new append write save schedule start set put make insert compose draft register plan remember"
+)
+_ACTIONS: Final = _stems("service action command mode operation method verb activity")
+_MOVING: Final = _stems("send go come drive bring move fetch follow return navigate")
+_TIMES: Final = _stems(
+    "start end time date when due at until deadline day from begin begins starts ends datetime timestamp expires ms iso"
+)
+_RISKY_FLAGS: Final = _stems(
+    "force override public recursive permanent permanently skip anyone everyone unsafe bypass sudo admin root"
+)
+_SHARE: Final = 0.34
+
+
+def asked_for(scene: Scene) -> Iterator[Reason]:
+    """The operation of each step with an effect is meant by the words, and its opposite is not."""
+    for call in scene.made.calls:
+        if call.operation is None or not scene.has_effect(call) or not call.effects & ~int(Effect.READ):
+            continue
+        if call.undo and _same_thing(scene, call):
+            continue
+        if _is_lookup(scene, call):
+            continue
+        if not scene.words:
+            yield _ASKED(
+                call.step, f"nothing that a person said is proven, so nothing asks for {_title(call)}"
+            )
+            continue
+        against = _against(call, scene.words)
+        if against:
+            yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
+        elif not _meant(call, scene.words):
+            yield _ASKED(call.step, f"nothing that was said asks for {_title(call)}")
+
+
+def _title(call: Call) -> str:
+    return shown(call.operation.title) if call.operation and call.operation.title else shown(call.name)
+
+
+def _same_thing(scene: Scene, undo: Call) -> bool:
+    """Whether the undoing call is of the capability, and about nothing but what, the step that it undoes is."""
+    others = [call for call in scene.made.calls if call.step == undo.step and not call.undo]
+    values = {str(leaf.value) for call in others for leaf in Scene.all_leaves(call) if leaf.known}
+    things = [
+        leaf for leaf in Scene.all_leaves(undo)
+        if sink_of(undo.effects, undo.name, undo.operation, leaf) and leaf.known
+    ]  # fmt: skip
+    return any(
+        call.name.partition(".")[0] == undo.name.partition(".")[0] and not undo.effects & ~call.effects
+        for call in others
+    ) and all(str(leaf.value) in values for leaf in things)
+
+
+def _is_lookup(scene: Scene, call: Call) -> bool:
+    """Looking up somebody whom the person named."""
+    if call.operation is None or not is_address_book(call.name, call.operation):
+        return False
+    return all(
+        scene.claims(leaf) and (not isinstance(leaf.value, str) or scene.words_for(leaf).named(leaf.value))
+        for leaf in call.leaves
+    )
+
+
+def _parts(call: Call) -> tuple[list[str], list[str]]:
+    """Stems of what it does (verbs and actions), and of what it is about."""
+    head, _, tail = call.name.partition(".")
+    doing = [stem(word) for word in tokens(tail.replace("_", " ") or head)]
+    about = [stem(word) for word in tokens(head.replace("_", " "))]
+    for leaf in call.leaves:
+        if isinstance(leaf.value, str) and field_words(call.operation, leaf) & _ACTIONS:
+            domain, _, service = leaf.value.partition(".")
+            actions = [stem(word) for word in tokens((service or domain).replace("_", " "))]
+            doing = [*actions] if service else [*doing, *actions]
+            about += [stem(word) for word in tokens(domain.replace("_", " "))] if service else []
+    return doing, about
+
+
+def _against(call: Call, words: Words) -> str:
+    doing, _ = _parts(call)
+    return next((word for word in doing if words.against(word) and not words.says(word)), "")
+
+
+def _meant(call: Call, words: Words) -> bool:
+    doing, about = _parts(call)
+    title = content(call.operation.title if call.operation else "")
+    verbs = [word for word in doing if word in _VERBS]
+    if not verbs and title and title[0] in _VERBS and not any(word in _CREATING for word in doing):
+        verbs = [title[0]]
+    if call.effects & Effect.SPEND:
+        paying = _stems(
+            "pay transfer buy order purchase donate book spend settle rent bill checkout charge tip reserve subscribe"
+        )
+        return any(words.says(word) for word in paying) or (
+            words.money and any(words.means(word) for word in [*doing, *about])
+        )
+    if call.effects & Effect.MOVE and any(words.says(word) for word in _MOVING):
+        return True
+    if call.effects & Effect.EXECUTE and not verbs:
+        verbs = list(_stems("run execute"))
+    if verbs:
+        return any(words.means(word) for word in verbs) or _implied(call, words, verbs, about)
+    named = [word for word in (*doing, *about, *title) if not is_generic(word) and word not in _CREATING]
+    return any(words.means(word) for word in named) or any(
+        words.says(word) for word in doing if word not in ("set", "get")
+    )
+
+
+def _implied(call: Call, words: Words, verbs: list[str], about: list[str]) -> bool:
+    """Verbs that people leave out: a thing and a state or an amount say it ("blinds to 40 percent")."""
+    if not call.effects & Effect.ACTUATE or call.effects & ~int(Effect.ACTUATE | Effect.READ | Effect.NOTIFY):
+        return False
+    mild = not set(verbs) & _stems("unlock open disarm start dispense off on lock arm")
+    return mild and any(words.means(word) for word in about if not is_generic(word))
+
+
+def said(scene: Scene) -> Iterator[Reason]:
+    """Text, choices and switches of a step with an effect: mostly the person's words, the device's
+    defaults, or what the words imply; no address hides inside a text."""
+    for call in scene.made.calls:
+        if call.operation is None or not scene.has_effect(call):
+            continue
+        for leaf in call.leaves:
+            if scene.is_default(call, leaf):
+                continue
+            kind = sink_of(call.effects, call.name, call.operation, leaf)
+            if isinstance(leaf.value, str) and not kind:
+                hidden = [one for one in addresses(leaf.value) if not scene.words.exactly(one)]
+                if hidden and call.effects & ~Effect.READ:
+                    yield _SAID(call.step, f"the text holds {shown(hidden[0])}, which nobody said")
+                    continue
+            if kind or not leaf.known:
+                if (
+                    not kind
+                    and leaf.label is not None
+                    and leaf.label.source == "web"
+                    and call.effects & Effect.SPEND
+                ):
+                    yield _SAID(call.step, f"{shown(leaf.path)} of a payment comes from {scene.origin(leaf)}")
+                continue
+            problem = _unsaid(scene, call, leaf)
+            if problem:
+                yield _SAID(call.step, problem)
+
+
+def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
+    value, names = leaf.value, field_words(call.operation, leaf)
+    if isinstance(value, bool):
+        if (
+            value
+            and names & _RISKY_FLAGS
+            and not any(scene.words.means(word) for word in names & _RISKY_FLAGS)
+        ):
+            return f"nobody asked for {shown(leaf.path)}"
+        return ""
+    if not isinstance(value, str) or not value.strip():
+        return ""
+    if names & _ACTIONS and not call.effects & Effect.EXECUTE:
+        return ""
+    if value.casefold() in SELF or value.casefold() == scene.facts.name.casefold():
+        return ""
+    field = Scene.field(call, leaf)
+    if field is not None and value in field.choices:
+        risky = _stems(value.replace("_", " ")) & _RISKY_FLAGS
+        opposite = any(scene.words.against(word) for word in content(value))
+        return f"{shown(value)} is not what was said" if risky or opposite else ""
+    if look(value) == "date" or names & _TIMES:
+        timed = scene.words.temporal or bool(scene.words.numbers) or _number(value, scene.words)
+        return "" if timed else f"nobody said when: {shown(value)}"
+    trusted = leaf.label is None or scene.claims(leaf)
+    words = scene.words_for(leaf) if trusted else scene.words
+    parts = content(value)
+    if not parts:
+        return ""
+    have = words.share(value) * len(parts)
+    enough = min(math.ceil(_SHARE * len(parts)), 3)
+    if len(parts) == 1 and parts[0] in _CODES:
+        return ""
+    if trusted or worse(leaf.label, "memory", "device", "model", "web"):
+        if have + 1e-9 >= enough:
+            return ""
+        whole = scene.words.share(value) * len(parts)
+        if trusted and whole + 1e-9 >= enough:
+            return ""
+    return f"{shown(value)} comes from {scene.origin(leaf)}"
+
+
+_CODES: Final = _stems(
+    """en de fr es it nl eur usd gbp chf metric imperial celsius fahrenheit html plain markdown text normal
+    default low high medium once none primary private utf8 json pdf png jpg"""
+)
+
+
+def _number(value: str, words: Words) -> bool:
+    return value.strip().isdigit() and words.number(float(value))
+
+
+__all__ = ["asked_for", "said"]
