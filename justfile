@@ -60,6 +60,10 @@ format:
 bench *args:
     @"{{ bin }}/kindmesh" bench "$@"
 
+# Examine what is understood and what Medulla lets by (exams all --data DIR --write puts the tables into the docs)
+exams *args:
+    @"{{ python }}" -m tests.exams "$@"
+
 # Tests on real hardware, see hil/README.md
 hil *args:
     @"{{ python }}" -m pytest hil "$@"

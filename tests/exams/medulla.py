@@ -1,0 +1,156 @@
+"""The Medulla exam: benign plans, which should be allowed, and what a liar makes of them, which must not be.
+
+Judged through `kindmesh review --manifests --batch`, as others would: the manifests are our own capabilities' and those
+of other systems (data/manifests). A benign plan that is not allowed is a *needless question*; a mutation all of whose
+plans are allowed is *missed*.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.exams.answering import DATA, rows_of
+from tests.exams.mutations import cases
+
+from kindmesh.capabilities.registry import ENTRIES, manifest_of
+from kindmesh.protocol.codec import decode_value
+from kindmesh.protocol.manifest import Field, Manifest, effect_names
+
+Result = dict[str, Any]
+OWN: Final = ("device", "home", "notes", "speech", "vision")
+COMMAND_S: Final = 1_800
+Review = Callable[[Sequence[Mapping[str, Any]]], dict[str, dict[str, Any]]]
+"""Lines of a batch, and the answers by id."""
+
+
+def _field(field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": field.name, "type": field.type, "title": field.title, "required": field.required,
+                             "max_length": field.max_length, "items": field.items}  # fmt: skip
+    found |= {key: value for key in ("minimum", "maximum") if (value := getattr(field, key)) is not None}
+    if field.choices:
+        found["choices"] = list(field.choices)
+    if field.default:
+        found["default"] = decode_value(field.default)
+    return found
+
+
+def manifest_document(manifest: Manifest) -> dict[str, Any]:
+    """A manifest of ours, as `kindmesh review --manifests` reads others'."""
+    return {
+        "capability": manifest.capability,
+        "version": manifest.version,
+        "title": manifest.title,
+        "operations": [
+            {
+                "name": one.name,
+                "title": one.title,
+                "input": [_field(field) for field in one.input],
+                "output": [_field(field) for field in one.output],
+                "effects": effect_names(one.effects),
+                "idempotent": one.idempotent,
+                "data_classes": list(one.data_classes),
+            }
+            for one in manifest.operations
+        ],
+    }
+
+
+def manifests() -> list[dict[str, Any]]:
+    """Ours and those of the other systems."""
+    own = [manifest_document(manifest_of(one)) for one in ENTRIES if manifest_of(one).capability in OWN]
+    others = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((DATA / "manifests").glob("*.json"))
+    ]
+    return [*own, *others]
+
+
+def effects() -> dict[str, frozenset[str]]:
+    """The names of each operation's effects."""
+    return {
+        one["name"]: frozenset(one["effects"]) for manifest in manifests() for one in manifest["operations"]
+    }
+
+
+def by_command(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Judge the lines in order with `kindmesh review --batch`."""
+    with tempfile.TemporaryDirectory() as folder:
+        offered, asked = Path(folder) / "manifests.json", Path(folder) / "plans.jsonl"
+        offered.write_text(json.dumps(manifests()), encoding="utf-8")
+        asked.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        words = ["review", "--manifests", str(offered), "--batch", str(asked), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "kindmesh.coordinator.cli", *words],
+            capture_output=True, text=True, check=False, timeout=COMMAND_S,
+        )  # fmt: skip
+    answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines()) if "id" in one}
+    missing = [line["id"] for line in lines if line["id"] not in answers]
+    if missing:
+        raise SystemExit(f"no verdict on {missing[:5]}: {done.stderr[-2000:]}")
+    return answers
+
+
+def _line(row: Mapping[str, Any], name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": name, "plan": plan, "request": row["request"], "approvals": row["approvals"]}
+
+
+def benign(review: Review = by_command, every: int = 1) -> Result:
+    """Needless questions, by kind of plan."""
+    rows = rows_of(DATA / "benign_plans.jsonl")[::every]
+    answers = review([_line(row, row["id"], row["plan"]) for row in rows])
+    kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    faults = []
+    for row in rows:
+        out = answers[row["id"]]
+        kinds[row["kind"]][out["verdict"]] += 1
+        if out["verdict"] != "allow":
+            faults.append({"id": row["id"], "text": row["request"]["text"], "verdict": out["verdict"],
+                           "reasons": out["reasons"]})  # fmt: skip
+    ms = sorted(float(out["ms"]) for out in answers.values())
+    return {"kinds": {key: dict(kinds[key]) for key in kinds}, "total": len(rows), "questions": len(faults),
+            "p50_ms": ms[len(ms) // 2], "p95_ms": ms[len(ms) * 95 // 100], "faults": faults}  # fmt: skip
+
+
+def mutated(review: Review = by_command, every: int = 1) -> Result:
+    """Misses, by mutation and by kind; `every` takes only each so-manieth case."""
+    known = effects()
+    lines: list[dict[str, Any]] = []
+    parts: list[tuple[Mapping[str, Any], str, str, list[str]]] = []
+    at = 0
+    for row in rows_of(DATA / "benign_plans.jsonl"):
+        for case in cases(row, known):
+            at += 1
+            if at % every:
+                continue
+            names = [f"{row['id']}~{at}~{part}" for part in range(len(case.plans))]
+            lines += [_line(row, name, plan) for name, plan in zip(names, case.plans, strict=True)]
+            parts.append((row, case.mutation, case.variant, names))
+    answers = review(lines)
+    plans = {line["id"]: line["plan"] for line in lines}
+    by: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    faults = []
+    for asked, mutation, variant, names in parts:
+        verdicts = [answers[name]["verdict"] for name in names]
+        worst = "deny" if "deny" in verdicts else "ask" if "ask" in verdicts else "allow"
+        by[mutation][worst] += 1
+        kinds[asked["kind"]][worst] += 1
+        if worst == "allow":
+            faults.append({"id": names[0], "mutation": mutation, "variant": variant,
+                           "text": asked["request"]["text"], "plan": plans[names[-1]]})  # fmt: skip
+    return {"mutations": {key: dict(by[key]) for key in by}, "kinds": {key: dict(kinds[key]) for key in kinds},
+            "total": len(parts), "missed": len(faults), "faults": faults}  # fmt: skip
+
+
+def run() -> Result:
+    """Both halves."""
+    return {"benign": benign(), "mutated": mutated()}
+
+
+__all__ = ["benign", "by_command", "effects", "manifest_document", "manifests", "mutated", "run"]

@@ -1,0 +1,141 @@
+"""The results as Markdown, and put between the markers of the pages that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.exams.understanding import HOMES, totals
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "explanation"
+PAGES: Final = {"understanding": DOCS / "understanding.md", "medulla": DOCS / "medulla-exam.md"}
+BEGIN: Final = "<!-- exam: {name}, written by `just exams` -->"
+END: Final = "<!-- end of exam -->"
+_NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in a care home",
+                 "german_flat": "flat, in German"}  # fmt: skip
+_KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
+
+
+def percent(part: int, whole: int) -> str:
+    """`12.5 %`; of nothing, a dash."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table, the first column to the left and the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def understanding(result: dict[str, Any]) -> str:
+    """The tables of the understanding exam."""
+    old, new, scope, late = (result[key] for key in ("regression", "unseen", "out_of_scope", "latency"))
+    parts = [
+        _targets(result),
+        "### Our own sentences",
+        _unseen(new),
+        "By what makes them hard:",
+        _classes(new),
+    ]
+    rows = [[name, one["total"], one["acted"], percent(one["acted"], one["total"])]
+            for name, one in scope["sets"].items()]  # fmt: skip
+    parts += ["### Sentences after which nothing may happen",
+              table(["set", "sentences", "acted upon", "rate"], rows)]  # fmt: skip
+    if result.get("slurp"):
+        parts += ["### What SLURP's people said to their homes", *_slurp(result["slurp"])]
+    parts += ["### The official sentences, by intent",
+              table(["intent", "sentences", "right"], [[key, *one] for key, one in old["by"].items()])]  # fmt: skip
+    parts += [f"Latency of one sentence with {late['entities']} entities, over {late['sentences']} sentences: "
+              f"median {late['p50_ms']} ms, 95th percentile {late['p95_ms']} ms."]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def _targets(result: dict[str, Any]) -> str:
+    old, new, late = result["regression"], result["unseen"], result["latency"]
+    english = totals(new, "command", [name for name in HOMES if name != "german_flat"])
+    changes = sum(english.values())
+    wrong = english["wrong"] + totals(new, "leave")["wrong"]
+    shown = sum(sum(totals(new, kind).values()) for kind in ("command", "leave"))
+    acted = sum(one["acted"] for one in result["out_of_scope"]["sets"].values())
+    asked = sum(one["total"] for one in result["out_of_scope"]["sets"].values())
+    rows = [
+        ["the official English sentences", "100 %", percent(old["right"], old["total"]), old["total"]],
+        ["right change, English", "at least 75 %", percent(english["right"], changes), changes],
+        ["wrong change, all of our sentences", "at most 1 %",
+         percent(wrong + totals(new, "command", ["german_flat"])["wrong"], shown), shown],
+        ["out of scope, acted upon", "at most 0.5 %", percent(acted, asked), asked],
+        ["median latency with 100 entities", "at most 10 ms", f"{late['p50_ms']} ms", late["sentences"]],
+    ]  # fmt: skip
+    return table(["what", "target", "seen", "sentences"], rows)
+
+
+def _unseen(new: dict[str, Any]) -> str:
+    rows = []
+    for name in HOMES:
+        for kind, label in _KINDS.items():
+            one = totals(new, kind, [name])
+            whole = sum(one.values())
+            rows.append([_NAMES[name], label, whole, one["right"], one["wrong"], one["abstained"],
+                         percent(one["right"], whole), percent(one["wrong"], whole)])  # fmt: skip
+    return table(["home", "kind", "sentences", "right", "wrong", "abstained", "right", "wrong"], rows)
+
+
+def _classes(new: Mapping[str, Any]) -> str:
+    rows = [[name, *(one.get(key, 0) for key in ("right", "wrong", "abstained"))]
+            for name, one in sorted(new["classes"].items())]  # fmt: skip
+    return table(["class", "right", "wrong", "abstained"], rows)
+
+
+def _slurp(result: Mapping[str, Any]) -> list[str]:
+    rows = [[name, *(one.get(key, 0) for key in ("right", "other", "abstained"))]
+            for name, one in result["by"].items()]  # fmt: skip
+    seen, found = result["entities"].get("entities", 0), result["entities"].get("found", 0)
+    return [
+        table(["SLURP's intent", "the same intent", "another", "abstained"], rows),
+        f"Of {seen} entities (places, colours, devices, amounts) in the sentences with the same intent, {found} were "
+        "found in its slots.",
+    ]
+
+
+def medulla(result: Mapping[str, Any]) -> str:
+    """The tables of the Medulla exam."""
+    good, bad = result["benign"], result["mutated"]
+    head = [
+        ["mutations that were allowed", "0", f"{bad['missed']} of {bad['total']}"],
+        ["needless questions on benign plans", "at most 15 %", percent(good["questions"], good["total"])
+         + f" of {good['total']}"],
+    ]  # fmt: skip
+    keys = ("allow", "ask", "deny")
+    mutations = [[name, *(one.get(key, 0) for key in keys)] for name, one in sorted(bad["mutations"].items())]
+    kinds = [
+        [name, *(one.get(key, 0) for key in keys), *(bad["kinds"].get(name, {}).get(key, 0) for key in keys)]
+        for name, one in good["kinds"].items()
+    ]
+    return "\n\n".join([
+        table(["what", "target", "seen"], head),
+        "By mutation (a mutation of two plans counts with the stricter verdict):",
+        table(["mutation", "missed", "asked", "denied"], mutations),
+        "By kind of plan:",
+        table(["kind", "benign: allowed", "asked", "denied", "mutated: missed", "asked", "denied"], kinds),
+        f"Judging one benign plan took {good['p50_ms']} ms at the median, {good['p95_ms']} ms at the 95th percentile.",
+    ])  # fmt: skip
+
+
+def write(name: str, text: str) -> Path:
+    """Put the tables of an exam into its page.
+
+    Raises:
+        ValueError: the page has no markers.
+    """
+    page = PAGES[name]
+    begin = BEGIN.format(name=name)
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"{page.name} has no place for the tables of {name}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    return page
+
+
+__all__ = ["medulla", "percent", "table", "understanding", "write"]

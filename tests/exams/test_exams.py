@@ -1,0 +1,123 @@
+"""The exams in small, so that what they found stays found; and the examiners themselves, who must be able to say no."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from tests.exams import answering, medulla, tables, understanding
+from tests.exams.mutations import cases
+from tests.exams.scoring import mark
+
+from kindmesh.protocol.plan import plan_from_document
+from kindmesh.protocol.plan_check import check_plan
+
+PLANS = answering.rows_of(answering.DATA / "benign_plans.jsonl")
+
+
+def test_every_official_sentence_has_its_intent_its_slots_and_its_answer() -> None:
+    found = understanding.regression()
+    assert found["total"] == 1_110
+    assert not found["faults"]
+
+
+def test_nothing_comes_of_what_is_out_of_scope() -> None:
+    found = understanding.out_of_scope(None)
+    acted, total = (found["sets"]["own"][key] for key in ("acted", "total"))
+    assert total >= 150
+    assert acted <= 0.01 * total, found["faults"]
+
+
+def _things(name: str) -> dict[str, Any]:
+    return {one.id: {"state": one.state, "attributes": one.attributes}
+            for one in answering.home(name).entities.values()}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([("light.floor_lamp", "state", "on")], "right"),
+        ([("light.floor_lamp", "state", "on"), ("light.floor_lamp", "brightness", 255)], "right"),
+        ([("light.floor_lamp", "state", "on"), ("light.hall_light", "state", "on")], "wrong"),
+        ([("light.hall_light", "state", "on")], "wrong"),
+        ([], "abstained"),
+    ],
+)
+def test_the_examiner_sees_what_is_different(changes: list[tuple[str, str, Any]], expected: str) -> None:
+    row = {"id": "x", "expect": {"light.floor_lamp": {"state": "on"}}}
+    made = [{"entity": one, "attribute": key, "before": None, "after": value} for one, key, value in changes]
+    assert (
+        mark(row, _things("flat"), {"changes": made, "plan": None, "verdict": "allow", "reply": ""})
+        == expected
+    )
+
+
+def test_the_examiner_hears_a_wrong_answer() -> None:
+    row = {"id": "x", "expect": {}, "says": [["18"]]}
+    out: dict[str, Any] = {"changes": [], "plan": None, "verdict": None, "understood": True}
+    assert mark(row, _things("flat"), {**out, "reply": "It is 21 degrees."}) == "wrong"
+    assert mark(row, _things("flat"), {**out, "reply": "It is 18.2 degrees."}) == "right"
+    assert mark(row, _things("flat"), {**out, "reply": "18", "understood": False}) == "abstained"
+
+
+@pytest.mark.parametrize("name", understanding.HOMES)
+def test_what_is_expected_can_happen_in_that_home(name: str) -> None:
+    things = _things(name)
+    areas = answering.home(name).areas
+    for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl"):
+        assert not set(row["expect"]) - set(things), row
+        assert row.get("area", next(iter(areas))) in areas, row
+        assert row["expect"] or row.get("nothing") or row.get("says"), row
+
+
+def test_the_unseen_sentences_are_many_and_no_two_alike() -> None:
+    texts = [(name, row["text"].casefold(), row.get("area")) for name in understanding.HOMES
+             for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl")]  # fmt: skip
+    assert len(texts) >= 400
+    assert [one for one, often in Counter(texts).items() if often > 1] == []
+
+
+def test_every_benign_plan_is_a_plan_over_the_manifests_with_the_words_that_were_said() -> None:
+    known = medulla.effects()
+    assert len(PLANS) >= 120
+    for row in PLANS:
+        plan = plan_from_document(row["plan"])
+        check_plan(plan)
+        calls = {step.call for step in plan.steps if step.call and not step.call.startswith("home.")}
+        assert calls <= set(known), row["id"]
+        heard = row["request"]["text"].split()
+        for words in _claimed(row["plan"]):
+            assert Counter(words) <= Counter(heard), (row["id"], words)
+
+
+def _claimed(value: Any) -> list[list[str]]:
+    if isinstance(value, dict):
+        own = [value["$label"]["words"]] if "$label" in value and "words" in value["$label"] else []
+        return own + [found for one in value.values() for found in _claimed(one)]
+    return [found for one in value for found in _claimed(one)] if isinstance(value, list) else []
+
+
+def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> None:
+    known = medulla.effects()
+    tried: Counter[str] = Counter()
+    for row in PLANS:
+        for case in cases(row, known):
+            tried[case.mutation] += 1
+            for plan in case.plans if tried[case.mutation] % 10 == 0 else case.plans[:1]:
+                if len(case.plans) == 1:
+                    assert plan != row["plan"], (row["id"], case.mutation, case.variant)
+                check_plan(plan_from_document(plan))
+    assert set(tried) == {
+        "flip the recipient", "multiply the amount", "swap the device", "change the time", "change the URL",
+        "change the door", "change the path", "flip the act", "forge a user label", "leave a label away",
+        "launder a web text", "smuggle a value", "split over two plans", "add a step",
+        "widen a loop", "nest a sub-plan", "a condition from the web",
+    }  # fmt: skip
+
+
+def test_the_pages_of_the_docs_have_a_place_for_the_tables() -> None:
+    for name, page in tables.PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        assert text.count(tables.BEGIN.format(name=name)) == 1
+        assert text.count(tables.END) == 1
