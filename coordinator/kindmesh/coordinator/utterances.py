@@ -12,6 +12,11 @@ whoever takes the coordinator over cannot make up what was said.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from kindmesh.coordinator.params import Params
 from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.home import Home
@@ -82,12 +87,14 @@ def hear_here(
     Raises:
         InvalidInput: no words, or too many. NotInitialised, StoreDamaged, InsecurePermissions: the node's key.
     """
-    trust = Trust.load(home.identity)
+    with _as_whom_it_belongs_to(home.identity):
+        trust = Trust.load(home.identity)
+        key = Identity.load(home.identity, entropy, start=False).signing
     device = trust.certificate.subject
     owner = (home.coordinator / "identity").is_dir()
     return make_utterance(
         text,
-        key=Identity.load(home.identity, entropy, start=False).signing,
+        key=key,
         mesh=trust.mesh,
         device=device,
         principal=OWNER if owner else device_principal(device),
@@ -96,6 +103,21 @@ def hear_here(
         language=language,
         present=present,
     )
+
+
+@contextmanager
+def _as_whom_it_belongs_to(folder: Path) -> Iterator[None]:
+    """The superuser reads a key as the user to whom it belongs: where Medulla has a user of its own, the rest of the
+    state folder belongs to another one than who runs commands."""
+    owner = folder.stat().st_uid if folder.exists() else 0
+    if os.geteuid() != 0 or owner == 0:
+        yield
+        return
+    os.seteuid(owner)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def to_param(heard: Heard) -> bytes:

@@ -1,0 +1,143 @@
+"""The coordinator in the wrong hands, before the real Medulla and a real node, in each mode of isolation that keeps
+them apart: whatever it plans, says, signs or replays, the node does not sense, write or actuate.
+
+The launcher starts Medulla, then `hijacker` in the coordinator's place (with its keys, its folder and its confinement),
+then the node. The owner says one sentence at the machine, as the command line does, and it passes through the hijacker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.security.test_isolation import Household
+from tests.security.test_isolation import pytestmark as needs_isolation
+
+from kindmesh.coordinator.utterances import hear_here, to_param
+from kindmesh.mesh.clock import SystemClock, SystemEntropy
+
+pytestmark = needs_isolation
+
+PROGRAM = Path(__file__).with_name("hijacker.py").read_text(encoding="utf-8")
+IN_PLACE = """
+import json, os, signal, sys, time, traceback
+name, root = sys.argv[1:3]
+ready = int(sys.argv[sys.argv.index("--ready-fd") + 1])
+os.write(ready, b"ready\\n")
+os.close(ready)
+folder = os.path.join(root, "coordinator")
+end = time.monotonic() + 60
+while not os.path.exists(os.path.join(folder, "heard")) and time.monotonic() < end:
+    time.sleep(0.02)
+space = {{"__name__": "hijacker"}}
+try:
+    exec(compile({program!r}, "hijacker", "exec"), space)
+    found = space["attack"](root)
+except BaseException:
+    found = {{"failed": traceback.format_exc()}}
+with open(os.path.join(folder, "found.part"), "w") as file:
+    json.dump(found, file)
+os.replace(os.path.join(folder, "found.part"), os.path.join(folder, "found"))
+signal.sigwait([signal.SIGTERM])
+"""
+SENTENCE = "turn off the kitchen light"
+
+
+@pytest.fixture(scope="module", params=["uid", "landlock"])
+def found(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What came of each of the hijacker's tries; `notes`: what is on the node's disk then."""
+    folder = Path(f"/var/tmp/kindmesh-hijacked-{os.getpid()}-{request.param}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o755)
+    try:
+        household = Household(folder)
+        home = household.home
+        bodies = {"coordinator": IN_PLACE.format(program=PROGRAM)}
+        with household.up(request.param, bodies):
+            heard = hear_here(home, SENTENCE, now_ms=SystemClock().now_ms(), entropy=SystemEntropy())
+            (home.coordinator / "heard.part").write_bytes(to_param(heard))
+            owner = home.coordinator.stat()
+            os.chown(home.coordinator / "heard.part", owner.st_uid, owner.st_gid)
+            (home.coordinator / "heard.part").rename(home.coordinator / "heard")
+            end = time.monotonic() + 120
+            while not (home.coordinator / "found").exists():
+                assert time.monotonic() < end, "the hijacker did not come to an end"
+                time.sleep(0.05)
+            result: dict[str, str] = json.loads((home.coordinator / "found").read_text())
+            assert "failed" not in result, result["failed"]
+            notes = home.data / "notes" / "notes.jsonl"
+            result["notes"] = notes.read_text() if notes.exists() else ""
+        yield result
+    finally:
+        shutil.rmtree(folder)
+
+
+def named(found: dict[str, str], beginning: str) -> dict[str, str]:
+    """Those of the tries."""
+    some = {name: how for name, how in found.items() if name.startswith(beginning)}
+    assert some, beginning
+    return some
+
+
+def test_a_hijacked_coordinator_that_submits_any_plan_it_likes(found: dict[str, str]) -> None:
+    """Everything that the node offers and that senses, writes or acts; under a false flag, too."""
+    assert found["plan notes.append"] == "ask policy"
+    for name, how in named(found, "plan ").items():
+        assert how.split()[0] in ("ask", "deny"), (name, how)
+    assert found["what is allowed"] == "allow, succeeded"
+    assert found["notes"] == ""
+
+
+def test_a_hijacked_coordinator_that_forges_labels(found: dict[str, str]) -> None:
+    assert found["labels without evidence"] == "ask policy"
+
+
+def test_a_hijacked_coordinator_that_forges_evidence(found: dict[str, str]) -> None:
+    for name in (
+        "words of its own", "words of its own by the node's word", "a true utterance with another id", "another word",
+        "words of another utterance", "the owner's words for another",
+    ):  # fmt: skip
+        assert found[name] == "deny evidence", name
+
+
+def test_a_hijacked_coordinator_that_uses_words_for_something_else(found: dict[str, str]) -> None:
+    """The words were said, and are proven; what they are used for, nobody said."""
+    assert found["what was said"] == "allow, succeeded"
+    for name in ("the words of one thing for another", "all of the words for another thing"):
+        assert found[name].split()[0] in ("ask", "deny"), found[name]
+        assert "evidence" not in found[name]
+
+
+def test_a_hijacked_coordinator_that_replays_an_old_utterance_for_another_run(found: dict[str, str]) -> None:
+    assert found["an old utterance for another run"] == "deny evidence"
+
+
+def test_a_hijacked_coordinator_that_brings_its_own_permit(found: dict[str, str]) -> None:
+    assert found["no permit"] == "PERMIT_MISSING"
+    assert found["a permit of its own"] == "PERMIT_REFUSED"
+    assert found["a permit of its own by Medulla's word"] == "PERMIT_REFUSED"
+    assert found["a true permit that was changed"] == "PERMIT_REFUSED"
+    assert found["a true permit for something else"] == "PERMIT_MISMATCH"
+    assert found["an effect as a session call"] == "PERMIT_MISSING"
+
+
+def test_a_hijacked_coordinator_that_forges_what_the_owner_signs(found: dict[str, str]) -> None:
+    for paper in ("an approval", "a policy", "a grant", "anchors"):
+        for name, how in named(found, paper).items():
+            assert how in ("BAD_SIGNATURE", "CERTIFICATE_REFUSED", "PERMIT_MISMATCH"), (name, how)
+
+
+def test_a_hijacked_coordinator_that_forges_certificates(found: dict[str, str]) -> None:
+    for name, how in named(found, "a roster").items():
+        assert how in ("taken", "BAD_SIGNATURE", "CERTIFICATE_REFUSED"), (name, how)
+
+
+def test_a_hijacked_coordinator_that_reads_keys_of_those_who_are_believed(found: dict[str, str]) -> None:
+    """Medulla's, the owner's, and the node's, with which it signs what it heard."""
+    for name, how in {**named(found, "file "), **named(found, "memory ")}.items():
+        assert how.startswith("refused"), (name, how)
