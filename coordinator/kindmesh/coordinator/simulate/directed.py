@@ -53,12 +53,12 @@ def scenario(seed: int) -> h.History:
     return h.History(h.FORMAT, seed, NODES, MINUTE_MS / 86_400_000, MINUTE_MS, acts)
 
 
-def directed(simulator: Simulator, seed: int, *, every: int = 1) -> Iterator[Directed]:
-    """The first run has no death; then one for each boundary (or for each `every`th)."""
+def directed(simulator: Simulator, seed: int, *, first: int = 1, every: int = 1) -> Iterator[Directed]:
+    """The first run has no death; then one for each boundary from `first` on (or for each `every`th)."""
     told = scenario(seed)
     counting = Boundaries()
     yield Directed(0, "", simulator.run(told, counting))
-    for number in range(1, counting.seen + 1, every):
+    for number in range(first, counting.seen + 1, every):
         fatal = Boundaries(number)
         outcome = simulator.run(told, fatal)
         yield Directed(number, fatal.died_at, outcome)
