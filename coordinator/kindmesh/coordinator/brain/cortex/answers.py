@@ -7,9 +7,10 @@ Replies of the home's intents are rendered by `intents.answer`. Those of the own
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from kindmesh.capabilities.home.lists import TO_DO, items_of
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.own.phrase import wording
@@ -45,9 +46,32 @@ class Answers:
         if reply.text:
             return reply.text
         if reply.key.startswith(_OWN):
+            if not _seen(reply.values, home):
+                return wording(self._language, "own.not_yet", recognised.clause.text, {})
             return wording(self._language, reply.key, recognised.clause.text, dict(reply.values))
         said: str = importlib.import_module(_INTENTS).answer(reply, recognised, home, now_ms)
         return said
+
+
+def _seen(values: Mapping[str, Any], home: Home) -> bool:
+    """Whether the home shows what the reply is about to say: items on a list or off it, a state, an appointment."""
+    entity = home.entities.get(str(values.get("entity", "")))
+    if entity is None:
+        return "entity" not in values
+    items = {str(row["summary"]) for row in items_of(entity) if row["status"] == TO_DO}
+    events = entity.attributes.get("events")
+    titles = (
+        {str(row.get("summary", "")) for row in events if isinstance(row, dict)}
+        if isinstance(events, list)
+        else set()
+    )
+    return (
+        set(values.get("present", ())) <= items
+        and not set(values.get("absent", ())) & items
+        and ("state" not in values or entity.state == values["state"])
+        and ("event" not in values or "gone" in values or values["event"] in titles)
+        and ("gone" not in values or values["gone"] not in titles)
+    )
 
 
 __all__ = ["Answers"]

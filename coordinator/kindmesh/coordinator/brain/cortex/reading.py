@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.cortex.conversation import Conversation
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
@@ -49,17 +50,35 @@ class Reader:
         self._home = home
         self._grammar = Grammar(language)
         self._times = times(language.code)
+        self._conversation = Conversation(language)
 
     def read(self, phrase: Phrase) -> Reading:
         """What a sentence means."""
         asked: dict[str, Recognised | None] = {}
-        whole = self._clause(phrase, asked)
-        if whole is not None:
-            return Reading((Part(whole),))
+        urgent = self._grammar.urgent(phrase)
+        whole = (self._of(urgent, phrase.words),) if urgent is not None else self._whole(phrase, asked)
+        if whole:
+            return Reading(tuple(Part(one) for one in whole))
         parts = segments(phrase.words, self._language)
         if len(parts) > 1:
             return self._compound(phrase, parts, asked)
+        if parts and parts[0].words != phrase.words:
+            # Only a join stood before it: "and lock the door".
+            alone = self._clause(phrase.with_words(parts[0].words), asked)
+            if alone:
+                return Reading(tuple(Part(one) for one in alone))
         return Reading(refusal=self._refusal(phrase))
+
+    def _whole(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> tuple[Recognised, ...]:
+        """The sentence as one clause. What only makes sense after another sentence comes before small talk."""
+
+        def ask(again: Phrase) -> Recognised | None:
+            return self._delayed(again, asked, None)
+
+        referred = self._conversation.refer(phrase, ask)
+        if referred is not None:
+            return (self._of(referred, phrase.words),)
+        return self._clause(phrase, asked)
 
     def _refusal(self, phrase: Phrase) -> str:
         if self._barred(phrase.words) and has_verb(phrase.words, self._language):
@@ -67,22 +86,28 @@ class Reader:
         return phrase.reply("not_understood")
 
     def _clause(
-        self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None = None
-    ) -> Recognised | None:
-        """What one clause means, with its time; `when` is one that holds for it from elsewhere."""
+        self,
+        phrase: Phrase,
+        asked: dict[str, Recognised | None],
+        when: When | None = None,
+        about: tuple[str, ...] = (),
+    ) -> tuple[Recognised, ...]:
+        """What one clause means, with its time; `when` is one that holds for it from elsewhere. Empty: nothing."""
         if not phrase.words:
-            return None
-        if when is None:
-            own = self._grammar.first(phrase)
-            if own is not None:
-                return self._of(own, phrase.words)
+            return ()
+        own = self._grammar.first(phrase) if when is None else ()
+        if own:
+            return tuple(self._of(one, phrase.words) for one in own)
         if self._barred(phrase.words):
-            return None
+            return ()
         found = self._delayed(phrase, asked, when)
-        if found is None and when is None:
-            last = self._grammar.last(phrase)
-            found = self._of(last, phrase.words) if last is not None else None
-        return found
+        if found is not None:
+            return (found,)
+        last = self._grammar.last(phrase) if when is None else ()
+        if last:
+            return tuple(self._of(one, phrase.words) for one in last)
+        meant = self._conversation.pronoun(phrase, lambda again: self._delayed(again, asked, when), about)
+        return () if meant is None else (self._of(meant, phrase.words),)
 
     def _barred(self, words: Words) -> bool:
         lower = [word.low for word in words]
@@ -178,28 +203,36 @@ class Reader:
             while follow < len(way) and not has_verb(way[follow].words, self._language):
                 follow += 1
             group = way[at:follow]
-            found = self._group(phrase, [segment.words for segment in group], asked, lead)
+            about = made[-1].recognised.entities if made else ()
+            found = self._group(phrase, [segment.words for segment in group], asked, lead, about)
             if isinstance(found, Reading):
                 return found
             if found is None:
                 alone = [self._clause(phrase.with_words(segment.words), asked, lead) for segment in group]
-                if any(one is None for one in alone):
-                    number = next(number for number, one in enumerate(alone) if one is None)
+                if not all(alone):
+                    number = next(number for number, one in enumerate(alone) if not one)
                     return phrase.original(group[number].words)
-                found = tuple(one for one in alone if one is not None)
+                found = tuple(alone)
             made += [
-                Part(one, group[min(number, len(group) - 1)].ordered) for number, one in enumerate(found)
+                Part(one, group[min(number, len(group) - 1)].ordered)
+                for number, several in enumerate(found)
+                for one in several
             ]
             at = follow
         return self._checked(phrase, made, lead)
 
     def _group(
-        self, phrase: Phrase, group: Sequence[Words], asked: dict[str, Recognised | None], lead: When | None
-    ) -> tuple[Recognised, ...] | Reading | None:
+        self,
+        phrase: Phrase,
+        group: Sequence[Words],
+        asked: dict[str, Recognised | None],
+        lead: When | None,
+        about: tuple[str, ...],
+    ) -> tuple[tuple[Recognised, ...], ...] | Reading | None:
         """A head with a verb and followers that share it. None: nothing that is understood, or nothing shared."""
         if len(group) == 1:
-            one = self._clause(phrase.with_words(group[0]), asked, lead)
-            return None if one is None else (one,)
+            one = self._clause(phrase.with_words(group[0]), asked, lead, about)
+            return (one,) if one else None
         if not has_verb(group[0], self._language):
             return None
         situation = phrase.situation
@@ -209,16 +242,15 @@ class Reader:
             group = (*group[:-1], last) if last else group[:-1]
         if len(group) < 2:
             return None
-        readings: list[tuple[Recognised, ...]] = []
+        readings: list[tuple[tuple[Recognised, ...], ...]] = []
         for way in shared(group[0], group[1:], self._language):
             found = [self._clause(phrase.with_words(words), asked, when) for words in way]
-            whole = tuple(one for one in found if one is not None)
-            if len(whole) == len(way) and not any(_same(whole, other) for other in readings):
-                readings.append(whole)
+            if all(found) and not any(_same(found, other) for other in readings):
+                readings.append(tuple(found))
         if len(readings) > 1:
-            first, second = (" + ".join(one.clause.text for one in reading) for reading in readings[:2])
+            first, second = (" + ".join(one[0].clause.text for one in reading) for reading in readings[:2])
             question = phrase.reply("several", first=first, second=second)
-            return Reading(tuple(Part(one) for one in readings[0]), question=question)
+            return Reading(tuple(Part(one) for several in readings[0] for one in several), question=question)
         return readings[0] if readings else None
 
     def _checked(self, phrase: Phrase, parts: Sequence[Part], lead: When | None) -> Reading:
@@ -246,8 +278,11 @@ def _text(text: str) -> Reply:
     return Reply(text=text)
 
 
-def _same(one: Iterable[Recognised], other: Iterable[Recognised]) -> bool:
-    return [_key(part) for part in one] == [_key(part) for part in other]
+def _same(one: Iterable[tuple[Recognised, ...]], other: Iterable[tuple[Recognised, ...]]) -> bool:
+    """Whether two readings do the same."""
+    return [_key(part) for several in one for part in several] == [
+        _key(part) for several in other for part in several
+    ]
 
 
 def _key(recognised: Recognised) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ _MINUTE: Final = 60_000
 _DAY: Final = 86_400_000
 _CLOCK: Final = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?(am|pm|h|uhr)?")
 _ORDINAL: Final = re.compile(r"(\d{1,2})(?:st|nd|rd|th|\.)")
+_YEAR: Final = re.compile(r"20\d{2}")
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 """As in RFC 5545, Monday first."""
 
@@ -162,6 +163,9 @@ class TimeReader:
         elif not month:
             return 0
         made = _next_date(today, month, number) if length else None
+        year = at + taken + (1 if is_one(words, at + taken, (COMMA,)) else 0)
+        if made is not None and month and year < len(words) and _YEAR.fullmatch(words[year].low):
+            made, taken = _date_in(int(words[year].low), month, number), year + 1 - at
         if made is None:
             return 0
         got.day, got.firm, got.today = made, True, made == today
@@ -319,6 +323,13 @@ class TimeReader:
             value = (int(hour) % 12 + (12 if pm else 0)) * 60 + direction * minutes
         got.minute, got.sure = value % 1440, pm or am or hour > 12
         return end + (1 if pm or am else 0) - at
+
+
+def _date_in(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
 
 
 def _next_date(today: date, month: int, day: int) -> date | None:

@@ -102,8 +102,8 @@ class Sentences:
 class Topic(Protocol):
     """A recogniser of the household's own grammar."""
 
-    def recognise(self, phrase: Phrase) -> Recognised | None:
-        """What the clause means; None when it is not this topic."""
+    def recognise(self, phrase: Phrase) -> Recognised | tuple[Recognised, ...] | None:
+        """What the clause means; None when it is not this topic. Several: they are done together."""
 
 
 def wording(language: Language, key: str, seed: str, values: dict[str, Any]) -> str:
@@ -121,4 +121,12 @@ def at(words: Iterable[Word]) -> tuple[int, ...]:
     return tuple(sorted({word.at for word in words}))
 
 
-__all__ = ["Found", "Phrase", "Sentences", "Topic", "at", "wording"]
+def listed(names: Iterable[str], language: Language) -> str:
+    """ "a, b and c"."""
+    known = list(names)
+    if len(known) < 2:
+        return "".join(known)
+    return f"{', '.join(known[:-1])} {language.times.and_[0]} {known[-1]}"
+
+
+__all__ = ["Found", "Phrase", "Sentences", "Topic", "at", "listed", "wording"]
