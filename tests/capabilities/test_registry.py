@@ -45,7 +45,7 @@ def test_listing_what_a_device_can_do_imports_nothing_heavy() -> None:
 
 def test_every_capability_is_listed_with_its_manifest() -> None:
     listed = {known.entry.capability: known for known in available()}
-    assert list(listed) == ["device", "notes", "vision", "speech", "llm"]
+    assert list(listed) == ["device", "notes", "home", "vision", "speech", "llm"]
     assert all(known.manifest == manifest_of(known.entry) for known in listed.values())
     assert listed["device"].ready
     assert listed["device"].install == ""

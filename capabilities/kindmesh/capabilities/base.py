@@ -20,13 +20,14 @@ import os
 import time
 import types
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import msgspec
 
+from kindmesh.mesh.clock import SystemClock
 from kindmesh.protocol.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -59,6 +60,8 @@ Progress = Callable[[float | None, str], None]
 
 Tell = Callable[[str, dict[str, Any], Labels | None], None]
 """Takes a topic, its values, and labels where they are not the topic's own."""
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 Handler = Callable[..., Awaitable[msgspec.Struct]]
 F = TypeVar("F", bound=Handler)
@@ -194,13 +197,23 @@ class Context:
         return Artifact(await self.artifacts.put_file(path, media_type), size, media_type)
 
 
+def _nowhere(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    work.close()
+    raise InternalError(f"{name} cannot go on between calls here")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What a part is given when it starts: the folder where it may keep data of its own, and the one in which a person
-    writes its settings (None: there is none)."""
+    writes its settings (None: there is none); on the node's own loop also the time (UTC, ms), where to tell events
+    outside of a call (None: nobody hears), and `spawn(work, name)` for work that goes on between calls: the part
+    cancels it when it stops, and if it fails by itself the node ends with it."""
 
     data_dir: Path
     config_dir: Path | None = None
+    now_ms: Callable[[], int] = SystemClock().now_ms
+    tell: Tell | None = None
+    spawn: Spawn = _nowhere
 
 
 class Capability:

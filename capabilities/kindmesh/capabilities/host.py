@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import itertools
+import logging
 import os
 import shutil
 import stat
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from kindmesh.capabilities.base import (
     Artifacts,
@@ -38,13 +39,18 @@ from kindmesh.capabilities.base import (
 from kindmesh.capabilities.registry import ENTRIES, Availability, Entry, Part, available, find_part
 from kindmesh.capabilities.worker import WorkerProcess, WorkerStatistics
 from kindmesh.capabilities.worker_wire import Call, Done
+from kindmesh.mesh.clock import SystemClock
 from kindmesh.protocol.codec import decode_value, encode_value
-from kindmesh.protocol.errors import Cancelled, CapabilityError, DeadlineExceeded, Stopped
+from kindmesh.protocol.errors import Cancelled, CapabilityError, DeadlineExceeded, KindmeshError, Stopped
 from kindmesh.protocol.limits import RESULT_MAX
 from kindmesh.protocol.manifest import Operation, artifacts_in, check_fields
 from kindmesh.protocol.messages.events import Labels
 
 __all__ = ["CapabilityHost"]
+
+log = logging.getLogger("kindmesh.capabilities.host")
+
+_CLOCK: Final = SystemClock()
 
 
 def _unheard(fraction: float | None, text: str) -> None:
@@ -116,8 +122,8 @@ def _needs_folder(part: Part, operation: Operation) -> bool:
 
 class CapabilityHost:
     """Runs operations. `work_root` is a private folder that the host empties; `idle_s` as in `WorkerProcess`;
-    `monotonic` is the clock that deadlines are read on (worker processes: always the system's); `config_dir` is where
-    the settings of capabilities are."""
+    `monotonic` is the clock that deadlines are read on (worker processes: always the system's), `now_ms` the wall clock
+    of inline parts (UTC); `config_dir` is where the settings of capabilities are."""
 
     def __init__(
         self,
@@ -129,6 +135,7 @@ class CapabilityHost:
         entries: Sequence[Entry] = ENTRIES,
         monotonic: Callable[[], float] = time.monotonic,
         config_dir: Path | None = None,
+        now_ms: Callable[[], int] = _CLOCK.now_ms,
     ) -> None:
         self._artifacts = artifacts
         self._config_dir = config_dir
@@ -137,6 +144,7 @@ class CapabilityHost:
         self._idle_s = idle_s
         self._entries = tuple(entries)
         self._monotonic = monotonic
+        self._now_ms = now_ms
         self.on_event: Callable[[str, str, dict[str, Any], Labels | None], None] | None = None
         """Told (capability, topic, values, labels) of what capabilities publish; raises what it refuses."""
         self._available = available(entries)
@@ -154,7 +162,18 @@ class CapabilityHost:
         for known in self._available:
             for part in known.entry.parts if known.ready else ():
                 self._prepare(known.entry, part)
+        for entry in self._entries:
+            for part in entry.parts:
+                if part.awake and part.name in self._inline:
+                    await self._wake(part.name)
         return self
+
+    async def _wake(self, part: str) -> None:
+        """Start a part that has to do something between calls; one that cannot says why when it is called."""
+        try:
+            await self._inline[part].get()
+        except KindmeshError as error:
+            log.warning("%s does not start yet: %s", part, error.message)
 
     def _prepare(self, entry: Entry, part: Part) -> None:
         if part.isolation == "process":
@@ -163,9 +182,14 @@ class CapabilityHost:
             if self._tasks is not None:
                 self._watchers.append(self._tasks.create_task(worker.watch_idle(), name=f"idle:{part.name}"))
         else:
-            self._inline[part.name] = _Inline(
-                part, Services(self._data_dir / entry.capability, self._config_dir)
+            services = Services(
+                self._data_dir / entry.capability,
+                self._config_dir,
+                now_ms=self._now_ms,
+                tell=partial(self._heard, entry.capability),
+                spawn=self._spawn,
             )
+            self._inline[part.name] = _Inline(part, services)
         root, data_dir = self._work_root / part.name, self._data_dir / entry.capability
         for name in part.operations:
             self._served[name] = _Served(part, self._operations[name], root, data_dir)
@@ -291,6 +315,16 @@ class CapabilityHost:
         result = checked_result(operation, decode_value(done.result, limit=RESULT_MAX))
         await self._take(operation, result, done, folder, set(inputs))
         return result
+
+    def _heard(self, capability: str, topic: str, values: dict[str, Any], labels: Labels | None) -> None:
+        if self.on_event is not None:
+            self.on_event(capability, topic, values, labels)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        if self._tasks is None:
+            work.close()
+            raise Stopped(f"{name} cannot go on: this device is stopping")
+        return self._tasks.create_task(work, name=name)
 
     def _tell(self, operation: Operation) -> Tell | None:
         """Where the events of a call go: in the name of the capability whose operation runs."""

@@ -29,7 +29,7 @@ class Part:
     `isolation` "inline" runs on the node's own loop; "process" in an interpreter of its own, started on first use,
     without keys and without a network. `memory_mib` bounds what that process may allocate (0: unbounded).
     `audio` grants the sound card and the sound server's socket. `search_path` is put in front of the child's
-    `sys.path`, for parts that are not installed.
+    `sys.path`, for parts that are not installed. `awake` parts (inline) start with the node, not with the first call.
     """
 
     name: str
@@ -39,12 +39,14 @@ class Part:
     memory_mib: int = 0
     audio: bool = False
     search_path: tuple[str, ...] = ()
+    awake: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One capability: `manifest` is `module:NAME`, `modules` the top-level modules its code imports, `settings` a file
-    without which a device does not offer it, because there is nothing that it could do."""
+    without which a device does not offer it, because there is nothing that it could do. What a household has `once` is
+    offered by the coordinator's device, and by others only where `[node] capabilities` names it."""
 
     capability: str
     manifest: str
@@ -52,6 +54,7 @@ class Entry:
     modules: tuple[str, ...] = ()
     extra: str = ""
     settings: str = ""
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,27 @@ ENTRIES: tuple[Entry, ...] = (
         capability="notes",
         manifest="kindmesh.capabilities.notes.manifest:MANIFEST",
         parts=(Part("notes", "kindmesh.capabilities.notes.handlers:Notes", ("notes.append", "notes.list")),),
+    ),
+    Entry(
+        capability="home",
+        manifest="kindmesh.capabilities.home.manifest:MANIFEST",
+        parts=(
+            Part(
+                "home",
+                "kindmesh.capabilities.home.handlers:HomeCapability",
+                (
+                    "home.control",
+                    "home.access",
+                    "home.note",
+                    "home.get",
+                    "home.history",
+                    "home.describe",
+                    "home.load",
+                ),
+                awake=True,
+            ),
+        ),
+        once=True,
     ),
     Entry(
         capability="vision",

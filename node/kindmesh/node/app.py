@@ -150,6 +150,8 @@ class Node:
             entries=entries,
             idle_s=idle_s,
             config_dir=home.node,
+            now_ms=self.clock.now_ms,
+            first=home.coordinator.exists(),
         )
         room = Room(config.node.concurrency, config.node.emergency_reserve)
         self.reporter = Reporter(

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 from kindmesh.capabilities.base import Artifacts, Duplex, Progress
 from kindmesh.capabilities.host import CapabilityHost
 from kindmesh.capabilities.registry import ENTRIES, Availability, Entry
+from kindmesh.mesh.clock import SystemClock
 from kindmesh.node.config import NodeSection
 from kindmesh.node.quarantine_machine import Changed
 from kindmesh.node.ward import Ward
@@ -29,6 +30,8 @@ from kindmesh.protocol.messages.events import Labels
 from kindmesh.protocol.messages.hello import Offer
 
 log = logging.getLogger("kindmesh.node.supervisor")
+
+_CLOCK: Final = SystemClock()
 
 NOT_GRANTED: Final = "The owner has not granted it to this device: kindmesh review at the coordinator asks."
 
@@ -49,12 +52,15 @@ class Supervisor:
         entries: Sequence[Entry] = ENTRIES,
         idle_s: float = 120.0,
         config_dir: Path | None = None,
+        now_ms: Callable[[], int] = _CLOCK.now_ms,
+        first: bool = False,
     ) -> None:
+        """`first`: this is the coordinator's device, which offers what a household has once."""
         self._settings = settings
         self._config_dir = config_dir
         self._certificate = certificate
         self._monotonic = monotonic
-        self._entries = tuple(entry for entry in entries if self._enabled(entry))
+        self._entries = tuple(entry for entry in entries if self._enabled(entry, first))
         self._host = CapabilityHost(
             artifacts=artifacts,
             data_dir=data_dir,
@@ -63,6 +69,7 @@ class Supervisor:
             entries=self._entries,
             monotonic=monotonic,
             config_dir=config_dir,
+            now_ms=now_ms,
         )
         self._available: dict[str, Availability] = {
             known.manifest.capability: known for known in self._host.availability()
@@ -84,11 +91,12 @@ class Supervisor:
         """`publish(capability, topic, values, labels)` is told what capabilities say; it raises what it refuses."""
         self._host.on_event = publish
 
-    def _enabled(self, entry: Entry) -> bool:
+    def _enabled(self, entry: Entry, first: bool) -> bool:
         if entry.settings and (self._config_dir is None or not (self._config_dir / entry.settings).is_file()):
             return False
-        wanted, capability = self._settings.capabilities, entry.capability
-        return (not wanted or capability in wanted) and capability not in self._settings.disabled
+        wanted, name = self._settings.capabilities, entry.capability
+        offered = name in wanted if wanted else first or not entry.once
+        return offered and name not in self._settings.disabled
 
     async def __aenter__(self) -> Self:
         await self._host.__aenter__()

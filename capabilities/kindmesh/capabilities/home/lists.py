@@ -134,6 +134,12 @@ def calendar_at(entity: Entity, now_ms: int) -> Entity:
     return amend(entity, told, "on" if start <= now else "off")
 
 
+def calendar_edges(entity: Entity) -> list[int]:
+    """The moments (UTC ms) at which an appointment begins or ends, as far as they are told with an offset."""
+    found = (moment(str(row[name])) for row in _events(entity) for name in ("start", "end"))
+    return [round(one.timestamp() * 1000) for one in found if one is not None]
+
+
 def _create_event(entity: Entity, data: Data, now_ms: int) -> Entity:
     events = _events(entity)
     if len(events) >= ITEMS_MAX:
@@ -231,4 +237,4 @@ LISTS: Final = table(
     ),
 )
 
-__all__ = ["DONE", "ITEMS_MAX", "LISTS", "TO_DO", "calendar_at", "items_of", "moment"]
+__all__ = ["DONE", "ITEMS_MAX", "LISTS", "TO_DO", "calendar_at", "calendar_edges", "items_of", "moment"]

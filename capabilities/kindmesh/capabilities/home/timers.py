@@ -64,7 +64,7 @@ def ends_ms(entity: Entity) -> int | None:
 def _left(entity: Entity, now_ms: int) -> int:
     end = ends_ms(entity)
     if end is not None:
-        return max(0, round((end - now_ms) / 1000))
+        return max(0, (end - now_ms) // 1000)
     value = entity.attributes.get("remaining", entity.attributes.get("duration", 0))
     return max(0, seconds_of(value, "remaining"))
 
@@ -73,7 +73,7 @@ def _running(entity: Entity, seconds: int, now_ms: int, total: int) -> Entity:
     told = {
         "duration": hms(total),
         "remaining": hms(seconds),
-        "finishes_at": instant(now_ms + seconds * 1000),
+        "finishes_at": instant(now_ms + seconds * 1000 + 999),  # never early: it is told in whole seconds
     }
     return amend(entity, told, "active")
 
