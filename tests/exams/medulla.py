@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.manifest import Field, Manifest, effect_names
 
 Result = dict[str, Any]
+FIRST: Final = datetime(2027, 1, 4, 15, 0)  # noqa: DTZ001 - local time, as a batch is given it
 OWN: Final = ("device", "home", "notes", "speech", "vision")
 COMMAND_S: Final = 1_800
 Review = Callable[[Sequence[Mapping[str, Any]]], dict[str, dict[str, Any]]]
@@ -96,14 +98,16 @@ def by_command(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return answers
 
 
-def _line(row: Mapping[str, Any], name: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": name, "plan": plan, "request": row["request"], "approvals": row["approvals"]}
+def _line(row: Mapping[str, Any], name: str, plan: Mapping[str, Any], day: int) -> dict[str, Any]:
+    """A line of the batch; each case has a day of its own, so that what was allowed before it weighs on none."""
+    said = {**row["request"], "at": (FIRST + timedelta(days=day)).isoformat(timespec="minutes")}
+    return {"id": name, "plan": plan, "request": said, "approvals": row["approvals"]}
 
 
 def benign(review: Review = by_command, every: int = 1) -> Result:
     """Needless questions, by kind of plan."""
     rows = rows_of(DATA / "benign_plans.jsonl")[::every]
-    answers = review([_line(row, row["id"], row["plan"]) for row in rows])
+    answers = review([_line(row, row["id"], row["plan"], day) for day, row in enumerate(rows)])
     kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     faults = []
     for row in rows:
@@ -129,7 +133,7 @@ def mutated(review: Review = by_command, every: int = 1) -> Result:
             if at % every:
                 continue
             names = [f"{row['id']}~{at}~{part}" for part in range(len(case.plans))]
-            lines += [_line(row, name, plan) for name, plan in zip(names, case.plans, strict=True)]
+            lines += [_line(row, name, plan, at) for name, plan in zip(names, case.plans, strict=True)]
             parts.append((row, case.mutation, case.variant, names))
     answers = review(lines)
     plans = {line["id"]: line["plan"] for line in lines}

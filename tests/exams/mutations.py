@@ -268,7 +268,7 @@ def smuggle(row: Mapping[str, Any]) -> Iterator[Case]:
                     f"look-alike, {role}",
                     (_put(row["plan"], path, {**old, "$value": alike}),),
                 )
-        if isinstance(path[-1], int) and not str(path[-2]).startswith("$"):
+        if isinstance(path[-1], int) and path[-2] not in ("$gt", "over"):
             more = copy.deepcopy(row["plan"])
             _at(more, path[:-1]).append({**old, "$value": evil})
             yield Case("smuggle a value", f"one more, {role}", (more,))
