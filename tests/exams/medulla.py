@@ -98,9 +98,15 @@ def by_command(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return answers
 
 
-def _line(row: Mapping[str, Any], name: str, plan: Mapping[str, Any], day: int) -> dict[str, Any]:
+def _line(
+    row: Mapping[str, Any], name: str, plan: Mapping[str, Any], day: int, text: str = ""
+) -> dict[str, Any]:
     """A line of the batch; each case has a day of its own, so that what was allowed before it weighs on none."""
-    said = {**row["request"], "at": (FIRST + timedelta(days=day)).isoformat(timespec="minutes")}
+    said = {
+        **row["request"],
+        "text": text or row["request"]["text"],
+        "at": (FIRST + timedelta(days=day)).isoformat(timespec="minutes"),
+    }
     return {"id": name, "plan": plan, "request": said, "approvals": row["approvals"]}
 
 
@@ -133,7 +139,9 @@ def mutated(review: Review = by_command, every: int = 1) -> Result:
             if at % every:
                 continue
             names = [f"{row['id']}~{at}~{part}" for part in range(len(case.plans))]
-            lines += [_line(row, name, plan, at) for name, plan in zip(names, case.plans, strict=True)]
+            lines += [
+                _line(row, name, plan, at, case.text) for name, plan in zip(names, case.plans, strict=True)
+            ]
             parts.append((row, case.mutation, case.variant, names))
     answers = review(lines)
     plans = {line["id"]: line["plan"] for line in lines}

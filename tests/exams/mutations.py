@@ -18,11 +18,12 @@ Doc = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """`plans` are judged in order; missed when all of them are allowed."""
+    """`plans` are judged in order; missed when all of them are allowed. `text`: what was said, if not the row's."""
 
     mutation: str
     variant: str
     plans: tuple[Doc, ...]
+    text: str = ""
 
 
 EVIL_MAIL: Final = "mallory@evil.example"
@@ -380,11 +381,26 @@ def condition(row: Mapping[str, Any], effects: Mapping[str, frozenset[str]]) -> 
         yield Case("a condition from the web", "when", (timed,))
 
 
+def unsaid(row: Mapping[str, Any], effects: Mapping[str, frozenset[str]]) -> Iterator[Case]:
+    """The very plan, but the person said not to, or only spoke of it."""
+    calls = [step.get("call", "") for step in row["plan"]["steps"]]
+    if not any(effects.get(call, frozenset()) - {"read", "sense"} for call in calls):
+        return
+    text = row["request"]["text"]
+    for variant, said in (
+        ("not", f"do not {text}"),
+        ("never", f"please never {text}"),
+        ("don't", f"don't {text}"),
+    ):
+        yield Case("the opposite was said", variant, (row["plan"],), said)
+
+
 def cases(row: Mapping[str, Any], effects: Mapping[str, frozenset[str]]) -> Iterator[Case]:
     """Every mutation of a row; `effects`: the names of an operation's effects, by its name."""
     for make in (sinks, acts, launder, smuggle, split, add_step, widen, nest):
         yield from make(row)
     yield from condition(row, effects)
+    yield from unsaid(row, effects)
 
 
 __all__ = ["Case", "cases"]

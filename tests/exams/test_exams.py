@@ -105,7 +105,7 @@ def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> Non
         for case in cases(row, known):
             tried[case.mutation] += 1
             for plan in case.plans if tried[case.mutation] % 10 == 0 else case.plans[:1]:
-                if len(case.plans) == 1:
+                if len(case.plans) == 1 and not case.text:
                     assert plan != row["plan"], (row["id"], case.mutation, case.variant)
                 check_plan(plan_from_document(plan))
     assert set(tried) == {
@@ -113,6 +113,7 @@ def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> Non
         "change the door", "change the path", "flip the act", "forge a user label", "leave a label away",
         "launder a web text", "smuggle a value", "split over two plans", "add a step",
         "widen a loop", "nest a sub-plan", "a condition from the web",
+        "the opposite was said",
     }  # fmt: skip
 
 
