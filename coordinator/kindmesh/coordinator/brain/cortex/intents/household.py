@@ -77,6 +77,8 @@ def _is_class(one: Entity, wanted: set[str]) -> bool:
     kind = class_of(one)
     if kind:
         return kind in wanted
+    if one.domain == "lock":
+        return "door" in wanted or "gate" in wanted
     if one.domain not in _CLASSED:
         return False
     said = " ".join((one.name, *one.aliases)).casefold()

@@ -28,8 +28,8 @@ class Slot(msgspec.Struct, frozen=True):
 
 class Target(msgspec.Struct, frozen=True):
     """Which things are meant. `ids`: entities by name; else all of `domains` (and `classes`, if any) in `areas` or on
-    `floors` (ids; empty: anywhere). `here`: what was said leaves the place to where it was said. `one`: a single
-    thing was spoken of. `but`: entities left out. `hint`: a word that the name of a thing may have ("lamp")."""
+    `floors` (ids; empty: anywhere). `here`: the place is left to where it was said (`here_said`: in so many words).
+    `one`: a single thing was spoken of. `but`: entities left out. `hint`: a word that the name of a thing may have ("lamp")."""
 
     ids: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Target(msgspec.Struct, frozen=True):
     areas: tuple[str, ...] = ()
     floors: tuple[str, ...] = ()
     here: bool = False
+    here_said: bool = False
     one: bool = False
     every: bool = False
     but: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS, PREFERRED, acts_of, calls_for
+from kindmesh.coordinator.brain.cortex.intents.book import Book, book_of
 from kindmesh.coordinator.brain.cortex.intents.household import (
     class_of,
     guarded,
@@ -25,6 +26,7 @@ from kindmesh.coordinator.brain.cortex.intents.household import (
 )
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
 from kindmesh.coordinator.brain.cortex.intents.official import Ear, complaints, ear_of, read
+from kindmesh.coordinator.brain.cortex.intents.phrases import PhraseReader
 from kindmesh.coordinator.brain.cortex.intents.resolve import CHOICES_MAX, Found, find, labels
 from kindmesh.coordinator.brain.cortex.intents.templates import render
 from kindmesh.coordinator.brain.cortex.intents.timers import (
@@ -42,6 +44,8 @@ HOMES_KEPT: Final = 4
 """Homes whose names are kept ready."""
 TEXT_MAX: Final = 400
 """Characters of a clause; a longer one is not a command to a house."""
+BEARABLE_MAX: Final = 30
+"""Degrees (°C) that a bare number of a room can mean."""
 SPEAK: Final = "speech.say"
 _CLEANING: Final = frozenset({"HassVacuumCleanArea", "HassVacuumStart"})
 _TALK: Final = frozenset({"HassRespond", "HassNevermind", "HassGetCurrentTime", "HassGetCurrentDate"})
@@ -50,35 +54,80 @@ _OPENING: Final = frozenset({"cover.open_cover", "cover.set_cover_position", "co
                              "alarm_control_panel.alarm_disarm"})  # fmt: skip
 
 
+class _Names(msgspec.Struct, frozen=True):
+    """What is derived from the names of one home."""
+
+    ear: Ear
+    book: Book
+
+
 class HomeIntents:
     """The recogniser of a language. Keeps only what is derived from names; holds no state of a home."""
 
     def __init__(self, language: str = "en") -> None:
         self.language = language
-        self._ears: OrderedDict[int, tuple[tuple[Any, ...], Ear]] = OrderedDict()
+        self._ears: OrderedDict[int, tuple[tuple[Any, ...], _Names]] = OrderedDict()
 
     def recognise(self, clause: Clause, situation: Situation) -> Recognised | None:
         """What the clause means here; None when it is none of this recogniser's."""
         text = clause.text.strip()
         if not text or len(text) > TEXT_MAX:
             return None
-        meaning = read(clause.text, self._ear(situation.home), self.language)
-        if meaning is None:
-            return None
-        return _Reader(self.language, clause, situation, meaning).understand()
+        heard_of = self._heard_of(situation.home)
+        official = read(clause.text, heard_of.ear, self.language)
+        first: Recognised | None = None
+        if official is not None and not self._doubtful(official, clause, situation):
+            first = _Reader(self.language, clause, situation, official).understand()
+            if first is not None and _settled(first):
+                return first
+        others: list[Recognised] = [] if first is None else [first]
+        for meaning in PhraseReader(situation.home, heard_of.book, self.language, situation.area).read(
+            clause.text
+        ):
+            found = _Reader(self.language, clause, situation, meaning).understand()
+            if found is not None and _settled(found):
+                return found
+            if found is not None:
+                others.append(found)
+        others.sort(key=lambda one: not one.question)
+        return others[0] if others else None
 
-    def _ear(self, home: Home) -> Ear:
+    @staticmethod
+    def _doubtful(official: Meaning, clause: Clause, situation: Situation) -> bool:
+        """ "Set the bedroom to 19": the official grammar takes any bare number for a brightness."""
+        if (
+            official.intent != "HassLightSet"
+            or "brightness" not in official.slots
+            or "name" in official.slots
+        ):
+            return False
+        slot = official.slots["brightness"]
+        rest = clause.text.casefold()
+        if slot.value > BEARABLE_MAX or any(
+            sign in rest for sign in ("%", "percent", "bright", "light", "lamp")
+        ):
+            return False
+        pool = of_kind(situation.home, ("climate",), ())
+        target = official.targets[0]
+        return bool(placed(situation.home, pool, target.areas, target.floors))
+
+    def _heard_of(self, home: Home) -> _Names:
         structure = _structure(home)
         key = hash(structure)
         kept = self._ears.get(key)
         if kept is not None and kept[0] == structure:
             self._ears.move_to_end(key)
             return kept[1]
-        made = ear_of(home)
+        made = _Names(ear_of(home), book_of(home, self.language))
         self._ears[key] = (structure, made)
         while len(self._ears) > HOMES_KEPT:
             self._ears.popitem(last=False)
         return made
+
+
+def _settled(found: Recognised) -> bool:
+    """Something is done or answered; not a question, and not that nothing is there."""
+    return not found.question and (bool(found.acts) or bool(found.reply.key))
 
 
 def _structure(home: Home) -> tuple[Any, ...]:
@@ -102,7 +151,9 @@ class _Reader(msgspec.Struct, frozen=True):
         """See `HomeIntents.recognise`."""
         meaning = self.meaning
         if meaning.doubt:
-            return self._asked(meaning.doubt)
+            asked = self._asked(say(self.language, "did_you_mean", {"name": meaning.doubt}))
+            ids = tuple(one for target in meaning.targets for one in target.ids)
+            return msgspec.structs.replace(asked, entities=ids)
         if meaning.intent in _TALK:
             return self._recognised((), ())
         if meaning.intent == "HassBroadcast":
@@ -155,6 +206,8 @@ class _Reader(msgspec.Struct, frozen=True):
     def _completed(self) -> Meaning:
         """With the ids of the area to clean, which are an argument and not a place to look for a vacuum."""
         if self.meaning.intent not in _CLEANING:
+            return self.meaning
+        if "area_ids" in self.meaning.slots:
             return self.meaning
         said = [area for target in self.meaning.targets for area in target.areas]
         floors = {floor for target in self.meaning.targets for floor in target.floors}
@@ -211,7 +264,7 @@ class _Reader(msgspec.Struct, frozen=True):
         if target.classes and "cover" in domains:
             sensors = tuple(dict.fromkeys(target.classes))
             target = msgspec.structs.replace(target, domains=("cover", "binary_sensor"), classes=sensors)
-        if target.ids and not target.here:
+        if target.ids:
             pool = tuple(home.entities[one] for one in target.ids if one in home.entities)
             there = placed(home, pool, target.areas, target.floors)
             pool = there or pool
@@ -331,7 +384,7 @@ class _Reader(msgspec.Struct, frozen=True):
         self, acts: tuple[Act, ...], entities: tuple[str, ...], more: Mapping[str, Any] | None = None
     ) -> Recognised:
         meaning = self.meaning
-        slots = {key: slot.value for key, slot in meaning.slots.items()}
+        slots = {key: slot.value for key, slot in meaning.slots.items() if key != "area_ids"}
         values = {
             "language": self.language,
             "slots": self._spoken(),

@@ -1,0 +1,330 @@
+"""From a description ("all the lights upstairs except the desk lamp") to targets.
+
+Every word of a description has to be accounted for: as a name, a place, a common noun, or a word that says nothing.
+One that is left over means that the description was not understood, and then nothing is done. In this order:
+
+1. the whole is a name; 2. place and name; 3. place and common noun; 4. name and common noun ("play corner light");
+5. words that together fit one thing only ("the reading lamp"); 6. a place alone; 7. a name or place nearly heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.intents.book import (
+    Book,
+    Kind,
+    Place,
+    compact,
+    determiners,
+    kinds,
+    plain,
+    said_name,
+    stem,
+)
+from kindmesh.coordinator.brain.cortex.intents.fuzzy import SURE, nearest
+from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
+from kindmesh.coordinator.brain.cortex.intents.meaning import Target
+from kindmesh.coordinator.brain.cortex.intents.words import words
+
+PARTS_MAX: Final = 6
+"""Things named in one sentence."""
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A plain word and its position in the clause."""
+
+    text: str
+    at: int
+
+
+class Described(msgspec.Struct, frozen=True):
+    """Targets; `doubt`: the name that was perhaps meant, to be asked for."""
+
+    targets: tuple[Target, ...]
+    doubt: str = ""
+
+
+class Describer(msgspec.Struct, frozen=True):
+    """Reads descriptions of one home in one language. `domains`: what can be meant at all (empty: anything);
+    `bare`: the kind that a place alone stands for (empty: a place alone means nothing)."""
+
+    home: Home
+    book: Book
+    language: str
+    domains: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+    everything: tuple[str, ...] = ()
+
+    def read(self, said: Sequence[Word]) -> Described | None:
+        """See the module; None when it was not understood."""
+        said, left_out = self._exceptions(said)
+        but: tuple[str, ...] = ()
+        if left_out:
+            without = msgspec.structs.replace(self, bare=self.bare or self.everything or ("light",)).read(
+                left_out
+            )
+            if without is None or without.doubt:
+                return None
+            but = tuple(one for target in without.targets for one in self._members(target))
+            if not but:
+                return None
+        pieces = self._split(said)
+        whole = self._part(said, guess=len(pieces) < 2)
+        parts = [whole] if whole is not None else [self._part(part) for part in pieces]
+        if not parts or len(parts) > PARTS_MAX or any(part is None for part in parts):
+            if len(parts) < 2:
+                return None
+            shared = self._shared(pieces)
+            if shared is None:
+                return None
+            parts = [*shared]
+        found = [part for part in parts if part is not None]
+        targets = self._joined([target for part in found for target in part.targets])
+        doubts = [part.doubt for part in found if part.doubt]
+        if but:
+            targets = [msgspec.structs.replace(target, but=but, every=target.every or not target.areas)
+                       for target in targets]  # fmt: skip
+        return Described(tuple(targets), doubts[0] if doubts else "")
+
+    def _members(self, target: Target) -> tuple[str, ...]:
+        if target.ids:
+            return target.ids
+        pool = of_kind(self.home, target.domains, target.classes)
+        return tuple(one.id for one in placed(self.home, pool, target.areas, target.floors))
+
+    def _exceptions(self, said: Sequence[Word]) -> tuple[Sequence[Word], Sequence[Word]]:
+        for phrase in _phrases(self.language, "except"):
+            at = _find(said, phrase)
+            if at > 0:
+                return said[:at], said[at + len(phrase) :]
+        return said, ()
+
+    def _split(self, said: Sequence[Word]) -> list[Sequence[Word]]:
+        ands = {phrase[0] for phrase in _phrases(self.language, "and")}
+        parts: list[list[Word]] = [[]]
+        for word in said:
+            if word.text in ands:
+                parts.append([])
+            else:
+                parts[-1].append(word)
+        return [part for part in parts if part]
+
+    def _shared(self, parts: list[Sequence[Word]]) -> list[Described] | None:
+        """ "Kitchen and bedroom lights", "lights and fans in the bedroom": what the last part says for all."""
+        found: list[Described] = []
+        last = self._part(parts[-1]) if parts else None
+        if last is None or len(parts) < 2:
+            return None
+        for part in parts[:-1]:
+            place = self._place(part)
+            if place is not None and last.targets[0].domains:
+                at = tuple(word.at for word in part)
+                found.append(Described((msgspec.structs.replace(
+                    last.targets[0], areas=_ids(place.area), floors=_ids(place.floor),
+                    words=tuple(sorted({*at, *last.targets[0].words}))),)))  # fmt: skip
+                continue
+            own = self._part(part)
+            if own is None:
+                return None
+            found.append(own)
+        return [*found, last]
+
+    def _joined(self, targets: list[Target]) -> list[Target]:
+        """A place said after the last of several kinds is the place of all of them."""
+        if len(targets) < 2 or not (targets[-1].areas or targets[-1].floors):
+            return targets
+        last = targets[-1]
+        if any(target.areas or target.floors or target.ids for target in targets[:-1]):
+            return targets
+        return [msgspec.structs.replace(target, areas=last.areas, floors=last.floors, here=False)
+                for target in targets]  # fmt: skip
+
+    def _part(self, said: Sequence[Word], *, guess: bool = True) -> Described | None:
+        at = tuple(word.at for word in said)
+        exact = self._allowed(said_name(self.book, [word.text for word in said], self.language))
+        if exact:
+            return Described((Target(ids=exact, words=at),))
+        said, every = self._without(said, "every")
+        said, here = self._without(said, "here")
+        said, anywhere = self._without(said, "everywhere")
+        said = [word for word in said if word.text not in determiners(self.language)]
+        if not said:
+            return None
+        flags = Target(here=not anywhere, here_said=here, every=anywhere or (every and not here), words=at)
+        for thing, place in self._cuts(said):
+            found = self._thing(thing, place, flags, every=every, here=here)
+            if found is not None:
+                return found
+        return self._near(said, flags, every) if guess else None
+
+    def _cuts(self, said: Sequence[Word]) -> list[tuple[Sequence[Word], Place | None]]:
+        """The ways to read a description as a thing and a place, the longest place first; without one, too."""
+        count = len(said)
+        found: list[tuple[Sequence[Word], Place | None]] = [(said, None)]
+        for size in range(count, 0, -1):
+            tail = self._place(said[count - size :])
+            if tail is not None:
+                found.append((self._trimmed(said[: count - size]), tail))
+            head = self._place(said[:size])
+            if head is not None and size < count:
+                found.append((said[size:], head))
+        return found
+
+    def _trimmed(self, said: Sequence[Word]) -> Sequence[Word]:
+        """Without the preposition at the end."""
+        between = _phrases(self.language, "in")
+        while said and (said[-1].text,) in between:
+            said = said[:-1]
+        return said
+
+    def _place(self, said: Sequence[Word]) -> Place | None:
+        between = _phrases(self.language, "in")
+        while said and (said[0].text,) in between:
+            said = said[1:]
+        texts = [word.text for word in said]
+        if not texts:
+            return None
+        found = self.book.places.get(compact(texts, self.language))
+        if found is None and texts[-1].endswith("s"):  # the kitchen's
+            found = self.book.places.get(compact([*texts[:-1], texts[-1][:-1]], self.language))
+        return found
+
+    def _thing(
+        self, said: Sequence[Word], place: Place | None, flags: Target, *, every: bool, here: bool
+    ) -> Described | None:
+        texts = [word.text for word in said]
+        areas, floors = (_ids(place.area), _ids(place.floor)) if place is not None else ((), ())
+        base = msgspec.structs.replace(flags, areas=areas, floors=floors, here=flags.here and place is None,
+                                       every=flags.every and place is None)  # fmt: skip
+        if not texts:
+            if place is None or not self.bare:
+                return None
+            return Described((msgspec.structs.replace(base, domains=self.bare),))
+        if self.everything and tuple(texts) in _phrases(self.language, "everything"):
+            whole = place is None and not here
+            return Described(
+                (msgspec.structs.replace(base, domains=self.everything, here=here, every=whole),)
+            )
+        named = self._there(self._allowed(said_name(self.book, texts, self.language)), areas, floors)
+        if named:
+            return Described((Target(ids=named, every=every and len(named) > 1, words=flags.words),))
+        kind = self._kind(texts)
+        if kind is not None:
+            return self._of_kind(kind, base, every)
+        return self._fitting(texts, base, every)
+
+    def _of_kind(self, kind: Kind, base: Target, every: bool) -> Described | None:
+        domains = tuple(one for one in kind.domains if not self.domains or one in self.domains)
+        if not domains:
+            return None
+        if kind.named:
+            ids = tuple(
+                one.id for one in placed(self.home, of_kind(self.home, domains, ()), base.areas, base.floors)
+                if any(word in plain(" ".join((one.name, *one.aliases))) for word in kind.named)
+            )  # fmt: skip
+            return Described((Target(ids=ids, every=kind.many or every, words=base.words),)) if ids else None
+        one = not kind.many and not every
+        kinds_ = msgspec.structs.replace(base, domains=domains, classes=kind.classes, one=one, hint=kind.hint)
+        return Described((kinds_,))
+
+    def _kind(self, texts: Sequence[str]) -> Kind | None:
+        table = kinds(self.language)
+        return table.get(" ".join(texts)) or table.get("".join(texts))
+
+    def _fitting(self, texts: Sequence[str], base: Target, every: bool) -> Described | None:
+        """Things whose names, kinds and places have all of these words, and at least one of them in the name."""
+        wanted = frozenset(stem(text, self.language) for text in texts)
+        nouns = self._nouns(texts)
+        found: list[tuple[int, str]] = []
+        for one, names in self.book.names.items():
+            entity = self.home.entities[one]
+            if self.domains and entity.domain not in self.domains:
+                continue
+            fits = [len(name - wanted) for name in names
+                    if (name & wanted) - nouns and wanted <= name | self.book.around[one]]  # fmt: skip
+            if fits and placed(self.home, (entity,), base.areas, base.floors):
+                best = min(fits)
+                found.append((best, one))
+        if not found:
+            return None
+        noun = kinds(self.language).get(texts[-1])
+        many = every or (noun is not None and noun.many)
+        least = min(extra for extra, _ in found)
+        ids = tuple(one for extra, one in found if many or extra == least)
+        return Described((Target(ids=ids, every=many, words=base.words),))
+
+    def _nouns(self, texts: Sequence[str]) -> frozenset[str]:
+        return frozenset(stem(text, self.language) for text in texts if text in kinds(self.language))
+
+    def _near(self, said: Sequence[Word], flags: Target, every: bool) -> Described | None:
+        """What was nearly heard: a name, or a place beside a common noun."""
+        texts = [word.text for word in said]
+        keys = [key for key, ids in self.book.things.items() if self._allowed(ids)]
+        key, like = nearest(compact(texts, self.language), keys)
+        if key and like > 0:
+            ids = self._allowed(self.book.things[key])
+            doubt = "" if like >= SURE else self.home.entities[ids[0]].name
+            return Described((Target(ids=ids, words=flags.words),), doubt)
+        for size in range(1, len(said)):
+            for place_words, thing in (
+                (said[:size], said[size:]),
+                (said[-size:], self._trimmed(said[:-size])),
+            ):
+                kind = self._kind([word.text for word in thing])
+                if kind is None:
+                    continue
+                outer = [
+                    word.text for word in place_words if (word.text,) not in _phrases(self.language, "in")
+                ]
+                key, like = nearest(compact(outer, self.language), self.book.places)
+                if like < SURE - 4:
+                    continue
+                place = self.book.places[key]
+                base = msgspec.structs.replace(flags, areas=_ids(place.area), floors=_ids(place.floor), here=False,
+                                               every=False)  # fmt: skip
+                return self._of_kind(kind, base, every)
+        return None
+
+    def _allowed(self, ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one for one in ids if not self.domains or one.partition(".")[0] in self.domains)
+
+    def _there(
+        self, ids: tuple[str, ...], areas: tuple[str, ...], floors: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        pool = tuple(self.home.entities[one] for one in ids)
+        return tuple(one.id for one in placed(self.home, pool, areas, floors))
+
+    def _without(self, said: Sequence[Word], group: str) -> tuple[Sequence[Word], bool]:
+        for phrase in _phrases(self.language, group):
+            at = _find(said, phrase)
+            if at >= 0:
+                return [*said[:at], *said[at + len(phrase) :]], True
+        return said, False
+
+
+def _ids(one: str) -> tuple[str, ...]:
+    return (one,) if one else ()
+
+
+@lru_cache(maxsize=64)
+def _phrases(language: str, group: str) -> tuple[tuple[str, ...], ...]:
+    """Phrases of a group of the grammar, the longest first."""
+    found = [tuple(plain(phrase).split()) for phrase in words(language)["grammar"][group]]
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _find(said: Sequence[Word], phrase: tuple[str, ...]) -> int:
+    texts = tuple(word.text for word in said)
+    for at in range(len(texts) - len(phrase) + 1):
+        if texts[at : at + len(phrase)] == phrase:
+            return at
+    return -1
+
+
+__all__ = ["PARTS_MAX", "Described", "Describer", "Word"]

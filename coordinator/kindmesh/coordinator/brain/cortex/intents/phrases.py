@@ -1,0 +1,353 @@
+"""What people say to a house that the official grammar does not have: phrases with holes, as data of each language.
+
+    "(dim|lower) {t} to {v}"      optional words in [ ], alternatives in ( | ), holes in { }
+
+`{t}` is a description (`describe.py`), `{v}` a value (`values.py`), `{s}` a state to ask for. A phrase fits only when
+each of its holes is understood whole, so a sentence that merely begins like a command is no command. Each phrase is one
+regular expression over plain words; all of a language are tried in the order of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS
+from kindmesh.coordinator.brain.cortex.intents.book import Book, plain
+from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
+from kindmesh.coordinator.brain.cortex.intents.household import number, of_kind, placed
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
+from kindmesh.coordinator.brain.cortex.intents.values import (
+    COLOUR,
+    DEGREES,
+    KELVIN,
+    MODE,
+    NUMBER,
+    PERCENT,
+    Value,
+    value_of,
+)
+from kindmesh.coordinator.brain.cortex.intents.words import words
+
+WORDS_MAX: Final = 32
+"""Words of a sentence that can be a phrase."""
+SCORE: Final = 0.9
+_HOLE: Final = re.compile(r"\{(\w+)\}")
+_SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("light", PERCENT): ("HassLightSet", "brightness"),
+    ("light", NUMBER): ("HassLightSet", "brightness"),
+    ("light", COLOUR): ("HassLightSet", "color"),
+    ("light", KELVIN): ("HassLightSet", "temperature"),
+    ("climate", DEGREES): ("HassClimateSetTemperature", "temperature"),
+    ("climate", NUMBER): ("HassClimateSetTemperature", "temperature"),
+    ("climate", MODE): ("HassClimateSetMode", "hvac_mode"),
+    ("fan", PERCENT): ("HassFanSetSpeed", "percentage"),
+    ("fan", NUMBER): ("HassFanSetSpeed", "percentage"),
+    ("cover", PERCENT): ("HassSetPosition", "position"),
+    ("cover", NUMBER): ("HassSetPosition", "position"),
+    ("valve", PERCENT): ("HassSetPosition", "position"),
+    ("media_player", PERCENT): ("HassSetVolume", "volume_level"),
+    ("media_player", NUMBER): ("HassSetVolume", "volume_level"),
+}
+"""Intent and slot of a value set on a domain."""
+_RESPONSES: Final = {"brightness": "brightness", "color": "color"}
+
+
+class Phrase(msgspec.Struct, frozen=True):
+    """A phrase ready to be tried. `do`: an intent, or `set` or `step` where the thing decides which one."""
+
+    do: str
+    pattern: Any
+    kinds: tuple[str, ...]
+    bare: tuple[str, ...]
+    slots: dict[str, Any]
+    response: str
+    place: bool
+    classes: tuple[str, ...]
+    signs: tuple[str, ...]
+
+
+@lru_cache(maxsize=8)
+def phrases(language: str) -> tuple[Phrase, ...]:
+    """All phrases of a language."""
+    return tuple(_compiled(row, say) for row in words(language).get("phrase", ()) for say in row["say"])
+
+
+def _compiled(row: Mapping[str, Any], say: str) -> Phrase:
+    return Phrase(
+        row["do"], re.compile(_regex(say)), tuple(row.get("kinds", ())), tuple(row.get("bare", ())),
+        dict(row.get("slots", {})), row.get("response", "default"), bool(row.get("place", False)),
+        tuple(row.get("classes", ())), tuple(row.get("signs", ())),
+    )  # fmt: skip
+
+
+def _regex(say: str) -> str:
+    """A template as a regular expression over words that are each followed by one space."""
+    found: list[str] = []
+    for piece in re.findall(r"[\[\](|)]|\{\w+\}|[^\s\[\](|){}]+", say):
+        if piece == "[":
+            found.append("(?:")
+        elif piece == "]":
+            found.append(")?")
+        elif piece == "(":
+            found.append("(?:")
+        elif piece in ("|", ")"):
+            found.append(piece)
+        elif hole := _HOLE.fullmatch(piece):
+            found.append(f"(?P<{hole[1]}>(?:\\S+ )+?)")
+        else:
+            found.append(re.escape(piece) + " ")
+    return "".join(found)
+
+
+class PhraseReader(msgspec.Struct, frozen=True):
+    """Reads sentences of one home by the phrases of one language."""
+
+    home: Home
+    book: Book
+    language: str
+    area: str = ""
+
+    def read(self, text: str) -> Iterator[Meaning]:
+        """The meanings that a sentence can have, the likeliest first."""
+        said = [Word(part, at) for at, word in enumerate(text.split()) for part in plain(word).split()]
+        said = self._bare(said)
+        if not said or len(said) > WORDS_MAX:
+            return
+        for words_, place in self._placed(said):
+            line = "".join(f"{word.text} " for word in words_)
+            for phrase in phrases(self.language):
+                found = phrase.pattern.fullmatch(line)
+                if found is not None:
+                    meaning = self._meaning(phrase, found, words_, place)
+                    if meaning is not None:
+                        yield meaning
+
+    def _bare(self, said: list[Word]) -> list[Word]:
+        """Without politeness at either end."""
+        noise = words(self.language)["noise"]
+        before = sorted((plain(one).split() for one in noise["before"]), key=len, reverse=True)
+        after = sorted((plain(one).split() for one in noise["after"]), key=len, reverse=True)
+        changed = True
+        while changed:
+            changed = False
+            for phrase in before:
+                if len(said) > len(phrase) and [word.text for word in said[: len(phrase)]] == phrase:
+                    said, changed = said[len(phrase) :], True
+            for phrase in after:
+                if len(said) > len(phrase) and [word.text for word in said[-len(phrase) :]] == phrase:
+                    said, changed = said[: -len(phrase)], True
+        return said
+
+    def _placed(self, said: list[Word]) -> Iterator[tuple[list[Word], list[Word]]]:
+        """The sentence as it is, and without a place in front ("in the kitchen ...")."""
+        yield said, []
+        grammar = words(self.language)["grammar"]
+        if said[0].text in grammar["in"]:
+            for size in range(2, min(6, len(said))):
+                yield said[size:], said[:size]
+
+    def _meaning(
+        self, phrase: Phrase, found: re.Match[str], said: list[Word], place: list[Word]
+    ) -> Meaning | None:
+        holes = {name: _words_of(found, name, said) for name in found.re.groupindex if found[name]}
+        value: Value | None = None
+        value_at: tuple[int, ...] = ()
+        if "v" in holes:
+            value = value_of([word.text for word in holes["v"]], self.language)
+            value_at = tuple(word.at for word in holes["v"])
+            if value is None:
+                return None
+        slots = {
+            name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()
+        }
+        if "s" in holes:
+            state = self._state(holes["s"])
+            if state is None:
+                return None
+            slots["state"] = Slot(
+                state, " ".join(word.text for word in holes["s"]), tuple(w.at for w in holes["s"])
+            )
+        described = self._targets(phrase, holes.get("t"), place, slots)
+        if described is None:
+            return None
+        if phrase.do == "HassVacuumCleanArea" and not self._add_place(
+            described, holes.get("place", place), slots
+        ):
+            return None
+        if phrase.do == "HassGetState":
+            return self._asked(phrase, described, slots)
+        if phrase.do == "set":
+            return self._setting(described, value, value_at, slots)
+        if phrase.do == "step":
+            told = value_at or _spoken(found, said)
+            return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
+        if value is not None:
+            name = _SLOT_OF.get(phrase.do, "")
+            if not name or not _fits(phrase.do, value):
+                return None
+            slots[name] = Slot(value.value, words=value_at)
+        return self._made(phrase.do, slots, described, phrase.response)
+
+    def _targets(
+        self, phrase: Phrase, said: list[Word] | None, place: list[Word], slots: Mapping[str, Slot]
+    ) -> Described | None:
+        kinds = phrase.kinds or DOMAINS.get(phrase.do, ())
+        if phrase.do == "HassGetState" and "state" in slots:
+            asked = tuple(words(self.language)["asked_domains"][slots["state"].value])
+            kinds = tuple(one for one in asked if not phrase.kinds or one in phrase.kinds)
+        everything = tuple(words(self.language)["grammar"]["all_domains"]) if phrase.do in _EVERYTHING else ()
+        describer = Describer(self.home, self.book, self.language, kinds, phrase.bare, everything)
+        if said is None:
+            base = Target(
+                domains=phrase.kinds, classes=phrase.classes, here=not phrase.signs, every=bool(phrase.signs)
+            )
+            if not place or phrase.place:
+                return Described((base,))
+            where = msgspec.structs.replace(describer, bare=phrase.kinds).read(place)
+            return where if where is not None and not where.doubt else None
+        return describer.read([*said, *([] if phrase.place else place)])
+
+    def _add_place(self, described: Described, said: list[Word], slots: dict[str, Slot]) -> bool:
+        """The area or floor to clean, as slots; what is said of it is no place to look for the vacuum."""
+        where = Describer(self.home, self.book, self.language, (), ("vacuum",)).read(said) if said else None
+        if where is None or where.doubt or any(target.ids for target in where.targets):
+            return False
+        areas = [self.home.areas[one] for target in where.targets for one in target.areas]
+        floors = [self.home.floors[one] for target in where.targets for one in target.floors]
+        at = tuple(word.at for word in said)
+        if areas:
+            slots["area"] = Slot(areas[0].name, words=at)
+        if floors:
+            slots["floor"] = Slot(floors[0].name, words=at)
+        ids = [one.id for one in areas]
+        ids += [one.id for one in self.home.areas.values() if one.floor in {floor.id for floor in floors}]
+        slots["area_ids"] = Slot(tuple(dict.fromkeys(ids)), words=at)
+        return bool(ids) or any(target.here_said for target in where.targets)
+
+    def _asked(self, phrase: Phrase, described: Described, slots: dict[str, Slot]) -> Meaning:
+        """A question: about one thing, or whether any or all of several are in a state."""
+        targets = tuple(msgspec.structs.replace(target, here=target.here_said, one=False)
+                        for target in described.targets)  # fmt: skip
+        response = phrase.response
+        if response == "auto":
+            single = all(len(target.ids) == 1 for target in targets)
+            whole = (
+                slots["state"].value in words(self.language)["grammar"]["resting"]
+                if "state" in slots
+                else False
+            )
+            response = "one_yesno" if single and len(targets) == 1 else ("all" if whole else "any")
+        return self._made("HassGetState", slots, Described(targets, described.doubt), response)
+
+    def _state(self, said: Sequence[Word]) -> str | None:
+        table = words(self.language)["asked"]
+        found = table.get(" ".join(word.text for word in said))
+        return str(found) if found is not None else None
+
+    def _setting(
+        self, described: Described, value: Value | None, at: tuple[int, ...], slots: dict[str, Slot]
+    ) -> Meaning | None:
+        if value is None:
+            return None
+        target = described.targets[0]
+        domain = self._domain(target, value)
+        intent, slot = _SETTINGS.get((domain, value.kind), ("", ""))
+        if not intent or (
+            value.kind in (PERCENT, NUMBER) and domain != "climate" and not 0 <= value.value <= 100
+        ):
+            return None
+        targets = tuple(target if target.ids else msgspec.structs.replace(target, domains=(domain,))
+                        for target in described.targets)  # fmt: skip
+        response = _RESPONSES.get(slot, "temperature" if intent == "HassLightSet" else "default")
+        return self._made(intent, {**slots, slot: Slot(value.value, words=at)},
+                          Described(targets, described.doubt), response)  # fmt: skip
+
+    def _domain(self, target: Target, value: Value) -> str:
+        if target.ids:
+            return target.ids[0].partition(".")[0]
+        if len(target.domains) == 1:
+            return target.domains[0]
+        if value.kind in (COLOUR, KELVIN):
+            return "light"
+        pool = of_kind(self.home, ("climate",), ())
+        there = placed(self.home, pool, target.areas, target.floors)
+        if (
+            value.kind == DEGREES
+            or (value.kind == NUMBER and there and _bearable(value.value))
+            or value.kind == MODE
+        ):
+            return "climate"
+        return "light" if value.kind in (PERCENT, NUMBER) else ""
+
+    def _step(self, described: Described, *, up: bool, value: Value | None, at: tuple[int, ...]) -> Meaning | None:
+        """"Turn up {t}", "make {t} brighter": by how much the thing itself decides, unless it was said."""
+        target = described.targets[0]
+        domain = target.ids[0].partition(".")[0] if target.ids else (target.domains or ("",))[0]
+        row = _STEPS.get(domain)
+        if row is None:
+            return None
+        intent, slot, size = row
+        by = number(value.value) if value is not None else None
+        step = (by if by is not None else size) * (1 if up else -1)
+        whole = int(step) if float(step).is_integer() else step
+        return self._made(intent, {slot: Slot(whole, words=at)}, described, "default")
+
+    def _made(self, intent: str, slots: dict[str, Slot], described: Described, response: str) -> Meaning:
+        for target in described.targets[:1]:
+            if target.ids and len(target.ids) == 1:
+                slots.setdefault("name", Slot(self.home.entities[target.ids[0]].name, words=target.words))
+            if target.areas and target.areas[0] in self.home.areas:
+                slots.setdefault("area", Slot(self.home.areas[target.areas[0]].name, words=target.words))
+            if target.floors and target.floors[0] in self.home.floors:
+                slots.setdefault("floor", Slot(self.home.floors[target.floors[0]].name, words=target.words))
+            if target.domains and not target.ids:
+                slots.setdefault("domain", Slot(target.domains[0], words=target.words))
+            if target.classes:
+                slots.setdefault("device_class", Slot(target.classes[0], words=target.words))
+        return Meaning(intent, slots, described.targets, response, SCORE, described.doubt)
+
+
+_SLOT_OF: Final = {
+    "HassLightSet": "brightness", "HassClimateSetTemperature": "temperature", "HassFanSetSpeed": "percentage",
+    "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
+}  # fmt: skip
+_EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
+_STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
+    "light": ("HassLightStep", "step", 25),
+    "climate": ("HassClimateStep", "step", 1),
+    "media_player": ("HassSetVolumeRelative", "volume_step", 10),
+    "fan": ("HassFanStep", "step", 25),
+}
+
+
+def _bearable(value: float) -> bool:
+    """Whether a bare number can be meant as the temperature of a room (°C)."""
+    return 5 <= value <= 30
+
+
+def _fits(intent: str, value: Value) -> bool:
+    if intent == "HassClimateSetTemperature":
+        return value.kind in (DEGREES, NUMBER)
+    if intent == "HassClimateSetMode":
+        return value.kind == MODE
+    return value.kind in (PERCENT, NUMBER) and 0 <= value.value <= 100
+
+
+def _words_of(found: re.Match[str], name: str, said: list[Word]) -> list[Word]:
+    first = found.string[: found.start(name)].count(" ")
+    return said[first : first + found[name].count(" ")]
+
+
+def _spoken(found: re.Match[str], said: list[Word]) -> tuple[int, ...]:
+    """Positions of the words of the phrase itself, without its holes."""
+    holes = {word.at for name in found.re.groupindex if found[name] for word in _words_of(found, name, said)}
+    return tuple(word.at for word in said if word.at not in holes)
+
+
+__all__ = ["SCORE", "WORDS_MAX", "Phrase", "PhraseReader", "phrases"]

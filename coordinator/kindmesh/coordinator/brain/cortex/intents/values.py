@@ -1,0 +1,115 @@
+"""Numbers, shares, degrees, colours and modes as people say them: "twenty five percent", "halfway", "warm white".
+
+A value has a kind that says what it can be set on. Numbers from -100 to 10000 in digits or words; what is not
+understood whole is None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.intents.book import determiners, plain
+from kindmesh.coordinator.brain.cortex.intents.words import words
+
+PERCENT: Final = "percent"
+DEGREES: Final = "degrees"
+KELVIN: Final = "kelvin"
+NUMBER: Final = "number"
+COLOUR: Final = "colour"
+MODE: Final = "mode"
+_DIGITS: Final = re.compile(r"(-?\d{1,5}(?:[.,]\d{1,2})?)(%|°[cf]?|k)?")
+LOW: Final = -100.0
+HIGH: Final = 10_000.0
+
+
+class Value(msgspec.Struct, frozen=True):
+    """`kind`: one of the constants; `value`: a number, or a colour's or mode's name."""
+
+    kind: str
+    value: Any
+
+
+def value_of(said: Sequence[str], language: str) -> Value | None:
+    """What plain words say as a value."""
+    texts = [text for text in said if text not in determiners(language)]
+    if not texts:
+        return None
+    table = _names(language)
+    named = table.get(" ".join(texts))
+    if named is not None:
+        return named
+    kind = NUMBER
+    units = words(language)["units"]
+    for unit in (PERCENT, DEGREES, KELVIN):
+        for name in sorted(units[unit], key=len, reverse=True):
+            parts = plain(name).split()
+            if len(texts) > len(parts) and texts[-len(parts) :] == parts:
+                kind, texts = unit, texts[: -len(parts)]
+                break
+        if kind != NUMBER:
+            break
+    if len(texts) == 1:
+        found = _DIGITS.fullmatch(texts[0])
+        if found is not None:
+            unit = found[2] or ""
+            kind = {"%": PERCENT, "k": KELVIN}.get(unit, DEGREES if unit else kind)
+            return _number(kind, float(found[1].replace(",", ".")))
+    spoken = spoken_number(texts, language)
+    return _number(kind, spoken) if spoken is not None else None
+
+
+def _number(kind: str, value: float) -> Value | None:
+    if not LOW <= value <= HIGH:
+        return None
+    return Value(kind, int(value) if value.is_integer() else value)
+
+
+@lru_cache(maxsize=8)
+def _names(language: str) -> dict[str, Value]:
+    table = words(language)["values"]
+    found: dict[str, Value] = {}
+    for kind in (PERCENT, KELVIN, MODE):
+        for name, value in table[kind].items():
+            found[plain(name)] = Value(kind, value)
+    for name, value in table[COLOUR].items():
+        found[plain(name)] = Value(COLOUR, value)
+    return found
+
+
+def spoken_number(said: Sequence[str], language: str) -> float | None:
+    """A number in words ("a hundred and five", "twenty point five"), or None."""
+    table = words(language)["numbers"]
+    units, point, hundred = table["words"], table["point"], table["hundred"]
+    skip = set(table["and"])
+    total = 0
+    read = False
+    texts = [text for text in said if text not in skip]
+    if not texts:
+        return None
+    for at, text in enumerate(texts):
+        if text in point and read:
+            rest = [units.get(one) for one in texts[at + 1 :]]
+            if not rest or any(one is None or one > 9 for one in rest):
+                return None
+            return total + float("0." + "".join(str(one) for one in rest))
+        if text in hundred:
+            total = max(total, 1) * 100
+        elif text in units:
+            value = int(units[text])
+            if read and not (total % 10 == 0 and value < 10) and not (total % 100 == 0 and value < 100):
+                return None
+            total += value
+        else:
+            return None
+        read = True
+    return float(total)
+
+
+__all__ = [
+    "COLOUR", "DEGREES", "HIGH", "KELVIN", "LOW", "MODE", "NUMBER", "PERCENT", "Value", "spoken_number", "value_of",
+]  # fmt: skip
