@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.capabilities.home.risk import operation_for
+from kindmesh.capabilities.home.services import services_of
 from kindmesh.coordinator.brain.cortex.intents.household import can, number
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
-from kindmesh.coordinator.brain.cortex.intents.risk import operation_for
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause
 
 VOLUME_STEP: Final = 10
@@ -348,13 +349,17 @@ _MAKERS: Final[Mapping[str, Callable[[Meaning, tuple[Entity, ...], bool], tuple[
 }
 
 
-def acts_of(calls: tuple[Call, ...], targets: tuple[Target, ...], clause: Clause) -> tuple[Act, ...]:
-    """Calls as acts, one for each operation, service and data."""
+def acts_of(
+    calls: tuple[Call, ...], targets: tuple[Target, ...], clause: Clause, home: Home
+) -> tuple[Act, ...]:
+    """Calls as acts, one for each operation, service and data; entities that do not have the service are left out."""
     named = heard(clause, [word for target in targets for word in target.words])
     merged: dict[tuple[str, str, str], tuple[Call, list[str]]] = {}
     for call in calls:
         for one in call.entities:
-            key = (operation_for(one, call.service), call.service, repr(sorted(call.data.items())))
+            if call.service not in services_of(one):
+                continue
+            key = (operation_for(one, call.service, home), call.service, repr(sorted(call.data.items())))
             merged.setdefault(key, (call, []))[1].append(one.id)
     acts: list[Act] = []
     for (operation, service, _), (call, ids) in merged.items():

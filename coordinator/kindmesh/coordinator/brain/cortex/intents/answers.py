@@ -26,6 +26,8 @@ STALE_MS: Final = 3_600_000
 """A state not heard of for this long is said with its age."""
 NAMED_MAX: Final = 4
 """Things that an answer names one by one."""
+_RUNNING: Final = frozenset({"media_player", "climate", "humidifier", "water_heater"})
+"""Domains whose states say how they run; all but off is on."""
 QUERY: Final = "HassGetState"
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -83,6 +85,8 @@ def friendly(one: Entity, language: str) -> str:
 def is_in(one: Entity, wanted: str, language: str) -> bool:
     """Whether a thing is in the state that was asked for, by either of its names."""
     said = wanted.casefold()
+    if said == "on" and one.domain in _RUNNING:
+        return known(one) and one.state.casefold() not in ("off", "standby")
     return known(one) and said in (one.state.casefold(), friendly(one, language).casefold())
 
 

@@ -32,6 +32,8 @@ from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Target
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
+WHOLE_NAMES: Final = frozenset({"scene", "script", "button", "input_button", "automation"})
+"""Domains whose things are called by their whole name only: part of it ("night") is an everyday word."""
 PARTS_MAX: Final = 6
 """Things named in one sentence."""
 
@@ -52,7 +54,8 @@ class Described(msgspec.Struct, frozen=True):
 
 class Describer(msgspec.Struct, frozen=True):
     """Reads descriptions of one home in one language. `domains`: what can be meant at all (empty: anything);
-    `bare`: the kind that a place alone stands for (empty: a place alone means nothing)."""
+    `bare`: the kind that a place alone stands for (empty: a place alone means nothing);
+    `everything`: what that word stands for; `guess`: names that were nearly heard count."""
 
     home: Home
     book: Book
@@ -60,6 +63,7 @@ class Describer(msgspec.Struct, frozen=True):
     domains: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
     everything: tuple[str, ...] = ()
+    guess: bool = False
 
     def read(self, said: Sequence[Word]) -> Described | None:
         """See the module; None when it was not understood."""
@@ -75,8 +79,8 @@ class Describer(msgspec.Struct, frozen=True):
             if not but:
                 return None
         pieces = self._split(said)
-        whole = self._part(said, guess=len(pieces) < 2)
-        parts = [whole] if whole is not None else [self._part(part) for part in pieces]
+        whole = self._part(said, guess=self.guess and len(pieces) < 2)
+        parts = [whole] if whole is not None else [self._part(part, guess=self.guess) for part in pieces]
         if not parts or len(parts) > PARTS_MAX or any(part is None for part in parts):
             if len(parts) < 2:
                 return None
@@ -145,7 +149,7 @@ class Describer(msgspec.Struct, frozen=True):
         return [msgspec.structs.replace(target, areas=last.areas, floors=last.floors, here=False)
                 for target in targets]  # fmt: skip
 
-    def _part(self, said: Sequence[Word], *, guess: bool = True) -> Described | None:
+    def _part(self, said: Sequence[Word], *, guess: bool = False) -> Described | None:
         at = tuple(word.at for word in said)
         exact = self._allowed(said_name(self.book, [word.text for word in said], self.language))
         if exact:
@@ -183,6 +187,15 @@ class Describer(msgspec.Struct, frozen=True):
             said = said[:-1]
         return said
 
+    def tails(self, said: Sequence[Word]) -> list[int]:
+        """How many words at the end can be a place, or what is left out, that was said after all else."""
+        found = [size for size in range(1, min(6, len(said))) if self._place(said[-size:]) is not None]
+        for phrase in _phrases(self.language, "except"):
+            at = _find(said, phrase)
+            if at > 0:
+                return [len(said) - at]
+        return sorted(found, reverse=True)
+
     def _place(self, said: Sequence[Word]) -> Place | None:
         between = _phrases(self.language, "in")
         while said and (said[0].text,) in between:
@@ -217,6 +230,8 @@ class Describer(msgspec.Struct, frozen=True):
         kind = self._kind(texts)
         if kind is not None:
             return self._of_kind(kind, base, every)
+        if place is None and self._place(said) is not None:
+            return None
         return self._fitting(texts, base, every)
 
     def _of_kind(self, kind: Kind, base: Target, every: bool) -> Described | None:
@@ -244,7 +259,7 @@ class Describer(msgspec.Struct, frozen=True):
         found: list[tuple[int, str]] = []
         for one, names in self.book.names.items():
             entity = self.home.entities[one]
-            if self.domains and entity.domain not in self.domains:
+            if entity.domain in WHOLE_NAMES or (self.domains and entity.domain not in self.domains):
                 continue
             fits = [len(name - wanted) for name in names
                     if (name & wanted) - nouns and wanted <= name | self.book.around[one]]  # fmt: skip
@@ -257,7 +272,7 @@ class Describer(msgspec.Struct, frozen=True):
         many = every or (noun is not None and noun.many)
         least = min(extra for extra, _ in found)
         ids = tuple(one for extra, one in found if many or extra == least)
-        return Described((Target(ids=ids, every=many, words=base.words),))
+        return Described((Target(ids=ids, every=many, loose=True, words=base.words),))
 
     def _nouns(self, texts: Sequence[str]) -> frozenset[str]:
         return frozenset(stem(text, self.language) for text in texts if text in kinds(self.language))
@@ -270,7 +285,7 @@ class Describer(msgspec.Struct, frozen=True):
         if key and like > 0:
             ids = self._allowed(self.book.things[key])
             doubt = "" if like >= SURE else self.home.entities[ids[0]].name
-            return Described((Target(ids=ids, words=flags.words),), doubt)
+            return Described((Target(ids=ids, loose=True, words=flags.words),), doubt)
         for size in range(1, len(said)):
             for place_words, thing in (
                 (said[:size], said[size:]),
@@ -283,7 +298,7 @@ class Describer(msgspec.Struct, frozen=True):
                     word.text for word in place_words if (word.text,) not in _phrases(self.language, "in")
                 ]
                 key, like = nearest(compact(outer, self.language), self.book.places)
-                if like < SURE - 4:
+                if like < SURE:
                     continue
                 place = self.book.places[key]
                 base = msgspec.structs.replace(flags, areas=_ids(place.area), floors=_ids(place.floor), here=False,

@@ -29,7 +29,8 @@ class Slot(msgspec.Struct, frozen=True):
 class Target(msgspec.Struct, frozen=True):
     """Which things are meant. `ids`: entities by name; else all of `domains` (and `classes`, if any) in `areas` or on
     `floors` (ids; empty: anywhere). `here`: the place is left to where it was said (`here_said`: in so many words).
-    `one`: a single thing was spoken of. `but`: entities left out. `hint`: a word that the name of a thing may have ("lamp")."""
+    `one`: a single thing was spoken of. `but`: entities left out. `hint`: a word that its name may have ("lamp").
+    `loose`: the name was not said whole."""
 
     ids: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Target(msgspec.Struct, frozen=True):
     every: bool = False
     but: tuple[str, ...] = ()
     hint: str = ""
+    loose: bool = False
     words: tuple[int, ...] = ()
 
 

@@ -20,7 +20,6 @@ from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Tar
 from kindmesh.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hassil import Intents
     from hassil.intents import SlotList
     from hassil.recognize import RecognizeResult
 
@@ -42,14 +41,57 @@ def _data(language: str) -> Mapping[str, Any]:
     return data if data is not None else {}
 
 
+class _Grammar(msgspec.Struct, frozen=True):
+    """A parsed grammar; `clauses`: each set of literal pieces of which a template needs one; `needs`: for each block of
+    templates the clauses (by number) that each of them needs, all of a template's at once."""
+
+    intents: Any
+    clauses: tuple[frozenset[str], ...]
+    needs: tuple[tuple[Any, Any, tuple[frozenset[int], ...]], ...]
+
+    def fitting(self, text: str) -> Any:
+        """Only the blocks that the sentence can be of. hassil asks the same of every template at every sentence; here
+        each clause is looked for once."""
+        from hassil import Intents  # noqa: PLC0415 - an extra: loaded when the first sentence comes
+        from hassil.intents import Intent  # noqa: PLC0415 - as above
+
+        said = text.casefold()
+        there = frozenset(
+            number for number, clause in enumerate(self.clauses) if any(piece in said for piece in clause)
+        )
+        found: dict[str, Any] = {}
+        for intent, block, templates in self.needs:
+            if any(template <= there for template in templates):
+                found.setdefault(intent.name, Intent(intent.name)).data.append(block)
+        whole = self.intents
+        return Intents(
+            whole.language, found, whole.slot_lists, whole.expansion_rules, whole.skip_words, whole.settings
+        )
+
+
 @lru_cache(maxsize=8)
-def _grammar(language: str) -> Intents | None:
+def _grammar(language: str) -> _Grammar | None:
     try:
         from hassil import Intents  # noqa: PLC0415 - an extra: loaded when the first sentence comes
     except ImportError as error:
         raise _missing(error) from error
     data = _data(language)
-    return Intents.from_dict(dict(data)) if data else None
+    if not data:
+        return None
+    intents = Intents.from_dict(dict(data))
+    numbers: dict[frozenset[str], int] = {}
+    needs: list[tuple[Any, Any, tuple[frozenset[int], ...]]] = []
+    for intent in intents.intents.values():
+        for block in intent.data:
+            rules = {**intents.expansion_rules, **block.expansion_rules}
+            templates = [
+                frozenset(
+                    numbers.setdefault(clause, len(numbers)) for clause in one.get_required_clauses(rules)
+                )
+                for one in block.sentences
+            ]
+            needs.append((intent, block, tuple(dict.fromkeys(templates))))
+    return _Grammar(intents, tuple(numbers), tuple(needs))
 
 
 def responses(language: str) -> Mapping[str, Mapping[str, str]]:
@@ -116,7 +158,7 @@ def read(text: str, ear: Ear, language: str) -> Meaning | None:
 
     found = recognize_best(
         text,
-        grammar,
+        grammar.fitting(text),
         slot_lists=ear.lists,
         intent_context={_HERE: ""},
         best_slot_name="name",

@@ -37,6 +37,9 @@ from kindmesh.coordinator.brain.cortex.intents.words import words
 WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
 SCORE: Final = 0.9
+GUESSED: Final = 0.8
+VALUE_SIZES: Final = (4, 3, 2, 1)
+_TOUCHING: Final = re.compile(r"\{t\}(?: \[[^\]]*\])* \{[vs]\}")
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 _SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("light", PERCENT): ("HassLightSet", "brightness"),
@@ -75,19 +78,31 @@ class Phrase(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=8)
 def phrases(language: str) -> tuple[Phrase, ...]:
     """All phrases of a language."""
-    return tuple(_compiled(row, say) for row in words(language).get("phrase", ()) for say in row["say"])
+    short = words(language)["grammar"].get("contractions", {})
+    return tuple(
+        _compiled(row, say, short, size)
+        for row in words(language).get("phrase", ())
+        for say in row["say"]
+        for size in _sizes(say)
+    )
 
 
-def _compiled(row: Mapping[str, Any], say: str) -> Phrase:
+def _sizes(say: str) -> tuple[int, ...]:
+    """How many words a value or state can be that comes right after a description: where the one ends and the other
+    begins is then tried, the longest first. 0: any number."""
+    return VALUE_SIZES if _TOUCHING.search(say) else (0,)
+
+
+def _compiled(row: Mapping[str, Any], say: str, short: Mapping[str, str], size: int) -> Phrase:
     return Phrase(
-        row["do"], re.compile(_regex(say)), tuple(row.get("kinds", ())), tuple(row.get("bare", ())),
+        row["do"], re.compile(_regex(say, short, size)), tuple(row.get("kinds", ())), tuple(row.get("bare", ())),
         dict(row.get("slots", {})), row.get("response", "default"), bool(row.get("place", False)),
         tuple(row.get("classes", ())), tuple(row.get("signs", ())),
     )  # fmt: skip
 
 
-def _regex(say: str) -> str:
-    """A template as a regular expression over words that are each followed by one space."""
+def _regex(say: str, short: Mapping[str, str], size: int) -> str:
+    """A template as a regular expression over words that are each followed by one space; `short` has contractions."""
     found: list[str] = []
     for piece in re.findall(r"[\[\](|)]|\{\w+\}|[^\s\[\](|){}]+", say):
         if piece == "[":
@@ -99,7 +114,10 @@ def _regex(say: str) -> str:
         elif piece in ("|", ")"):
             found.append(piece)
         elif hole := _HOLE.fullmatch(piece):
-            found.append(f"(?P<{hole[1]}>(?:\\S+ )+?)")
+            many = f"{{{size}}}" if size and hole[1] in ("v", "s") else "+?"
+            found.append(f"(?P<{hole[1]}>(?:\\S+ ){many})")
+        elif piece in short:
+            found.append(f"(?:{re.escape(piece)} |{re.escape(plain(short[piece]))} )")
         else:
             found.append(re.escape(piece) + " ")
     return "".join(found)
@@ -119,14 +137,18 @@ class PhraseReader(msgspec.Struct, frozen=True):
         said = self._bare(said)
         if not said or len(said) > WORDS_MAX:
             return
+        fits: list[tuple[Phrase, re.Match[str], list[Word], list[Word]]] = []
         for words_, place in self._placed(said):
             line = "".join(f"{word.text} " for word in words_)
             for phrase in phrases(self.language):
                 found = phrase.pattern.fullmatch(line)
                 if found is not None:
-                    meaning = self._meaning(phrase, found, words_, place)
-                    if meaning is not None:
-                        yield meaning
+                    fits.append((phrase, found, words_, place))
+        for guess in (False, True):
+            for phrase, found, words_, place in fits:
+                meaning = self._meaning(phrase, found, words_, place, guess=guess)
+                if meaning is not None:
+                    yield meaning
 
     def _bare(self, said: list[Word]) -> list[Word]:
         """Without politeness at either end."""
@@ -145,15 +167,19 @@ class PhraseReader(msgspec.Struct, frozen=True):
         return said
 
     def _placed(self, said: list[Word]) -> Iterator[tuple[list[Word], list[Word]]]:
-        """The sentence as it is, and without a place in front ("in the kitchen ...")."""
+        """The sentence as it is, without a place in front ("in the kitchen ..."), and without a place or what is left
+        out at the end ("turn everything off upstairs")."""
         yield said, []
+        for size in Describer(self.home, self.book, self.language).tails(said):
+            if size < len(said):
+                yield said[:-size], said[-size:]
         grammar = words(self.language)["grammar"]
         if said[0].text in grammar["in"]:
             for size in range(2, min(6, len(said))):
                 yield said[size:], said[:size]
 
     def _meaning(
-        self, phrase: Phrase, found: re.Match[str], said: list[Word], place: list[Word]
+        self, phrase: Phrase, found: re.Match[str], said: list[Word], place: list[Word], *, guess: bool
     ) -> Meaning | None:
         holes = {name: _words_of(found, name, said) for name in found.re.groupindex if found[name]}
         value: Value | None = None
@@ -163,9 +189,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
             value_at = tuple(word.at for word in holes["v"])
             if value is None:
                 return None
-        slots = {
-            name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()
-        }
+        slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
         if "s" in holes:
             state = self._state(holes["s"])
             if state is None:
@@ -173,7 +197,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
             slots["state"] = Slot(
                 state, " ".join(word.text for word in holes["s"]), tuple(w.at for w in holes["s"])
             )
-        described = self._targets(phrase, holes.get("t"), place, slots)
+        described = self._targets(phrase, holes.get("t"), place, slots, guess=guess)
         if described is None:
             return None
         if phrase.do == "HassVacuumCleanArea" and not self._add_place(
@@ -195,14 +219,21 @@ class PhraseReader(msgspec.Struct, frozen=True):
         return self._made(phrase.do, slots, described, phrase.response)
 
     def _targets(
-        self, phrase: Phrase, said: list[Word] | None, place: list[Word], slots: Mapping[str, Slot]
+        self,
+        phrase: Phrase,
+        said: list[Word] | None,
+        place: list[Word],
+        slots: Mapping[str, Slot],
+        *,
+        guess: bool,
     ) -> Described | None:
         kinds = phrase.kinds or DOMAINS.get(phrase.do, ())
         if phrase.do == "HassGetState" and "state" in slots:
             asked = tuple(words(self.language)["asked_domains"][slots["state"].value])
             kinds = tuple(one for one in asked if not phrase.kinds or one in phrase.kinds)
-        everything = tuple(words(self.language)["grammar"]["all_domains"]) if phrase.do in _EVERYTHING else ()
-        describer = Describer(self.home, self.book, self.language, kinds, phrase.bare, everything)
+        whole = words(self.language)["grammar"]["all_domains"] if phrase.do in _EVERYTHING else ()
+        everything = tuple(one for one in whole if one in kinds)
+        describer = Describer(self.home, self.book, self.language, kinds, phrase.bare, everything, guess)
         if said is None:
             base = Target(
                 domains=phrase.kinds, classes=phrase.classes, here=not phrase.signs, every=bool(phrase.signs)
@@ -285,8 +316,10 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return "climate"
         return "light" if value.kind in (PERCENT, NUMBER) else ""
 
-    def _step(self, described: Described, *, up: bool, value: Value | None, at: tuple[int, ...]) -> Meaning | None:
-        """"Turn up {t}", "make {t} brighter": by how much the thing itself decides, unless it was said."""
+    def _step(
+        self, described: Described, *, up: bool, value: Value | None, at: tuple[int, ...]
+    ) -> Meaning | None:
+        """ "Turn up {t}", "make {t} brighter": by how much the thing itself decides, unless it was said."""
         target = described.targets[0]
         domain = target.ids[0].partition(".")[0] if target.ids else (target.domains or ("",))[0]
         row = _STEPS.get(domain)

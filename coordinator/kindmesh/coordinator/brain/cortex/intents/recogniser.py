@@ -15,7 +15,7 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS, PREFERRED, acts_of, calls_for
-from kindmesh.coordinator.brain.cortex.intents.book import Book, book_of
+from kindmesh.coordinator.brain.cortex.intents.book import Book, book_of, plain
 from kindmesh.coordinator.brain.cortex.intents.household import (
     class_of,
     guarded,
@@ -37,7 +37,7 @@ from kindmesh.coordinator.brain.cortex.intents.timers import (
     timers_meant,
     words_said,
 )
-from kindmesh.coordinator.brain.cortex.intents.words import joined, say
+from kindmesh.coordinator.brain.cortex.intents.words import joined, say, words
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Reply, Situation
 
 HOMES_KEPT: Final = 4
@@ -46,8 +46,12 @@ TEXT_MAX: Final = 400
 """Characters of a clause; a longer one is not a command to a house."""
 BEARABLE_MAX: Final = 30
 """Degrees (°C) that a bare number of a room can mean."""
+MISSING_SCORE: Final = 0.2
+"""How sure it is what was meant, when nothing of the kind is here."""
 SPEAK: Final = "speech.say"
 _CLEANING: Final = frozenset({"HassVacuumCleanArea", "HassVacuumStart"})
+_FREE: Final = frozenset({"HassMediaSearchAndPlay", "HassBroadcast"})
+"""Intents that take whatever is said: the household's own phrases come first."""
 _TALK: Final = frozenset({"HassRespond", "HassNevermind", "HassGetCurrentTime", "HassGetCurrentDate"})
 _OPENING: Final = frozenset({"cover.open_cover", "cover.set_cover_position", "cover.toggle", "lock.unlock",
                              "lock.open", "valve.open_valve", "valve.set_valve_position",
@@ -76,9 +80,13 @@ class HomeIntents:
         heard_of = self._heard_of(situation.home)
         official = read(clause.text, heard_of.ear, self.language)
         first: Recognised | None = None
-        if official is not None and not self._doubtful(official, clause, situation):
+        if (
+            official is not None
+            and not self._no_media(official)
+            and not self._doubtful(official, clause, situation)
+        ):
             first = _Reader(self.language, clause, situation, official).understand()
-            if first is not None and _settled(first):
+            if first is not None and _settled(first) and official.intent not in _FREE:
                 return first
         others: list[Recognised] = [] if first is None else [first]
         for meaning in PhraseReader(situation.home, heard_of.book, self.language, situation.area).read(
@@ -89,8 +97,17 @@ class HomeIntents:
                 return found
             if found is not None:
                 others.append(found)
-        others.sort(key=lambda one: not one.question)
+        if first is not None and _settled(first):
+            return first
+        others.sort(key=_worth, reverse=True)
         return others[0] if others else None
+
+    def _no_media(self, official: Meaning) -> bool:
+        """ "Play chess with me" is no music."""
+        if official.intent != "HassMediaSearchAndPlay":
+            return False
+        said = f" {plain(str(official.value('search_query', '')))} "
+        return any(f" {word} " in said for word in words(self.language)["grammar"].get("no_media", ()))
 
     @staticmethod
     def _doubtful(official: Meaning, clause: Clause, situation: Situation) -> bool:
@@ -123,6 +140,13 @@ class HomeIntents:
         while len(self._ears) > HOMES_KEPT:
             self._ears.popitem(last=False)
         return made
+
+
+def _worth(found: Recognised) -> int:
+    """Of answers without an act: what cannot be done, then a question, then that nothing of the kind is here."""
+    if found.question:
+        return 1
+    return 0 if found.score < MISSING_SCORE * 2 else 2
 
 
 def _settled(found: Recognised) -> bool:
@@ -176,7 +200,7 @@ class _Reader(msgspec.Struct, frozen=True):
             if found.choice:
                 return self._choose(found.choice)
             if found.missing:
-                return self._told(self._complaint(found.missing))
+                return self._missing(found.missing)
             entities += [one for one in found.entities if one not in entities]
         named = any(target.ids for target in meaning.targets)
         calls = calls_for(self._completed(), tuple(entities), home, named)
@@ -185,13 +209,16 @@ class _Reader(msgspec.Struct, frozen=True):
         for call in calls:
             if call.service in _OPENING:
                 opened = tuple(one for one in call.entities if guarded(one))
-                if len(opened) > 1:
+                loose = any(target.loose for target in meaning.targets)
+                if len(opened) > 1 or (opened and loose):
                     return self._choose(opened)
             refused = self._beyond(call.service, call.entities, call.data)
             if refused:
                 return self._told(refused)
-        acts = acts_of(calls, meaning.targets, self.clause)
-        touched = tuple(dict.fromkeys(one.id for call in calls for one in call.entities))
+        acts = acts_of(calls, meaning.targets, self.clause, home)
+        if not acts:
+            return self._told(say(self.language, "nothing_able"))
+        touched = tuple(dict.fromkeys(one for act in acts for one in act.args["entities"]))
         return self._recognised(acts, touched)
 
     def _find(self, target: Target) -> Found:
@@ -254,7 +281,7 @@ class _Reader(msgspec.Struct, frozen=True):
                 return None
             found = self._find_asked(target, wanted)
             if found.missing:
-                return self._told(self._complaint(found.missing))
+                return self._missing(found.missing)
             entities += found.choice or found.entities
         return self._recognised((), tuple(dict.fromkeys(one.id for one in entities)), {"state": wanted})
 
@@ -413,6 +440,9 @@ class _Reader(msgspec.Struct, frozen=True):
         slots = {key: slot.value for key, slot in self.meaning.slots.items()}
         return Recognised(self.meaning.intent, slots, reply=Reply(text=text), score=self.meaning.score,
                           clause=self.clause)  # fmt: skip
+
+    def _missing(self, key: str) -> Recognised:
+        return msgspec.structs.replace(self._told(self._complaint(key)), score=MISSING_SCORE)
 
     def _asked(self, question: str) -> Recognised:
         return msgspec.structs.replace(self._told(""), question=question)
