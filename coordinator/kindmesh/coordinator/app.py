@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
+from kindmesh.coordinator.brain.desk.place import make_desk
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.companion import Companion
 from kindmesh.coordinator.copies import Copies
@@ -259,7 +260,13 @@ class Coordinator:
             bus=self.bus, clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household,
             held=self._held,
         )  # fmt: skip
-        self.api.add(self.scheduling.methods())
+        self.api.add(
+            self.scheduling.methods()
+            | make_desk(
+                heart=self.heart, runs=self.runs, people=self.people, store=self.store, vault=vault, bus=self.bus,
+                trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
+            ).methods()
+        )  # fmt: skip
         self.api.schedule_findings = self.scheduling.findings
         self.stream_desk = StreamDesk(
             hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy

@@ -47,6 +47,7 @@ FORWARDED: Final = (
     "jobs.settle",
     "schedule.add", "schedule.list", "schedule.show", "schedule.history", "schedule.pause", "schedule.resume",
     "schedule.run", "schedule.remove", "schedule.calendar",
+    "ask", "ask.feedback", "ask.routines", "ask.persona", "ask.forget",
 )  # fmt: skip
 STOP_PATIENCE_S: Final = 3.0
 LOW_DISK_MIB: Final = 500

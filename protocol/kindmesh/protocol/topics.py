@@ -65,6 +65,17 @@ _ACTION: Final = (
     _text("operation", "what is done"),
     _text("outcome", "how it ended", required=False),
 )
+_ASK: Final = (
+    _text("ask", "the sentence's id; never what was said"),
+    _text("verdict", "what Medulla said of the plan", required=False),
+    _text("outcome", "how it ended", required=False),
+    _text("run", "the run that it became, if any", required=False),
+)
+ASK_STAGES: Final[dict[str, str]] = {
+    "heard": "somebody asked for something in plain words",
+    "planned": "a sentence became a plan, which was reviewed",
+    "answered": "a sentence was answered",
+}
 JOB_STATES: Final[dict[str, str]] = {
     "queued": "a job waits for a device",
     "waiting_approval": "a job waits for a person's yes",
@@ -119,6 +130,10 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "a listener was too slow, and the oldest of what waited for it was dropped",
         (_text("subscriber", "its name"), Field("dropped", "integer", "how many so far", minimum=1)),
         publisher="anyone",
+    ),
+    *(
+        Topic(f"cognition.ask.{what}", title, _ASK, publisher="coordinator")
+        for what, title in ASK_STAGES.items()
     ),
     Topic("action.intent", "a device is about to do something", _ACTION),
     Topic("action.result", "a device has done something", _ACTION),
@@ -201,6 +216,7 @@ def plain_topic(topic: Topic) -> dict[str, Any]:
 
 
 __all__ = [
+    "ASK_STAGES",
     "JOB_STATES",
     "OWN",
     "TOPICS",

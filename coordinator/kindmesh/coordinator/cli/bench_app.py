@@ -76,4 +76,18 @@ def bench_heart(
     )
 
 
+@bench.command(name="ask")
+def bench_ask(
+    count: Annotated[int, typer.Option(min=10, max=100_000, help="Sentences, and raw jobs.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """From a sentence to the confirmed state, next to the raw job of the same operation.
+
+    Example: kindmesh bench ask --count 100 --json
+    """
+    from kindmesh.coordinator.cli.bench_commands import run_bench_ask
+
+    run_command(as_json, lambda out: run_bench_ask(out, count))
+
+
 __all__ = ["bench"]

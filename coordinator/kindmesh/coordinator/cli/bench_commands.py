@@ -75,4 +75,36 @@ def run_bench_pairing(out: Output, runs: int) -> int:
     return EXIT_DONE
 
 
-__all__ = ["run_bench_discovery", "run_bench_footprint", "run_bench_pairing", "run_bench_roundtrip"]
+def run_bench_ask(out: Output, count: int) -> int:
+    """Sentences and jobs."""
+    from kindmesh.coordinator.bench.ask import run_ask
+
+    found = asyncio.run(run_ask(count, out.progress))
+    rows = [
+        [
+            row["name"],
+            str(row["count"]),
+            f"{row['p50_ms']:.1f}",
+            f"{row['p95_ms']:.1f}",
+            f"{row['max_ms']:.1f}",
+        ]
+        for row in found["rows"]
+    ]
+    said = "met" if found["met"] else "missed"
+    out.result(
+        found,
+        *table(["ROW", "COUNT", "P50 ms", "P95 ms", "MAX ms"], rows),
+        "",
+        f"{found['entities']} things on two nodes, all rows in turn. Target for ask: p95 <= "
+        f"{found['target_p95_ms']:.0f} ms: {said}.",
+    )
+    return EXIT_DONE
+
+
+__all__ = [
+    "run_bench_ask",
+    "run_bench_discovery",
+    "run_bench_footprint",
+    "run_bench_pairing",
+    "run_bench_roundtrip",
+]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kindmesh.coordinator.cli import run_app
+from kindmesh.coordinator.cli import ask_app, run_app
 from kindmesh.coordinator.cli.audit_app import audit
 from kindmesh.coordinator.cli.bench_app import bench
 from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
@@ -292,6 +292,7 @@ def call(
 app.add_typer(jobs, name="jobs")
 app.add_typer(events, name="events")
 run_app.register(app)
+ask_app.register(app)
 
 
 @app.command()

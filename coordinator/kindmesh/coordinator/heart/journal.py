@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from kindmesh.coordinator.brain.desk.tables import DESK_TABLES
 from kindmesh.coordinator.heart.dead_letters import DEAD_TABLES
 from kindmesh.coordinator.heart.machine_words import Lease, State, StoryEntry
 from kindmesh.coordinator.heart.run_tables import RUN_TABLES
@@ -49,7 +50,7 @@ KEEPING_INDEXES: Final = (
 """For removing what is over (see `retention`)."""
 HEART_SCHEMA: Final = Schema(
     name="coordinator",
-    version=8,
+    version=9,
     migrations=(
         Migration(
             1,
@@ -79,6 +80,7 @@ HEART_SCHEMA: Final = Schema(
         Migration(6, SCHEDULE_TABLES),
         Migration(7, (DRAIN_TABLE,)),
         Migration(8, RUN_TABLES),
+        Migration(9, DESK_TABLES),
     ),
 )
 

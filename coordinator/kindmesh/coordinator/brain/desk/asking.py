@@ -1,0 +1,289 @@
+"""One sentence on the mesh, from being heard to being answered.
+
+    heard -> the homes are read -> understood -> reviewed -> written down -> run -> read back -> answered
+
+Nothing is begun before it is written down with the key it came with: asked again with that key, after whatever died in
+between, it is the same act and its answer. Nothing is claimed that was not read back. A plan that Medulla would refuse
+is not started; one that needs a yes is, since the question is its own, and is called off when nobody answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understanding
+from kindmesh.coordinator.brain.desk.applying import delayed
+from kindmesh.coordinator.brain.desk.conversation import Conversations, Taken
+from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines, plan_sentence, step_words
+from kindmesh.coordinator.brain.desk.following import Follower
+from kindmesh.coordinator.brain.desk.homes import Homes, Seen
+from kindmesh.coordinator.brain.desk.judging import Judged
+from kindmesh.coordinator.brain.desk.lines import area_named, check_text
+from kindmesh.coordinator.brain.desk.reviewing import Reviewer
+from kindmesh.coordinator.brain.desk.routing import entities_of, routed
+from kindmesh.coordinator.brain.desk.thinking import Thinking
+from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, reported, verify
+from kindmesh.coordinator.brain.desk.wording import Said, needs_yes, refused
+from kindmesh.coordinator.heart.devices import Seat
+from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.coordinator.heart.runs.runs import Runs
+from kindmesh.mesh.clock import Clock
+from kindmesh.protocol.errors import StoreConflict
+from kindmesh.protocol.ids import format_time_id, parse_id
+from kindmesh.protocol.plan import plan_to_document
+from kindmesh.protocol.plan_check import check_plan
+from kindmesh.protocol.principal import Principal, principal_text
+from kindmesh.protocol.utterance_evidence import Heard
+
+ACT_MS: Final = 8_000
+"""How long a device may take for a step."""
+AWAY_MS: Final = 2_000
+"""The same for one that does not answer even now."""
+YES_MS: Final = 120_000
+"""How long is waited for a person's yes."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What came in: `key` makes it the same when it comes again, `conversation` is whose turns count, `heard` proves
+    the words."""
+
+    text: str
+    who: Principal
+    key: str
+    conversation: str
+    area: str = ""
+    language: str = "en"
+    zone: str = "UTC"
+    people: dict[str, str] = {}
+    heard: Heard | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """How it ended: `outcome` is `answered`, `planned`, `done`, `later` (some of it waits for its time), `partly`,
+    `refused`, `unanswered`, `question` or `lost`."""
+
+    parts: tuple[Said, ...]
+    outcome: str
+    understanding: Understanding
+    judged: Judged | None = None
+    plan: Any = None
+    verified: Verified = Verified()
+    run: str = ""
+    lines: tuple[str, ...] = ()
+
+
+class Asking:
+    """See the module; one for the coordinator."""
+
+    def __init__(
+        self,
+        *,
+        heart: Heart,
+        runs: Runs,
+        homes: Homes,
+        thinking: Thinking,
+        reviewer: Reviewer,
+        conversations: Conversations,
+        clock: Clock,
+    ) -> None:
+        self._heart = heart
+        self._runs = runs
+        self._homes = homes
+        self._thinking = thinking
+        self._reviewer = reviewer
+        self._conversations = conversations
+        self._clock = clock
+
+    async def ask(
+        self, asked: Asked, emit: Callable[[Any], None], check: Callable[[Seat], None], *, act: bool = True
+    ) -> Answer:
+        """Have a sentence done; `act` False: only say what would be. `check` refuses who may not look at a home.
+
+        Raises:
+            InvalidInput: the text or the area. StoreConflict: the key was used for something else.
+            AccessRefused, Busy, NotRunning, DiskFull, StoreError.
+        """
+        check_text(asked.text)
+        emit({"event": "heard"})
+        seen = await self._homes.read(check)
+        situation = self._situation(asked, seen)
+        person = principal_text(asked.who)
+        taken = self._conversations.taken(person, asked.key) if act else None
+        if taken is None:
+            understanding = await self._thinking.understand(
+                asked.text, situation, self._conversations.routines(person)
+            )
+            if understanding.plan is None:
+                return await self._answered(asked, understanding, situation, seen)
+            check_plan(understanding.plan)
+            judged = self._reviewer.review(
+                understanding.plan, asked.who, asked.text, seen.home, situation.area
+            )
+            emit(
+                {
+                    "event": "planned",
+                    "steps": self._words(understanding, seen.home),
+                    "verdict": judged.verdict,
+                }
+            )
+            if not act or judged.verdict == "deny":
+                return self._withheld(understanding, judged, seen.home)
+            taken = self._taken(asked, understanding, judged, seen)
+            self._conversations.take(person, asked.key, taken)
+        elif taken.text != asked.text:
+            raise StoreConflict(
+                "this key was used for another sentence", hint="Use a new key for something new."
+            )
+        return await self._run(asked, taken, situation, seen, emit)
+
+    # ------------------------------------------------------------------------------------------------- before
+
+    def _situation(self, asked: Asked, seen: Seen) -> Situation:
+        return Situation(
+            seen.home,
+            self._clock.now_ms(),
+            zone=asked.zone,
+            area=area_named(seen.home, asked.area),
+            language=asked.language,
+            person=principal_text(asked.who),
+            turns=self._conversations.turns(asked.conversation),
+            operations=frozenset(
+                operation["name"]
+                for offer in self._heart.devices.capabilities()
+                for operation in offer["operations"]
+            ),
+            people=asked.people,
+        )
+
+    def _words(self, understanding: Understanding, home: Home) -> list[str]:
+        plan = understanding.plan
+        return [] if plan is None else [step_words(step, home) for step in plan.steps]
+
+    async def _answered(
+        self, asked: Asked, understanding: Understanding, situation: Situation, seen: Seen
+    ) -> Answer:
+        if understanding.question:
+            return Answer((Said(understanding.question, "question"),), "question", understanding)
+        if not understanding.understood:
+            return Answer((Said(understanding.reply, "lost"),), "lost", understanding)
+        said = await self._thinking.answer(understanding, situation, self._clock.now_ms())
+        named = {entity for one in understanding.recognised for entity in one.entities}
+        return Answer((Said(said), *self._stale(named, seen)), "answered", understanding)
+
+    def _stale(self, entities: set[str], seen: Seen) -> tuple[Said, ...]:
+        """What is known of a device that is silent now is old, and said to be."""
+        silent = sorted({seen.where[entity] for entity in entities if seen.since(entity) is not None})
+        now_ms, parts = self._clock.now_ms(), []
+        for device in silent:
+            name, at_ms = self._heart.devices.name(parse_id(device)), seen.silent[device]
+            when = f"that is {duration_words(now_ms - at_ms)} old" if at_ms else "I do not know how it is now"
+            parts.append(Said(f"{name} does not answer: {when}.", "safety"))
+        return tuple(parts)
+
+    def _withheld(self, understanding: Understanding, judged: Judged, home: Home) -> Answer:
+        plan = understanding.plan
+        assert plan is not None  # noqa: S101 - the caller looked
+        lines = tuple(plan_lines(plan, home, judged.verdict, judged.messages))
+        if judged.verdict == "deny":
+            parts, outcome = (refused(judged.messages),), "refused"
+        elif judged.verdict == "ask":
+            parts, outcome = (needs_yes(judged.messages),), "planned"
+        else:
+            parts, outcome = (Said(plan_sentence(plan, home)),), "planned"
+        return Answer(parts, outcome, understanding, judged, plan_to_document(plan), lines=lines)
+
+    def _taken(self, asked: Asked, understanding: Understanding, judged: Judged, seen: Seen) -> Taken:
+        plan = understanding.plan
+        assert plan is not None  # noqa: S101 - the caller looked
+
+        def within_ms(device: str, operation: str) -> int:
+            if device in seen.silent:
+                return AWAY_MS
+            asks = judged.verdict == "ask" or self._reviewer.waits_for_yes(operation)
+            return YES_MS if asks else ACT_MS
+
+        split = routed(plan, seen.where, within_ms)
+        later = delayed(split)
+        ids = tuple(step.id for step in split.steps if step.id not in later)
+        where = {
+            entity: seen.where[entity]
+            for step in split.steps
+            for entity in entities_of(step)
+            if entity in seen.where
+        }
+        return Taken(asked.text, understanding, split, judged.verdict, ids, where)
+
+    # --------------------------------------------------------------------------------------------------- act
+
+    async def _run(
+        self, asked: Asked, taken: Taken, situation: Situation, seen: Seen, emit: Callable[[Any], None]
+    ) -> Answer:
+        plan, understanding = taken.plan, taken.understanding
+        assert plan is not None  # noqa: S101 - only plans are taken
+        follower = Follower(self._runs, emit)
+        run_id = await self._runs.start(
+            plan,
+            key=f"ask/{principal_text(asked.who)}/{asked.key}",
+            principal=asked.who,
+            watcher=follower,
+            heard=asked.heard,
+        )
+        now = frozenset(taken.now)
+        try:
+            document, given_up = await follower.wait(run_id, now, ACT_MS, YES_MS)
+        finally:
+            self._runs.unwatch(run_id, follower)
+        items = [item for item in document["items"] if not item["path"].startswith("undo:")]
+        touched = {entity for step in plan.steps if step.id in now for entity in entities_of(step)}
+        touched |= {change.entity for change in reported(items)}
+        where = msgspec.structs.replace(seen, where={**seen.where, **taken.where})
+        home, read = await self._homes.again(where, touched)
+        verified = verify(plan, items, home, read, now, given_up=given_up)
+        parts, outcome = await self._ending(
+            understanding=understanding, situation=situation, home=home, verified=verified, given_up=given_up,
+            follower=follower, plan=plan, now=now,
+        )  # fmt: skip
+
+        return Answer(
+            parts,
+            outcome,
+            understanding,
+            Judged(taken.verdict),
+            plan_to_document(plan),
+            verified,
+            format_time_id(run_id),
+        )
+
+    async def _ending(
+        self,
+        *,
+        understanding: Understanding,
+        situation: Situation,
+        home: Home,
+        verified: Verified,
+        given_up: bool,
+        follower: Follower,
+        plan: Any,
+        now: frozenset[str],
+    ) -> tuple[tuple[Said, ...], str]:
+        if given_up and follower.approvals:
+            said = Said("Nobody said yes in time, so it was not done.", "safety")
+            return (said, *finding_parts(verified, home)), "unanswered"
+        if not verified.all_good:
+            return finding_parts(verified, home), "partly"
+        later = any(step.id not in now for step in plan.steps)
+        after = msgspec.structs.replace(situation, home=home)
+        said_well = await self._thinking.answer(understanding, after, self._clock.now_ms())
+        return (Said(said_well, "done"),), "later" if later else "done"
+
+    def remember(self, asked: Asked, answer: Answer, reply: str) -> None:
+        """Keep the turn; a disk that does not take it costs the next pronoun, not the act."""
+        turn = Turn(asked.text, answer.understanding.recognised, reply, self._clock.now_ms())
+        self._conversations.remember(asked.conversation, turn)
+
+
+__all__ = ["ACT_MS", "AWAY_MS", "YES_MS", "Answer", "Asked", "Asking"]

@@ -1,0 +1,141 @@
+"""Sentences without a mesh: each line is understood, reviewed, and applied to a home that is a value.
+
+    line --read--> text + home --Cortex--> plan --Medulla's rules--> verdict --services--> changes --> reply
+
+Each line begins with the home as it was loaded, with the line's `setup` over it; nothing is kept between lines. The
+verdict is the real review's, with the words of the line as proof and the owner present; what is not allowed is not
+done. See `applying` for what counts as done now. No files, no network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
+from kindmesh.coordinator.brain.desk.applying import apply_plan
+from kindmesh.coordinator.brain.desk.describe import plan_sentence
+from kindmesh.coordinator.brain.desk.judging import Judged, judge
+from kindmesh.coordinator.brain.desk.lines import Line, area_named, prepared, read_line
+from kindmesh.coordinator.brain.desk.wording import batch_reply, needs_yes, plain_text, refused
+from kindmesh.mesh.clock import Clock
+from kindmesh.protocol.plan import plan_to_document
+from kindmesh.protocol.plan_check import check_plan
+
+if TYPE_CHECKING:
+    from kindmesh.coordinator.brain.cortex.cortex import Cortex
+
+HOME_OPERATIONS: Final = frozenset(
+    {"home.access", "home.control", "home.describe", "home.get", "home.history", "home.note"}
+)
+"""What a home without a mesh offers."""
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """A sentence that was understood and judged, and nothing done yet. `judged` is None when there is no plan."""
+
+    text: str
+    home: Home
+    understanding: Understanding
+    judged: Judged | None
+
+
+class Batch:
+    """See the module. `home` is as loaded; `zone` an IANA time zone; `language` of the sentences; `clock` says the time
+    of day, and how long a line took (`ms`)."""
+
+    def __init__(
+        self, home: Home, cortex: Cortex, *, clock: Clock, zone: str = "UTC", language: str = "en"
+    ) -> None:
+        self._home = home
+        self._cortex = cortex
+        self._clock = clock
+        self._zone = zone
+        self._language = language
+
+    def warm(self) -> None:
+        """Read the grammars and rules now, so that the first line takes no longer than others."""
+        self.think(Line("", "turn on the light"))
+
+    def line(self, document: dict[str, Any], *, act: bool = True) -> dict[str, Any]:
+        """The answer to one line, as docs/reference/ask.md has it; `act` False: only planned and judged.
+
+        Raises:
+            InvalidInput: the line is wrong; the field is named. KindmeshError: it cannot be understood or judged.
+        """
+        line = read_line(document)
+        begun = self._clock.monotonic()
+        thought = self.think(line)
+        reply, changes = self.acted(thought) if act else (self.planned(thought), ())
+        took_ms = (self._clock.monotonic() - begun) * 1000
+        plan = thought.understanding.plan
+        return {
+            "id": line.id,
+            "understood": thought.understanding.understood,
+            "reply": reply,
+            "plan": None if plan is None else plan_to_document(plan),
+            "verdict": None if thought.judged is None else thought.judged.verdict,
+            "changes": [msgspec.to_builtins(change) for change in changes],
+            "ms": round(took_ms, 3),
+        }
+
+    def think(self, line: Line) -> Thought:
+        """Understand and judge one line.
+
+        Raises:
+            KindmeshError: as `line`.
+        """
+        home = prepared(self._home, line.setup)
+        now_ms, area = self._clock.now_ms(), area_named(home, line.area)
+        situation = Situation(
+            home,
+            now_ms,
+            zone=self._zone,
+            area=area,
+            language=self._language,
+            person="owner",
+            operations=HOME_OPERATIONS,
+        )
+        understanding = self._cortex.understand(line.text, situation)
+        judged = None
+        if understanding.plan is not None:
+            check_plan(understanding.plan)
+            judged = judge(understanding.plan, line.text, home, area=area, now_ms=now_ms, zone=self._zone)
+        return Thought(line.text, home, understanding, judged)
+
+    def planned(self, thought: Thought) -> str:
+        """What to say when nothing is to be done."""
+        plan = thought.understanding.plan
+        if plan is None or thought.judged is None:
+            return self._said(thought.understanding, thought.home)
+        if thought.judged.verdict == "allow":
+            return plan_sentence(plan, thought.home)
+        return self._withheld(thought.judged)
+
+    def acted(self, thought: Thought) -> tuple[str, tuple[Any, ...]]:
+        """What to say, and what changed, once a plan that is allowed was applied."""
+        plan, judged = thought.understanding.plan, thought.judged
+        if plan is None or judged is None:
+            return self._said(thought.understanding, thought.home), ()
+        if judged.verdict != "allow":
+            return self._withheld(judged), ()
+        now_ms = self._clock.now_ms()
+        applied = apply_plan(thought.home, plan, now_ms)
+        good = self._cortex.answer(thought.understanding, applied.home, now_ms)
+        return plain_text(batch_reply(applied, good)), applied.changes
+
+    def _said(self, understanding: Understanding, home: Home) -> str:
+        if understanding.question:
+            return understanding.question
+        if understanding.understood and understanding.plan is None:
+            return self._cortex.answer(understanding, home, self._clock.now_ms())
+        return understanding.reply
+
+    def _withheld(self, judged: Judged) -> str:
+        say = refused if judged.verdict == "deny" else needs_yes
+        return plain_text([say(judged.messages)])
+
+
+__all__ = ["HOME_OPERATIONS", "Batch", "Thought"]

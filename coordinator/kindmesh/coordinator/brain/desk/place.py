@@ -1,0 +1,64 @@
+"""Puts the desk together; decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from kindmesh.coordinator.brain.desk.asking import Asking
+from kindmesh.coordinator.brain.desk.conversation import Conversations
+from kindmesh.coordinator.brain.desk.desk import Desk
+from kindmesh.coordinator.brain.desk.homes import Homes
+from kindmesh.coordinator.brain.desk.keeping import Keeping
+from kindmesh.coordinator.brain.desk.reviewing import Reviewer
+from kindmesh.coordinator.brain.desk.thinking import Thinking
+from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.coordinator.heart.runs.runs import Runs
+from kindmesh.coordinator.heart.schedules.zones import system_zone
+from kindmesh.coordinator.people import PeopleDesk
+from kindmesh.mesh.bus import EventBus
+from kindmesh.mesh.clock import Clock, Entropy
+from kindmesh.mesh.store import Store
+from kindmesh.mesh.trust import Trust
+from kindmesh.mesh.vault import RunVault
+from kindmesh.node.config import HouseholdSection
+
+
+def make_desk(
+    *,
+    heart: Heart,
+    runs: Runs,
+    people: PeopleDesk,
+    store: Store,
+    vault: RunVault,
+    bus: EventBus,
+    trust: Callable[[], Trust],
+    clock: Clock,
+    entropy: Entropy,
+    household: HouseholdSection,
+) -> Desk:
+    """The desk of one coordinator."""
+    zone = household.timezone or system_zone(os.environ)
+    keeping = Keeping(store, vault)
+    conversations = Conversations(keeping, clock, entropy)
+    asking = Asking(
+        heart=heart,
+        runs=runs,
+        homes=Homes(heart, keeping, clock),
+        thinking=Thinking(),
+        reviewer=Reviewer(heart, trust, people, clock, zone),
+        conversations=conversations,
+        clock=clock,
+    )
+    return Desk(
+        asking=asking,
+        conversations=conversations,
+        people=people,
+        bus=bus,
+        clock=clock,
+        entropy=entropy,
+        zone=zone,
+    )
+
+
+__all__ = ["make_desk"]

@@ -1,0 +1,136 @@
+"""What is said at the end, as parts: each a sentence or two, and whether it is safety wording. Pure.
+
+Safety wording is what somebody may rely on: a refusal, a thing that did not happen, a thing that needs a yes, a state
+that was read back. No persona touches it, and nothing light-hearted stands next to it. Nothing is claimed that was not
+verified: when any part of a request went wrong, each thing is named with how it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.desk.applying import Applied
+
+Kind = Literal["done", "answer", "question", "lost", "safety"]
+"""`done`: it was done and verified; `answer`: a question was answered; `lost`: not understood; `question`: one that
+the person is asked; `safety`: see the module."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One part of a reply."""
+
+    text: str
+    kind: Kind = "answer"
+
+
+def plain_text(parts: Iterable[Said]) -> str:
+    """The parts as one text."""
+    return " ".join(part.text.strip() for part in parts if part.text.strip())
+
+
+def the(entity: Entity | None, named: str) -> str:
+    """`The kitchen light`: what a thing is called in the middle or at the beginning of a sentence."""
+    name = spoken_name(entity, named)
+    return name[0].upper() + name[1:]
+
+
+def spoken_name(entity: Entity | None, named: str) -> str:
+    """`the kitchen light` for an entity called Kitchen light; capitals that are no mere headings (TV, Anna's) stay."""
+    name = entity.name.strip() if entity is not None and entity.name.strip() else named
+    words = [word.lower() if word.isalpha() and word.istitle() else word for word in name.split()]
+    plain = " ".join(words)
+    return plain if plain.startswith(("the ", "my ")) or not words[0].isalpha() else f"the {plain}"
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def ended(text: str) -> str:
+    """`text` with a capital and a full stop."""
+    text = text.strip()
+    if not text:
+        return text
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def state_sentence(home: Home, named: str) -> str:
+    """`The kitchen light is off.`, from the home as it is."""
+    entity = home.entities.get(named)
+    if entity is None or entity.state in ("unknown", "unavailable", ""):
+        return f"I do not know how {spoken_name(entity, named)} is now."
+    return f"{the(entity, named)} is {entity.state.replace('_', ' ')}."
+
+
+def no_answer(home: Home, named: str) -> str:
+    """`The bedroom light did not answer.`"""
+    return f"{the(home.entities.get(named), named)} did not answer."
+
+
+def uncertain(home: Home, named: str) -> str:
+    """For what may or may not have happened."""
+    return f"I do not know whether it worked for {spoken_name(home.entities.get(named), named)}: please look."
+
+
+def not_changed(home: Home, named: str, why: str) -> str:
+    """For what was refused, or went wrong, with the reason."""
+    return f"{the(home.entities.get(named), named)} was not changed: {ended(why)}"
+
+
+def refused(reasons: Iterable[str]) -> Said:
+    """A verdict of deny."""
+    return Said(f"I did not do that. {_reasons(reasons)}".strip(), "safety")
+
+
+def needs_yes(reasons: Iterable[str]) -> Said:
+    """A verdict of ask: nothing was done."""
+    return Said(f"This needs a yes first, so nothing was done. {_reasons(reasons)}".strip(), "safety")
+
+
+def batch_reply(applied: Applied, good: str) -> tuple[Said, ...]:
+    """What to say of a plan that was applied; `good` is the answer for when all went well."""
+    home = applied.home
+    silent = [named for named in applied.touched if _unavailable(home, named)]
+    if not applied.failed and not silent:
+        return (Said(good, "done"),)
+    changed = list(dict.fromkeys(one.entity for one in applied.changes))
+    parts = [Said(state_sentence(home, named), "safety") for named in changed if named not in silent]
+    parts += [Said(no_answer(home, named), "safety") for named in silent]
+    for failure in applied.failed:
+        names = failure.entities or (failure.step,)
+        parts += [Said(not_changed(home, named, failure.error.message), "safety") for named in names]
+    return tuple(parts)
+
+
+def _unavailable(home: Home, named: str) -> bool:
+    entity = home.entities.get(named)
+    return entity is not None and entity.state == "unavailable"
+
+
+def _reasons(reasons: Iterable[str]) -> str:
+    return " ".join(ended(reason) for reason in dict.fromkeys(reasons) if reason.strip())
+
+
+__all__ = [
+    "Kind",
+    "Said",
+    "batch_reply",
+    "ended",
+    "listed",
+    "needs_yes",
+    "no_answer",
+    "not_changed",
+    "plain_text",
+    "refused",
+    "spoken_name",
+    "state_sentence",
+    "the",
+    "uncertain",
+]

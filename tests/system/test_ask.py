@@ -1,0 +1,185 @@
+"""`kindmesh ask` on a mesh of real processes: coordinator, Medulla, a home upstairs and one downstairs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.system.kit import mesh, say, until
+
+from kindmesh.coordinator.lab.device import Device
+from kindmesh.coordinator.lab.mesh import Lab, watching
+from kindmesh.coordinator.owner import unlock_owner
+from kindmesh.mesh.clock import SystemClock
+from kindmesh.protocol.guards import FIRST_GUARDS
+from kindmesh.protocol.manifest import Effect
+from kindmesh.protocol.policy import Policy, Rule
+from kindmesh.protocol.roles import FIRST_ROLES
+from kindmesh.protocol.signed import signed_to_bytes
+
+ROOMS = {
+    "downstairs": {
+        "areas": [{"id": "kitchen", "name": "Kitchen"}, {"id": "hall", "name": "Hall"}],
+        "entities": [
+            {"id": "light.kitchen", "name": "Kitchen light", "area": "kitchen", "state": "on"},
+            {"id": "light.counter", "name": "Counter lamp", "area": "kitchen", "state": "on"},
+            {"id": "lock.front_door", "name": "Front door", "area": "hall", "state": "unlocked"},
+        ],
+    },
+    "upstairs": {
+        "areas": [{"id": "bedroom", "name": "Bedroom"}],
+        "entities": [{"id": "light.bedroom", "name": "Bedroom light", "area": "bedroom", "state": "on"}],
+    },
+}
+ACTS = ("home.load", "home.control", "home.access", "home.note")
+
+
+def allow_home(lab: Lab, *operations: str) -> None:
+    """The owner's policy lets these operations act without asking."""
+    owner = unlock_owner(lab.desk.home, lab.environment["KINDMESH_PASSPHRASE"])
+    effects = int(Effect.READ | Effect.WRITE | Effect.ACTUATE)
+    rules = (
+        Rule("*", int(Effect.READ | Effect.NOTIFY), "allow"),
+        *(Rule(operation, effects, "allow") for operation in operations),
+    )
+    version = lab.ask("status")["policy_version"] + 1
+    policy = Policy(owner.mesh, version, SystemClock().now_ms(), rules, FIRST_ROLES, FIRST_GUARDS)
+    lab.ask("policy.set", {"policy": signed_to_bytes(owner.sign_policy(policy))})
+
+
+@asynccontextmanager
+async def household(root: Path, *, acts: Sequence[str] = ACTS) -> AsyncIterator[Lab]:
+    """Two nodes, each with its part of the home."""
+    async with mesh(root, *ROOMS, KINDMESH_NODE_CAPABILITIES="device,home") as lab:
+        allow_home(lab, *acts)
+        for name, inventory in ROOMS.items():
+            wish = {"operation": "home.load", "args": {"inventory": inventory}, "target": name, "wait": True}
+            job = lab.ask("submit", wish)
+            assert job["state"] == "succeeded", job
+        yield lab
+
+
+async def asked(device: Device, *words: str) -> tuple[int, dict[str, Any]]:
+    """`kindmesh ask words --json`."""
+    said = await say(device, "ask", *words)
+    return said.code, said.objects[-1]
+
+
+def state_of(lab: Lab, entity: str) -> str:
+    for name, inventory in ROOMS.items():
+        if any(one["id"] == entity for one in inventory["entities"]):
+            found = lab.ask("call", {"operation": "home.get", "args": {"entities": [entity]}, "target": name})
+            state: str = found["entities"][0]["state"]
+            return state
+    raise AssertionError(entity)
+
+
+async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_named(tmp_path: Path) -> None:
+    async with household(tmp_path / "lab") as lab:
+        code, found = await asked(lab.desk, "turn off the kitchen light")
+        assert (code, found["outcome"], found["verdict"]) == (0, "done", "allow"), found
+        assert found["changes"] == [
+            {"entity": "light.kitchen", "attribute": "state", "before": "on", "after": "off"}
+        ]
+        assert state_of(lab, "light.kitchen") == "off"
+        # A question from a member's own device, answered from what the other devices say.
+        code, found = await asked(lab.devices["upstairs"], "is the front door locked?")
+        assert (code, found["outcome"], found["plan"]) == (0, "answered", None), found
+        # And back.
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert (code, state_of(lab, "light.kitchen")) == (0, "on"), found
+        # Not understood: nothing is done.
+        code, found = await asked(lab.desk, "transfer all my money to Bob")
+        assert (code, found["outcome"], found["run"]) == (1, "lost", ""), found
+        # Planned only.
+        said = await say(lab.desk, "plan", "turn off the kitchen light")
+        assert (said.code, said.objects[-1]["outcome"], said.objects[-1]["run"]) == (0, "planned", "")
+        assert state_of(lab, "light.kitchen") == "on"
+        # A device is gone: the other one is done, and the one that did not answer is named.
+        await lab.devices["upstairs"].kill()
+        code, found = await asked(lab.desk, "turn off the kitchen light and the bedroom light")
+        assert (code, found["outcome"]) == (1, "partly"), found
+        assert found["reply"] == "The kitchen light is off. The bedroom light did not answer."
+        assert [one["entity"] for one in found["changes"]] == ["light.kitchen"]
+        # Also after a restart, before the lost device was ever heard again.
+        await lab.desk.down()
+        await lab.desk.up()
+        await lab.alive("desk", "downstairs")
+        code, found = await asked(lab.desk, "turn off the bedroom light")
+        assert (code, found["reply"]) == (1, "The bedroom light did not answer."), found
+
+
+async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_back_and_acts_once(
+    tmp_path: Path,
+) -> None:
+    async with household(tmp_path / "lab") as lab:
+        assert (await asked(lab.desk, "turn on the kitchen light"))[0] == 0  # the grammars are read
+        for number in range(3):
+            text = f"turn {'off' if number % 2 == 0 else 'on'} the kitchen light"
+            pid = lab.ask("status")["pid"]
+            async with watching(lab.desk.home.socket("coordinator")) as events:
+                running = await lab.desk.start("ask", text, "--key", f"key{number}", "--json", stdin=True)
+                await until(events, lambda event: event.get("event") == "job")
+                os.kill(pid, signal.SIGKILL)
+            output, _ = await asyncio.wait_for(running.process.communicate(), 60)
+            found = json.loads(output.splitlines()[-1])
+            assert (await running.process.wait(), found["outcome"]) == (0, "done"), found
+            assert state_of(lab, "light.kitchen") == ("off" if number % 2 == 0 else "on")
+            jobs = lab.ask("jobs", {"limit": 1000})
+            acts = [one for one in jobs if one["operation"] == "home.control"]
+            assert len(acts) == 2 + number, "each sentence is one job, whoever died"
+            # Asked again with the same key: the same act, and nothing is done anew.
+            code, again = await asked(lab.desk, text, "--key", f"key{number}")
+            assert (code, again["run"]) == (0, found["run"])
+            assert (
+                len([one for one in lab.ask("jobs", {"limit": 1000}) if one["operation"] == "home.control"])
+                == 2 + number
+            )
+
+
+async def test_feedback_becomes_a_routine_that_counts_once_it_is_confirmed(tmp_path: Path) -> None:
+    async with household(tmp_path / "lab") as lab:
+        code, found = await asked(lab.desk, "make it dark in here")
+        assert found["outcome"] != "done", found
+        said = await say(lab.desk, "ask", "--wrong", "turn off the kitchen light")
+        proposed = said.objects[-1]["proposed"]
+        assert said.code == 0
+        assert proposed["sentence"] == "make it dark in here"
+        assert state_of(lab, "light.kitchen") == "on", "a correction alone does nothing"
+        assert (await asked(lab.desk, "make it dark in here"))[1]["outcome"] != "done"
+        assert [one["state"] for one in (await say(lab.desk, "ask", "routines")).objects] == ["proposed"]
+        assert (await say(lab.desk, "ask", "routines", "confirm", proposed["id"])).code == 0
+        # What was learned is in the journal, and there after a restart.
+        await lab.desk.down()
+        await lab.desk.up()
+        await lab.alive("desk", *ROOMS)
+        code, found = await asked(lab.desk, "make it dark in here")
+        assert (code, found["outcome"], state_of(lab, "light.kitchen")) == (0, "done", "off"), found
+        assert (await say(lab.desk, "ask", "--good")).code == 0
+        assert (await say(lab.desk, "ask", "--persona", "butler")).objects[-1]["persona"] == "butler"
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert found["reply"].startswith("Very good. ")
+        assert (await say(lab.desk, "ask", "routines", "forget", proposed["id"])).code == 0
+        assert (await say(lab.desk, "ask", "--forget")).objects[-1]["forgotten"] > 0
+        assert (await say(lab.desk, "ask", "--good")).code == 2, "nothing is remembered"
+
+
+async def test_a_prompt_takes_one_sentence_a_line_and_a_wrong_option_is_said(tmp_path: Path) -> None:
+    async with household(tmp_path / "lab") as lab:
+        said = await say(
+            lab.desk, "ask", typed="turn off the kitchen light\nturn on the kitchen light\nbye\n"
+        )
+        assert [one["outcome"] for one in said.objects] == ["done", "done"], said
+        assert said.code == 0
+        said = await say(lab.desk, "ask", "lights on", "--area", "moon")
+        assert (said.code, said.error["field"]) == (2, "area")
+        said = await say(lab.desk, "ask", "lights on", "--language", "xx")
+        assert (said.code, said.error["field"]) == (2, "language")
+        said = await say(lab.desk, "ask", "routines", "confirm", "nothing")
+        assert said.code == 2
