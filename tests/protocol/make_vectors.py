@@ -27,6 +27,7 @@ from kindmesh.protocol import (
     permit,
     policy,
     readmit,
+    standing,
     typed,
 )
 from kindmesh.protocol import audit as audit_log
@@ -288,6 +289,12 @@ def owner() -> list[dict[str, Any]]:
         ("policy", policy.POLICY_DOMAIN, samples.POLICY),
         ("approval", policy.APPROVAL_DOMAIN, samples.APPROVAL),
     )
+    lasting = standing.StandingApproval(
+        MESH, time_id(62), encode(samples.REQUEST), "standing", NOW, NOW + 30 * standing.DAY_MS, 10, standing.DAY_MS,
+        ("text",),
+    )  # fmt: skip
+    lasts = signed_case("standing approval", "owner", standing.STANDING_DOMAIN, lasting, bridge=False)
+    lasts["prompt"] = standing.describe_standing(lasting)
     request = {
         "name": "approval request",
         "bridge": False,
@@ -315,6 +322,7 @@ def owner() -> list[dict[str, Any]]:
     ]
     return [
         *(signed_case(name, "owner", domain, value, bridge=False) for name, domain, value in cases),
+        lasts,
         request,
         *decisions,
     ]

@@ -71,6 +71,7 @@ from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import ALL_EFFECTS
 from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.standing import StandingApproval, check_standing, sign_standing
 
 ANCHOR_LIFETIME_MS: Final = 20 * 365 * 24 * 3_600_000
 """Certificates by the root, which is on paper, are not renewed as a routine."""
@@ -138,6 +139,17 @@ class Owner:
             raise InvalidInput("this question comes from another mesh", field="mesh")
         answer = Approval(request, "allow" if allow else "deny", self._clock.now_ms())
         return sign_approval(answer, self._key)
+
+    def sign_standing(self, standing: StandingApproval) -> Signed:
+        """A yes that lasts, as it was shown.
+
+        Raises:
+            Malformed: its question is none. InvalidInput: of another mesh, or it means nothing.
+        """
+        if standing.mesh != self.mesh:
+            raise InvalidInput("this question comes from another mesh", field="mesh")
+        check_standing(standing)
+        return sign_standing(standing, self._key)
 
     def sign_removal(self, subject: bytes) -> Signed:
         """The removal of the member with that 20-byte id."""

@@ -36,6 +36,7 @@ from kindmesh.protocol.people import (
 from kindmesh.protocol.policy import Approval, ApprovalRequest, sign_approval
 from kindmesh.protocol.principal import person_principal
 from kindmesh.protocol.signed import Signed, signed_to_bytes
+from kindmesh.protocol.standing import StandingApproval, check_standing, sign_standing
 from kindmesh.protocol.utterance_evidence import Heard
 
 
@@ -104,6 +105,17 @@ class Person:
         if decode(ApprovalRequest, request).mesh != self.file.mesh:
             raise InvalidInput("this question comes from another mesh", field="mesh")
         return sign_approval(Approval(request, "allow" if allow else "deny", self._now_ms()), self._key)
+
+    def sign_standing(self, standing: StandingApproval) -> Signed:
+        """A yes that lasts, as it was shown.
+
+        Raises:
+            Malformed: its question is none. InvalidInput: of another mesh, or it means nothing.
+        """
+        if standing.mesh != self.file.mesh:
+            raise InvalidInput("this question comes from another mesh", field="mesh")
+        check_standing(standing)
+        return sign_standing(standing, self._key)
 
     def sign_delegation(self, delegation: Delegation) -> Signed:
         """What something may do for this person.

@@ -300,10 +300,14 @@ def review(
     which: Annotated[
         str,
         typer.Argument(
-            metavar="[ID]", help="The job or decision to answer; explain: why a plan is judged so."
+            metavar="[ID]",
+            help="What to answer: a job or decision. explain: why a plan is judged so. grants: what lasts.",
         ),
     ] = "",
-    explained: Annotated[str, typer.Argument(metavar="[EXPLAINED]", help="After explain: a job.")] = "",
+    explained: Annotated[
+        str, typer.Argument(metavar="[EXPLAINED]", help="After explain: a job. After grants: revoke.")
+    ] = "",
+    ended: Annotated[str, typer.Argument(metavar="[GRANT]", help="After grants revoke: which one.")] = "",
     *,
     person: As = "",
     everything: Annotated[bool, typer.Option("--all", help="Also what you said no to before.")] = False,
@@ -324,11 +328,17 @@ def review(
 
     Examples:
       kindmesh review --all
+      kindmesh review grants revoke 0jq3k5
       kindmesh review --manifests tools.json --batch plans.jsonl --json
       kindmesh review explain --plan plan.yaml --text "turn off the kitchen light"
     """
     from kindmesh.coordinator.cli.review import run_review
 
+    if which == "grants":
+        from kindmesh.coordinator.cli.review_lasting import run_grants
+
+        run_command(as_json, lambda out: run_grants(out, explained, ended, person))
+        return
     if batch or plan or which == "explain":
         from kindmesh.coordinator.cli.review_entry import ReviewWanted, run_judging
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.approvals import Approvals
 from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
@@ -48,7 +49,7 @@ from kindmesh.protocol.stream_spec import StreamBounds
 _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
 
 
-_FIRST = {"bundle": 0, "advert": 2, "delegation": 2}
+_FIRST = {"bundle": 0, "advert": 2, "delegation": 2, "standing": 2}
 """The order in which kinds of rows are restored; 1 for all others."""
 
 
@@ -110,6 +111,7 @@ class Beliefs:
         self.highest_ms = 0
         self.people = PeopleBeliefs()
         self.utterances = Utterances()
+        self.approvals = Approvals()
         self._decided: dict[tuple[str, int], Answer] = {}
 
     def restore(
@@ -152,6 +154,7 @@ class Beliefs:
             "declined": self._put_declined,
             **self.people.restorers(lambda author: self.history.ever_pub(author, "person")),
             **self.utterances.restorers(),
+            **self.approvals.restorers(self._person_pub),
             "held": lambda key, value: self.held.__setitem__(key, int.from_bytes(value, "big")),
             "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
         }
@@ -163,6 +166,10 @@ class Beliefs:
         member = self.member(signed.author)
         if member is not None:
             self.put_advert(signed, member)
+
+    def _person_pub(self, author: bytes) -> bytes:
+        known = self.people.keys.get(author)
+        return known.ed_pub if known is not None else self.history.ever_pub(author, "person")
 
     def _put_declined(self, key: bytes, value: bytes) -> None:
         refused = decode(Decline, value).capabilities

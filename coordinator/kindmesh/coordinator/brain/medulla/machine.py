@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import (
+    approval_machine,
+    approval_messages,
     hold_machine,
     messages,
     people_machine,
@@ -52,6 +54,9 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "delegate": people_messages.Delegate,
     "undelegate": people_messages.Undelegate,
     "people": people_messages.PeopleWanted,
+    "stand": approval_messages.Stand,
+    "unstand": approval_messages.EndStanding,
+    "standings": approval_messages.StandingsWanted,
 }
 """Method name -> type of its parameters."""
 
@@ -79,6 +84,9 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     people_messages.Delegate: people_machine.delegate,
     people_messages.Undelegate: people_machine.undelegate,
     people_messages.PeopleWanted: people_machine.show_people,
+    approval_messages.Stand: approval_machine.stand,
+    approval_messages.EndStanding: approval_machine.end_standing,
+    approval_messages.StandingsWanted: approval_machine.show_standings,
 }
 
 

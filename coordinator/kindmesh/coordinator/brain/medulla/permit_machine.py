@@ -2,7 +2,8 @@
 
     request --judge--> allow: permit
                        deny:  refusal, with its reasons
-                       ask:   question, kept until answered or an hour old
+                       ask:   permit, where a yes that lasts covers it and nothing else asks (`approval_machine`);
+                              else a question, kept until answered or an hour old
                                 |-- signed yes, these very bytes, in time --> judge again --> permit or refusal
                                 `-- signed no ----------------------------------------------> refusal
 
@@ -19,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.approval_machine import settle
 from kindmesh.coordinator.brain.medulla.asking import Standing, approver_problem, named, remember, standing
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
@@ -97,6 +99,14 @@ def _answered(
     case, judgement = judged
     if judgement.answer == "allow":
         return _allow(beliefs, request, case, now_ms, permit_id=fresh)
+    agreed = msgspec.structs.replace(case, approved=True)
+    settled = settle(beliefs, request, case, now_ms) if judge(agreed).answer == "allow" else None
+    if settled is not None:
+        permitted = _allow(
+            beliefs, request, agreed, now_ms,
+            permit_id=fresh, approval_id=settled.standing_id, approved_by=settled.author,
+        )  # fmt: skip
+        return [settled.saved, *permitted]
     return _ask(beliefs, request, case, judgement, now_ms, request_id=fresh)
 
 

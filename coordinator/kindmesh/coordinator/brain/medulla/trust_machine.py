@@ -198,6 +198,7 @@ def revoke(beliefs: Beliefs, event: Revoke, now_ms: int, fresh: bytes) -> list[I
         if beliefs.declined.pop(removal.subject, None):
             instructions.append(Forget("declined", removal.subject))
         instructions += beliefs.people.drop(removal.subject, leaving)
+        instructions += beliefs.approvals.drop_of(leaving)
         instructions.append(beliefs.log("revocation", "allow", now_ms, removal.subject, rules=("owner",)))
     dated, trust = beliefs.trust(now_ms)
     return [*instructions, *dated, Answer(trust, durable=True)]
