@@ -47,6 +47,7 @@ class Reviewer:
         self._guards = WITHOUT_POLICY if policy is None else policy.guards
         self._roles: tuple[RoleRule, ...] = FIRST_ROLES if policy is None else policy.roles
         self._ledger = Ledger()
+        self._served: set[tuple[str, str]] = set()
 
     def judge(self, line: Any, now_ms: int) -> Reviewed:
         """The verdict on one line.
@@ -81,8 +82,15 @@ class Reviewer:
             present=request.get("present", True) is True, purpose=purpose, address_book=self._tools.address_book,
             names=self._tools.names, area=(area,) if isinstance(area, str) else tuple(str(one) for one in area),
             now_ms=now_ms, minute=minute, emergency=request.get("emergency", False) is True,
-            approved=frozenset(_approved(line.get("approvals", []), plan)), ledger=self._ledger,
+            approved=frozenset(self._once(line.get("approvals", []), plan, principal)), ledger=self._ledger,
         )  # fmt: skip
+
+    def _once(self, given: Any, plan: Plan, principal: str) -> Iterator[str]:
+        """Approved steps, of yeses that did not serve before; each serves once."""
+        for step, said in _approved(given, plan):
+            if (principal, said) not in self._served:
+                self._served.add((principal, said))
+                yield step
 
     def _allowed(self) -> Allowed:
         policy = self._policy
@@ -146,8 +154,9 @@ def _used(plan: Plan, tools: Tools) -> dict[str, Operation]:
     return found
 
 
-def _approved(given: Any, plan: Plan) -> Iterator[str]:
-    """Steps that a person said yes to, each with exactly the arguments that the plan has."""
+def _approved(given: Any, plan: Plan) -> Iterator[tuple[str, str]]:
+    """Steps that a person said yes to, each with exactly the arguments that the plan has, and done once; beside it what
+    tells one yes from another."""
     if not isinstance(given, list):
         raise InvalidInput("approvals is a list", field="approvals")
     document = {step["id"]: step for step in plan_to_document(plan)["steps"]}
@@ -155,9 +164,10 @@ def _approved(given: Any, plan: Plan) -> Iterator[str]:
         if not isinstance(one, dict) or not isinstance(one.get("step"), str):
             raise InvalidInput("an approval names its step and args", field="approvals")
         step = document.get(one["step"])
-        same = step is not None and one.get("args") == step.get("args", {})
-        if same and one.get("answer", "allow") == "allow":
-            yield one["step"]
+        if step is None or any(more in step for more in ("for_each", "while", "compensate", "sub")):
+            continue
+        if one.get("args") == step.get("args", {}) and one.get("answer", "allow") == "allow":
+            yield one["step"], json.dumps([step.get("call"), one], sort_keys=True, default=str)
 
 
 def load_policy(path: Path) -> Policy:

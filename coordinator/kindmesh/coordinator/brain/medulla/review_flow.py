@@ -61,12 +61,14 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What a plan would do: its calls, plans that are only made while it runs, how long it waits, what it keeps."""
+    """What a plan would do: its calls, plans that are only made while it runs, how long it waits, what it keeps,
+    and what its conditions compare with."""
 
     calls: tuple[Call, ...]
     unseen: tuple[tuple[str, Label], ...] = ()
     pauses: tuple[Leaf, ...] = ()
     kept: tuple[Kept, ...] = ()
+    compared: tuple[Leaf, ...] = ()
 
 
 class _At(msgspec.Struct, frozen=True):
@@ -91,7 +93,7 @@ def flow(plan: Plan, facts: Facts) -> Made:
     given = {name: _default(known) for name, known in plan.inputs.items()}
     walker.plan(plan, "", given, _At("", {}, Label()))
     kept = tuple(Kept(place, key, label) for (place, key), label in walker.stored.items())
-    return Made(tuple(walker.calls), tuple(walker.unseen), tuple(walker.pauses), kept)
+    return Made(tuple(walker.calls), tuple(walker.unseen), tuple(walker.pauses), kept, tuple(walker.compared))
 
 
 def _default(known: Input) -> Known:
@@ -106,6 +108,7 @@ class _Walker:
         self.calls: list[Call] = []
         self.unseen: list[tuple[str, Label]] = []
         self.pauses: list[Leaf] = []
+        self.compared: list[Leaf] = []
         self.stored: dict[tuple[str, str], Label] = {}
 
     def plan(self, plan: Plan, prefix: str, given: Scope, at: _At) -> Label:
@@ -123,6 +126,7 @@ class _Walker:
         led = [at.influence]
         if not isinstance(step.when, bool):
             led.append(self._tracer.label(step.when, scope))
+            self.compared += self._tracer.compared(step.when, scope, f"{prefix}{step.id}")
         # What a condition skipped influences whatever comes after it, by order or data.
         led += [scope[f"{name}!"].label or Label() for name in sorted(needs(step)[0])]
         items: list[Scope] = [scope]
@@ -138,6 +142,7 @@ class _Walker:
             last = Known(UNKNOWN, self._of_last(step, scope))
             items = [{**scope, "last": last, "index": Known(UNKNOWN, Label())}]
             led.append(self._tracer.label(step.while_.condition, items[0]))
+            self.compared += self._tracer.compared(step.while_.condition, items[0], f"{prefix}{step.id}")
             many, repeats = many * step.while_.most, True
         influence = join(led)
         scope[f"{step.id}!"] = Known(UNKNOWN, influence)
@@ -237,7 +242,10 @@ class _Walker:
         """What comes from where this operation gets it."""
         if operation is None:
             return source_of(name, None)
-        classes = operation.data_classes or (("other",) if is_private(name, operation) else ())
+        private = is_private(name, operation)
+        classes = operation.data_classes or (("other",) if private else ())
+        if not private:
+            classes = tuple(word for word in classes if word in ("device", "home"))
         keys = [leaf.value for leaf in leaves if isinstance(leaf.value, str)]
         before = kept_label(name, operation, keys, self._facts.ledger.kept, self.stored)
         return join([source_of(name, operation), Label(data_class=classes), before])

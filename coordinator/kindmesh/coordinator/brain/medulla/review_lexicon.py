@@ -31,7 +31,7 @@ volume loud louder quieter loudness
 warm warmer heat heating heater cold colder cool cooler cooling degree temperature thermostat climate
 increase raise up more higher louder brighter warmer
 decrease lower reduce less down quieter darker cooler
-send mail email message text tell write inform reply answer forward post sms let say ping dm notify telegram respond
+send mail email message text tell ask write inform reply answer forward post sms let say ping dm notify telegram respond
 send message whatsapp chat
 share invite send give grant
 call phone ring dial
@@ -40,6 +40,16 @@ buy order purchase get shop shopping checkout cart basket subscribe
 delete remove erase clear drop trash discard tick cancel
 create add make new schedule book set plan put arrange save insert register
 remember remind reminder save store note memo memorise write keep memory
+log note record written
+take took taken takes
+balance money much account
+chat message said say wrote written write
+share let access grant permission edit
+copy duplicate write save
+set put setting
+drop pill tablet medicine
+steps walk
+humid humidity
 update change edit modify move reschedule rename replace adjust set postpone shift
 complete done finish check tick mark
 clean vacuum hoover sweep mop robot cleaner
@@ -109,7 +119,7 @@ STOP: Final = _words(
 GENERIC: Final = _words(
     """home control access device service entity entities api tool tools server client data item object
     value values system user house do perform manage handle set get update run call use default main
-    id ids name note domain list household kindmesh app application plugin function action operation
+    id ids name note domain list household smart one single kindmesh app application plugin function action operation
     request new my the a an to of for in on turn switch toggle state mode option options type kind
     v1 v2 v3 assistant by with from and or via it is"""
 )

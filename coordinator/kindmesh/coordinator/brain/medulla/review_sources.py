@@ -40,8 +40,9 @@ _RECIPIENT: Final = _stems(
     """to recipient recipients cc bcc email mail address attendee attendees participant participants
     invitee invitees contact phone number payee beneficiary iban account receiver destination
     channel group member members whom handle msisdn wallet bic swift username recipient_id user
-    users person people guest guests share chat room_id thread invite assignee owner forward reply
-    sender_to creditor vendor merchant shop seller bank collaborator collaborators friend"""
+    users person people guest guests share chat room_id thread invite assignee owner doctor nurse
+    carer caregiver teacher neighbour forward reply sender_to creditor vendor merchant shop seller
+    bank collaborator collaborators friend"""
 )
 _URL: Final = _stems(
     "url uri link endpoint webhook website host hostname domain server callback href site homepage ip"
@@ -51,7 +52,8 @@ _SHELL: Final = _stems(
 )
 _PATH: Final = _stems("path file filename folder directory dir filepath")
 _THING: Final = _stems(
-    "entity entities device devices lock door gate garage thing appliance valve cover light switch"
+    """entity entities device devices lock door gate garage thing appliance valve cover light camera robot
+    plate zone speaker screen display machine vehicle car socket plug heater compartment"""
 )
 _WHERE: Final = _stems("area areas room rooms zone floor place location")
 _CONTENT: Final = _stems(
@@ -78,6 +80,8 @@ _PRIVATE_WORDS: Final = _stems(
 )
 _PRIVATE_CLASSES: Final = frozenset({"notes", "text", "image", "audio", "health", "location", "other"})
 
+_OWN_CLASSES: Final = frozenset({"notes", "image", "audio", "health"})
+
 _EMAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[a-z]{2,}", re.IGNORECASE)
 _LINK: Final = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,15}://\S+)|(?:\bwww\.\S+)|"
@@ -101,6 +105,11 @@ _DATE: Final = re.compile(
 
 _ACTION_FIELDS: Final = _stems("service action mode operation method verb")
 _READING: Final = int(Effect.READ | Effect.NOTIFY | Effect.SENSE)
+
+_FOLDERS: Final = frozenset(
+    ("inbox", "sent", "drafts", "trash", "spam", "archive", "all", "starred", ".", "/", "")
+)
+"""What reading tools list when nobody names a place."""
 
 SINKS: Final = ("recipient", "link", "shell", "path", "lock", "thing")
 
@@ -184,7 +193,10 @@ def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Lea
     if words & _URL or (isinstance(leaf.value, str) and leaf.value.startswith(("http://", "https://"))):
         return "link"
     if words & _PATH or looks == "path":
-        return "path" if call_effects & ~_READING else ""
+        folder = (
+            isinstance(leaf.value, str) and leaf.value.casefold() in _FOLDERS and not call_effects & ~_READING
+        )
+        return "path" if call_effects & ~int(Effect.READ | Effect.NOTIFY) and not folder else ""
     if looks == "entity" or (words & _THING and not numeric and not isinstance(leaf.value, bool)):
         return "lock" if _is_lock(leaf, words) else "thing"
     outward = is_outward(name, operation, call_effects)
@@ -317,10 +329,15 @@ def is_private(name: str, operation: Operation | None) -> bool:
     """Whether what it gives is somebody's own: it senses, or is about what people keep to themselves."""
     if operation is None:
         return True
-    if operation.effects & Effect.SENSE or set(operation.data_classes) & _PRIVATE_CLASSES:
-        return not is_address_book(name, operation)
+    if is_address_book(name, operation):
+        return False
     words = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
-    return bool(words & _PRIVATE_WORDS) and not is_address_book(name, operation)
+    if words & _stems("web www http url internet news wiki weather search"):
+        # What everybody can read is nobody's own.
+        return bool(set(operation.data_classes) & _OWN_CLASSES)
+    if operation.effects & Effect.SENSE or set(operation.data_classes) & _PRIVATE_CLASSES:
+        return True
+    return bool(words & _PRIVATE_WORDS)
 
 
 _PUT: Final = _stems("put set save store remember write append add create insert update upsert memorise push")

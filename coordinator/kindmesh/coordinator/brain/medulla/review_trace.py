@@ -104,6 +104,15 @@ class Tracer:
         found = [leaf.label for value in values for leaf in self.leaves(value, scope)]
         return [label for label in found if label is not None]
 
+    def compared(self, value: Any, scope: Scope, where: str) -> Iterator[Leaf]:
+        """The leaves below the operators of a condition: what it compares with."""
+        word = operator(value)
+        if not word or word in ("$value", "$from", "$text"):
+            yield from self.leaves(value, scope, "when", where)
+            return
+        for operand in value[word] if isinstance(value[word], list) else [value[word]]:
+            yield from self.compared(operand, scope, where)
+
     def label(self, value: Any, scope: Scope) -> Label:
         """The label of the whole; of literals without any, the default."""
         return join(self._labels([value], scope))
@@ -154,6 +163,9 @@ def plain(value: Any, scope: Scope) -> Any:
         return value["$value"]
     if word == "$from" and "$default" not in value:
         return look_up(value, scope).value
+    if word == "$text":
+        pieces = [plain(item, scope) for item in value["$text"]]
+        return UNKNOWN if any(item is UNKNOWN for item in pieces) else "".join(map(str, pieces))
     if word:
         return UNKNOWN
     if isinstance(value, dict):

@@ -168,10 +168,12 @@ class Words:
         parts = tokens(self.text)
         self.everything = bool(EVERYTHING & set(parts))
         self.order = tuple(stem(word) for word in parts)
+        self._plain = tuple(parts)
         self.stems = frozenset(self.order)
         self._alike = frozenset(group for word in self.stems for group in _GROUPS.get(word, _NONE))
         self.numbers = numbers_of(self.text)
         self.plural = any(word.endswith("s") and len(word) > 3 and stem(word) != word for word in parts)
+        self._negated: tuple[str, ...] | None = None
         self._squeezed = re.sub(r"[^\w@+]", "", self.text)
 
     def __bool__(self) -> bool:
@@ -184,6 +186,12 @@ class Words:
     def means(self, word: str) -> bool:
         """Whether the stem or something alike was said."""
         return self.says(word) or bool(_GROUPS.get(word, _NONE) & self._alike)
+
+    def negated(self) -> tuple[str, ...]:
+        """Stems of what was said not to be done, in order: after a "don't" that begins a clause or comes before it."""
+        if self._negated is None:
+            self._negated = _negated(self._plain)
+        return self._negated
 
     def against(self, word: str) -> bool:
         """Whether only the opposite of the stem was said."""
@@ -254,6 +262,32 @@ class Words:
             and not (_GROUPS.get(word, _NONE) & alike)
             and not _DIGITS.search(word)
         }
+
+
+_NOT: Final = frozenset({"don't", "dont", "not", "never"})
+_TURN: Final = frozenset(("but", "instead", "rather"))
+_BEFORE: Final = frozenset(
+    ("please", "do", "you", "should", "must", "ever", "and", "but", "then", "hey", "ok", "i", "said")
+)
+_YET: Final = frozenset(("forget", "worry", "hesitate", "mind", "miss", "fail", "just", "only"))
+"""After these a "don't" forbids nothing: don't forget to lock the door."""
+
+
+def _negated(plain: tuple[str, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    for position, word in enumerate(plain):
+        after = plain[position + 1 :]
+        if word not in _NOT or (after and after[0] in _YET):
+            continue
+        if all(before in _BEFORE or before in _NOT for before in plain[:position]):
+            end = next((number for number, one in enumerate(after) if one in _TURN), len(after))
+            found += ["*"] if end == len(after) else []
+        elif plain[position - 1] in ("and", "but", "then", "do"):
+            end = next((number for number, one in enumerate(after) if one in ("and", "but", "then")), len(after))
+        else:
+            end = 1
+        found += [stem(one) for one in after[:end]]
+    return tuple(found)
 
 
 _NAME_WORDS: Final = (

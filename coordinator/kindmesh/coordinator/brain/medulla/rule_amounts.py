@@ -17,7 +17,7 @@ from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, sho
 from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_amount, sink_of
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import stem
-from kindmesh.coordinator.brain.medulla.rule_sinks import targets
+from kindmesh.coordinator.brain.medulla.rule_sinks import signature
 from kindmesh.protocol.manifest import Effect
 
 _AMOUNT: Final = Sentence("amount")
@@ -49,11 +49,8 @@ _COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
 def amounts(scene: Scene) -> Iterator[Reason]:
     """Every number of a step with an effect was said, or is the device's default; also how long a plan waits."""
     for call in scene.made.calls:
-        if (
-            call.operation is None
-            or not scene.has_effect(call)
-            or not call.effects & ~int(Effect.READ | Effect.SENSE | Effect.NOTIFY)
-        ):
+        mild = int(Effect.READ if scene.outward(call) else Effect.READ | Effect.SENSE | Effect.NOTIFY)
+        if call.operation is None or not call.effects & ~mild:
             continue
         for leaf in call.leaves:
             if scene.is_default(call, leaf) or sink_of(call.effects, call.name, call.operation, leaf):
@@ -66,18 +63,32 @@ def amounts(scene: Scene) -> Iterator[Reason]:
     for leaf in scene.made.pauses:
         if (
             not effects
-            or not leaf.known
             or isinstance(leaf.value, bool)
-            or not isinstance(leaf.value, (int, float))
+            or not (leaf.known and isinstance(leaf.value, (int, float)))
         ):
+            if effects and worse(leaf.label, "memory", "model", "web"):
+                yield _AMOUNT(
+                    leaf.path.rpartition(".")[0], f"how long to wait comes from {scene.origin(leaf)}"
+                )
             continue
         said = leaf.field == "until_ms" and scene.words.temporal
         said = said or scene.words.number(leaf.value) or scene.words.number(leaf.value / 1_000)
-        small = leaf.field == "for_ms" and leaf.value <= 5_000
+        small = leaf.field == "for_ms" and leaf.value <= 5_000 and not scene.words.temporal
         if not (said or small or (leaf.field == "until_ms" and scene.words.numbers)):
             yield _AMOUNT(
                 leaf.path.rpartition(".")[0], f"nobody said how long to wait: {leaf.value / 1000:g} s"
             )
+
+
+def compared(scene: Scene) -> Iterator[Reason]:
+    """A number that a condition of an effect compares with is one that was said."""
+    if not any(scene.has_effect(call) for call in scene.made.calls):
+        return
+    for leaf in scene.made.compared:
+        if isinstance(leaf.value, bool) or not isinstance(leaf.value, (int, float)) or leaf.value in (0, 1):
+            continue
+        if not scene.claims(leaf, model=True) or not scene.words.number(leaf.value):
+            yield _AMOUNT(leaf.path, f"nobody said {leaf.value:g}, on which this depends")
 
 
 def number_of(call: Call, leaf: Leaf) -> float | None:
@@ -116,7 +127,7 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
     if not leaf.known:
         numeric = field is not None and field.type in ("integer", "number")
         grave = (call.effects & Effect.SPEND and (numeric or is_amount(call.operation, leaf))) or (
-            numeric and call.effects & (Effect.MOVE | Effect.ACTUATE)
+            numeric and (call.effects & (Effect.MOVE | Effect.ACTUATE) or scene.outward(call))
         )
         return f"how much ({leaf.path}) comes from {scene.origin(leaf)}" if grave else ""
     value = number_of(call, leaf)
@@ -164,24 +175,19 @@ def spending(scene: Scene) -> Iterator[Reason]:
     """What is spent by this plan, and by the same person within a day, stays within the owner's bounds; the same
     payment twice is asked about, whether in one plan or in two."""
     facts = scene.facts
-    total, seen = 0.0, set[str]()
+    total = 0.0
     day = [
         done for done in facts.ledger.done
         if done.principal == facts.principal and done.effects & Effect.SPEND and facts.now_ms - done.at_ms < DAY_MS
     ]  # fmt: skip
     before = sum(done.amount for done in day)
-    earlier = {f"{done.operation} {done.key} {done.amount:g}" for done in day}
     for call in scene.made.calls:
         if not call.effects & Effect.SPEND or call.undo:
             continue
         amount = spent(call)
         total += amount
-        key = f"{call.name} {' '.join(targets(call))} {amount:g}"
-        if key in seen:
-            yield _SPEND(call.step, "the same payment is in this plan twice")
-        elif key in earlier:
+        if f"{call.name} {signature(call)}" in {f"{done.operation} {done.key}" for done in day}:
             yield _SPEND(call.step, "the same was paid already within a day")
-        seen.add(key)
         if total > facts.guards.spend_plan:
             yield _SPEND(
                 call.step,
@@ -205,8 +211,11 @@ def spent(call: Call) -> float:
             if not sink_of(call.effects, call.name, call.operation, leaf)
         ]
         found = [value for value in others if value is not None]
-    return max(found, default=0.0) * max(
-        1, call.most if call.over is not None or (call.repeats and call.most > 1 and call.over) else 1
+    cents = any(field_words(call.operation, leaf) & _stems("cent cents minor pence") for leaf in call.leaves)
+    return (
+        max(found, default=0.0)
+        / (100 if cents else 1)
+        * max(1, call.most if call.over is not None or (call.repeats and call.most > 1 and call.over) else 1)
     )
 
 
@@ -219,7 +228,7 @@ def done_of(scene: Scene) -> tuple[Done, ...]:
             facts.now_ms,
             call.name,
             call.effects,
-            " ".join(targets(call)),
+            signature(call),
             spent(call) if call.effects & Effect.SPEND else 0.0,
         )
         for call in scene.made.calls
@@ -227,4 +236,4 @@ def done_of(scene: Scene) -> tuple[Done, ...]:
     )
 
 
-__all__ = ["DAY_MS", "amounts", "done_of", "number_of", "spending", "spent"]
+__all__ = ["DAY_MS", "amounts", "compared", "done_of", "number_of", "spending", "spent"]

@@ -7,9 +7,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown
-from kindmesh.coordinator.brain.medulla.review_sources import sink_of
-from kindmesh.coordinator.brain.medulla.rule_sinks import targets
+from kindmesh.coordinator.brain.medulla.review_sources import name_words, sink_of
+from kindmesh.coordinator.brain.medulla.review_words import stem
+from kindmesh.coordinator.brain.medulla.rule_sinks import signature
 from kindmesh.protocol.manifest import Effect, effect_names
 from kindmesh.protocol.roles import matches
 
@@ -17,9 +19,11 @@ _QUIET: Final = Sentence("quiet-hours")
 _RATE: Final = Sentence("rate")
 _EGRESS: Final = Sentence("egress")
 _RISK: Final = Sentence("presence")
-SAME_MS: Final = 3_600_000
-SAME_MOST: Final = 3
-"""The same outward effect, to the same, within an hour."""
+SAME_MS: Final = 600_000
+"""For how long the same again is asked about."""
+_GIVING: Final = frozenset(
+    stem(word) for word in ("dispense", "feed", "brew", "give", "drop", "pour", "fire")
+)
 
 
 def quiet(scene: Scene) -> Iterator[Reason]:
@@ -38,12 +42,11 @@ def quiet(scene: Scene) -> Iterator[Reason]:
 
 
 def rates(scene: Scene) -> Iterator[Reason]:
-    """No more often than the owner said; the same to the same at most three times an hour."""
+    """No more often than the owner said."""
     facts = scene.facts
     if facts.emergency:
         return
     counted: dict[str, int] = {}
-    same: dict[tuple[str, str], int] = {}
     for call in scene.made.calls:
         if call.operation is None or call.undo or not scene.has_effect(call):
             continue
@@ -56,12 +59,31 @@ def rates(scene: Scene) -> Iterator[Reason]:
                     yield _RATE(
                         call.step, f"{call.name} more than {rate.count} times in {rate.per_ms / 1000:g} s"
                     )
-        if scene.outward(call) and call.effects & ~int(Effect.READ):
-            key = (call.name, " ".join(targets(call)))
-            same[key] = same.get(key, 0) + 1
-            before = sum((done.operation, done.key) == key for done in _recent(scene, SAME_MS))
-            if before + same[key] > SAME_MOST:
-                yield _RATE(call.step, f"{call.name} to the same more than {SAME_MOST} times in an hour")
+
+
+def again(scene: Scene) -> Iterator[Reason]:
+    """The same effect, with the same values, is not done twice: not in one plan, and not in two within minutes."""
+    if scene.facts.emergency:
+        return
+    seen: set[str] = set()
+    earlier = {f"{done.operation} {done.key}" for done in _recent(scene, SAME_MS)}
+    for call in scene.made.calls:
+        if call.operation is None or call.undo or not lasting(scene, call):
+            continue
+        key = f"{call.name} {signature(call)}"
+        if key in seen:
+            yield _RATE(call.step, f"{call.name} would be done twice with the same values")
+        elif key in earlier:
+            yield _RATE(call.step, f"{call.name} was done with the same values a few minutes ago")
+        seen.add(key)
+
+
+def lasting(scene: Scene, call: Call) -> bool:
+    """Whether doing it twice is more than doing it once: all but switching and reading."""
+    mild = int(Effect.READ | Effect.SENSE | Effect.ACTUATE)
+    if not call.effects & ~mild:
+        return bool(call.effects & Effect.ACTUATE) and bool(set(name_words(call.name, None)) & _GIVING)
+    return bool(call.effects & ~int(Effect.NOTIFY | Effect.READ | Effect.SENSE)) or scene.outward(call)
 
 
 def _recent(scene: Scene, per_ms: int) -> list[Done]:
@@ -111,4 +133,12 @@ def presence(scene: Scene) -> Iterator[Reason]:
             )
 
 
-__all__ = ["SAME_MOST", "SAME_MS", "egress", "presence", "quiet", "rates"]
+__all__ = [
+    "SAME_MS",
+    "again",
+    "egress",
+    "lasting",
+    "presence",
+    "quiet",
+    "rates",
+]

@@ -15,13 +15,13 @@ from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
-    field_words,
     is_address_book,
     look,
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, is_place, stem, tokens
+from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.policy import Answer
 
@@ -69,7 +69,7 @@ _DOMAINS: Final = {
 _DOMAIN_STEMS: Final = {
     domain: frozenset(stem(word) for word in words.split()) for domain, words in _DOMAINS.items()
 }
-_ADDRESSED: Final = frozenset({"recipient", "link"})
+_KINDS: Final = frozenset(word for words in _DOMAINS.values() for word in map(stem, words.split()))
 
 
 def _stems(text: str) -> frozenset[str]:
@@ -91,7 +91,7 @@ def sinks(scene: Scene) -> Iterator[Reason]:
             problem = _problem(scene, call, leaf, kind)
             if problem:
                 yield _SINK(call.step, problem, _gravity(call, leaf, kind))
-        if call.target is not None and scene.has_effect(call):
+        if call.target is not None and call.effects & ~int(Effect.READ):
             problem = _problem(scene, call, call.target, "thing")
             if problem:
                 yield _SINK(call.step, problem)
@@ -108,8 +108,6 @@ def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
     if leaf.book and not worse(leaf.label, "web", "model"):
         return "" if kind in ("recipient", "thing") else f"{_KIND[kind]} comes from {scene.origin(leaf)}"
     if not leaf.known:
-        if kind == "thing" and call.over is None and worse(leaf.label, "user"):
-            return ""
         return f"{_KIND[kind]} comes from {scene.origin(leaf)}"
     if leaf.value in (None, "", [], {}):
         return ""
@@ -190,7 +188,7 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
         return _loose(scene, text, words, strict)
     parts = [stem(word) for word in tokens(rest.replace("_", " ")) if not word.isdigit()]
     kinds = _DOMAIN_STEMS.get(domain, frozenset({stem(word) for word in tokens(domain.replace("_", " "))}))
-    kind_said = any(words.says(word) for word in kinds) or any(
+    kind_said = any(words.says(word) or scene.words.says(word) for word in kinds) or any(
         words.means(stem(word)) for word in tokens(domain.replace("_", " "))
     )
     own = [word for word in parts if word not in kinds and not is_generic(word)]
@@ -274,6 +272,9 @@ def _loose(scene: Scene, text: str, words: Words, strict: bool) -> bool:
     known = [
         word for word in own if words.says(word) or (not strict and not is_place(word) and words.means(word))
     ]
+    if known and not strict:
+        # Its kind may have been said elsewhere: "blinds in the living room".
+        known += [word for word in own if word not in known and word in _KINDS and scene.words.says(word)]
     if len(known) == len(own):
         return True
     return (
@@ -291,16 +292,10 @@ def _other_place(own: list[str], words: Words) -> bool:
     return bool(places) and not places & words.stems
 
 
-def targets(call: Call) -> tuple[str, ...]:
-    """What an effect of this call would be on or to, sorted: for the ledger."""
-    found = {
-        str(leaf.value).casefold()
-        for leaf in Scene.all_leaves(call)
-        if leaf.known
-        and sink_of(call.effects, call.name, call.operation, leaf)
-        and field_words(call.operation, leaf)
-    }
-    return tuple(sorted(found))
+def signature(call: Call) -> str:
+    """All that a call is given, as one text: two calls with the same do the same."""
+    given = [f"{leaf.path}={'?' if not leaf.known else leaf.value!r}".casefold() for leaf in call.leaves]
+    return sha256("\n".join(sorted(given)).encode("utf-8", "replace")).hex()[:32]
 
 
-__all__ = ["sinks", "targets", "thing_named"]
+__all__ = ["signature", "sinks", "thing_named"]

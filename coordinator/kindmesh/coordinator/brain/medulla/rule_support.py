@@ -7,6 +7,8 @@ or sent must be mostly theirs, unless another step of the plan provides it. Adde
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,9 +19,11 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
     field_words,
     is_address_book,
+    is_content,
     look,
     sink_of,
 )
+from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
 from kindmesh.protocol.manifest import Effect
@@ -40,7 +44,7 @@ _VERBS: Final = _stems(
     raise lower water cook heat record capture snapshot photograph watch listen locate track approve
     reject donate sell trade withdraw deposit refund archive accept decline vacuum dock return drive
     mow brew flush trigger press skip next previous kill shut disable enable on off increase
-    decrease complete finish"""
+    decrease complete finish log"""
 )
 _CREATING: Final = _stems(
     "create add new append write save schedule start set put make insert compose draft register plan remember"
@@ -59,7 +63,12 @@ _SHARE: Final = 0.34
 def asked_for(scene: Scene) -> Iterator[Reason]:
     """The operation of each step with an effect is meant by the words, and its opposite is not."""
     for call in scene.made.calls:
-        if call.operation is None or not scene.has_effect(call) or not call.effects & ~int(Effect.READ):
+        if call.operation is None or not call.effects & ~int(Effect.READ):
+            continue
+        if _forbidden(call, scene.words):
+            yield _ASKED(call.step, f"what was said is not to do {_title(call)}")
+            continue
+        if not scene.has_effect(call):
             continue
         if call.undo and _same_thing(scene, call):
             continue
@@ -119,6 +128,15 @@ def _parts(call: Call) -> tuple[list[str], list[str]]:
     return doing, about
 
 
+def _forbidden(call: Call, words: Words) -> bool:
+    """Whether it was said not to do this."""
+    negated = words.negated()
+    if not negated or "*" in negated:
+        return bool(negated)
+    doing, _ = _parts(call)
+    return any(word in negated for word in doing if word not in _EMPTY and not is_generic(word))
+
+
 def _against(call: Call, words: Words) -> str:
     doing, _ = _parts(call)
     return next((word for word in doing if words.against(word) and not words.says(word)), "")
@@ -130,23 +148,56 @@ def _meant(call: Call, words: Words) -> bool:
     verbs = [word for word in doing if word in _VERBS]
     if not verbs and title and title[0] in _VERBS and not any(word in _CREATING for word in doing):
         verbs = [title[0]]
+    if not call.effects & ~int(Effect.READ | Effect.SENSE) and _names_it(call, words):
+        return True
     if call.effects & Effect.SPEND:
         paying = _stems(
             "pay transfer buy order purchase donate book spend settle rent bill checkout charge tip reserve subscribe"
         )
-        return any(words.says(word) for word in paying) or (
-            words.money and any(words.means(word) for word in [*doing, *about])
-        )
+        return words.money or any(words.says(word) for word in paying)
     if call.effects & Effect.MOVE and any(words.says(word) for word in _MOVING):
         return True
     if call.effects & Effect.EXECUTE and not verbs:
         verbs = list(_stems("run execute"))
     if verbs:
+        verbs += [word for word in title[:6] if word in _VERBS and not call.effects & _GRAVE]
         return any(words.means(word) for word in verbs) or _implied(call, words, verbs, about)
     named = [word for word in (*doing, *about, *title) if not is_generic(word) and word not in _CREATING]
-    return any(words.means(word) for word in named) or any(
-        words.says(word) for word in doing if word not in ("set", "get")
-    )
+    if not verbs and not named and not words.stems.isdisjoint(_ASKING):
+        # A name that says nothing ("set device"): what it is done to, and how, is checked by itself.
+        return any(sink_of(call.effects, call.name, call.operation, leaf) == "thing" for leaf in call.leaves)
+    if any(words.means(word) for word in named):
+        return True
+    if any(
+        sink_of(call.effects, call.name, call.operation, leaf) == "path" and words.exactly(str(leaf.value))
+        for leaf in call.leaves
+    ):
+        return True
+    if words.temporal and not {"calendar", "calendars", "event", "reminder"}.isdisjoint((*doing, *about)):
+        return True
+    return any(words.says(word) for word in (*doing, *about, *title) if word not in _EMPTY)
+
+
+_EMPTY: Final = _stems("set get make do home house device use control access one the a of it put thing")
+_ASKING: Final = _stems("turn switch set put make on off to start stop open close up down change")
+_CAPTURE: Final = _stems(
+    "camera snapshot capture photo picture record microphone listen watch locate location track screen"
+)
+_GRAVE: Final = int(Effect.SPEND | Effect.EXECUTE | Effect.MOVE)
+
+
+def tokens_of(call: Call) -> list[str]:
+    """Stems in the name of a call."""
+    doing, about = _parts(call)
+    return [*doing, *about]
+
+
+def _names_it(call: Call, words: Words) -> bool:
+    """Whether all that a reading call is given was said, and something is given."""
+    if not {*tokens_of(call)}.isdisjoint(_CAPTURE):
+        return False
+    given = [leaf.value for leaf in call.leaves if isinstance(leaf.value, str) and leaf.value.strip()]
+    return bool(given) and all(words.exactly(text) or (content(text) and words.named(text)) for text in given)
 
 
 def _implied(call: Call, words: Words, verbs: list[str], about: list[str]) -> bool:
@@ -172,18 +223,43 @@ def said(scene: Scene) -> Iterator[Reason]:
                 if hidden and call.effects & ~Effect.READ:
                     yield _SAID(call.step, f"the text holds {shown(hidden[0])}, which nobody said")
                     continue
+            if not kind and not leaf.known:
+                problem = _from_outside(scene, call, leaf)
+                if problem:
+                    yield _SAID(call.step, problem)
             if kind or not leaf.known:
-                if (
-                    not kind
-                    and leaf.label is not None
-                    and leaf.label.source == "web"
-                    and call.effects & Effect.SPEND
-                ):
-                    yield _SAID(call.step, f"{shown(leaf.path)} of a payment comes from {scene.origin(leaf)}")
                 continue
             problem = _unsaid(scene, call, leaf)
             if problem:
                 yield _SAID(call.step, problem)
+
+
+def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
+    """Why a value that is only known later may not come from where it comes: all but what is written or read out."""
+    names = field_words(call.operation, leaf)
+    outside = not leaf.book and worse(leaf.label, "memory", "device", "model", "web")
+    grave = scene.outward(call) or scene.physical(call) or call.effects & _GRAVE
+    switching = call.effects & int(Effect.ACTUATE) and worse(leaf.label, "memory", "model", "web")
+    if switching and not leaf.book:
+        return f"{leaf.path} comes from {scene.origin(leaf)}"
+    if outside and (names & _TIMES or names & _QUANTITY or (grave and not is_content(call.operation, leaf))):
+        return f"{leaf.path} comes from {scene.origin(leaf)}"
+    return ""
+
+
+_QUANTITY: Final = _stems("amount dose dosage strength quantity count price total level units number")
+
+
+def _untimed(scene: Scene, leaf: Leaf, value: str, names: frozenset[str]) -> str:
+    if not scene.claims(leaf, model=True):
+        return f"when it is, {shown(value)}, comes from {scene.origin(leaf)}"
+    if (names & _ENDS and not clock_times(scene.words.text)) or time_said(value, scene.words):
+        return ""
+    return (
+        ""
+        if names & _ENDS and not names & _BEGINS and scene.words.temporal
+        else f"nobody said when: {shown(value)}"
+    )
 
 
 def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
@@ -208,8 +284,10 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
         opposite = any(scene.words.against(word) for word in content(value))
         return f"{shown(value)} is not what was said" if risky or opposite else ""
     if look(value) == "date" or names & _TIMES:
-        timed = scene.words.temporal or bool(scene.words.numbers) or _number(value, scene.words)
-        return "" if timed else f"nobody said when: {shown(value)}"
+        return _untimed(scene, leaf, value, names)
+    strange = [one for one in _NUMBER.findall(value) if not _number(one, scene.words)]
+    if strange and not scene.words.exactly(value):
+        return f"nobody said {shown(strange[0])}"
     trusted = leaf.label is None or scene.claims(leaf)
     words = scene.words_for(leaf) if trusted else scene.words
     parts = content(value)
@@ -228,14 +306,43 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
     return f"{shown(value)} comes from {scene.origin(leaf)}"
 
 
+_BEGINS: Final = _stems("start begin at when due from")
+_ENDS: Final = _stems("end ends until to finish expires")
+_NUMBER: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
 _CODES: Final = _stems(
     """en de fr es it nl eur usd gbp chf metric imperial celsius fahrenheit html plain markdown text normal
-    default low high medium once none primary private utf8 json pdf png jpg"""
+    default low high medium once none primary private utf8 json pdf png jpg switch position power
+    level brightness state attach"""
 )
 
 
-def _number(value: str, words: Words) -> bool:
-    return value.strip().isdigit() and words.number(float(value))
+def _number(text: str, words: Words) -> bool:
+    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text.replace(",", "")
+    return words.exactly(text) or (plain.count(".") <= 1 and words.number(float(plain)))
 
 
-__all__ = ["asked_for", "said"]
+def alphabets(scene: Scene) -> Iterator[Reason]:
+    """No value mixes letters of several alphabets in one word, so that it looks like another."""
+    for call in scene.made.calls:
+        for leaf in Scene.all_leaves(call):
+            if isinstance(leaf.value, str) and not leaf.value.isascii() and _mixed(leaf.value):
+                yield _SAID(call.step, f"{shown(leaf.value)} mixes letters that look alike")
+
+
+def _mixed(text: str) -> bool:
+    for word in re.findall(r"[^\W\d_]+", text[:4_096]):
+        kinds = {unicodedata.name(sign, "?").partition(" ")[0] for sign in word if not sign.isascii()}
+        kinds |= {"LATIN"} if any(sign.isascii() for sign in word) else set()
+        if "LATIN" in kinds and kinds & {
+            "CYRILLIC",
+            "GREEK",
+            "ARMENIAN",
+            "CHEROKEE",
+            "FULLWIDTH",
+            "MATHEMATICAL",
+        }:
+            return True
+    return False
+
+
+__all__ = ["alphabets", "asked_for", "said"]
