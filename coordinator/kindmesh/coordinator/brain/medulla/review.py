@@ -29,8 +29,8 @@ from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.policy import SEVERITY, Answer
 
 RULES: Final[tuple[Rule, ...]] = (
-    known, unseen, policy, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops, influence,
-    two_of_three, egress, quiet, rates, again, presence,
+    known, unseen, policy, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops,
+    influence, two_of_three, egress, quiet, rates, again, presence,
 )  # fmt: skip
 """All rules; the order is that of the reasons."""
 

@@ -73,6 +73,7 @@ return dock home base charge
 medicine medication pill tablet drug dose dispense
 cook stove oven hob bake cooker boil kettle
 light lamp bulb lighting
+media player radio music speaker tv television song play listen volume
 cover blind curtain shade shutter awning roller drape window
 door gate garage
 climate thermostat heating ac aircon hvac

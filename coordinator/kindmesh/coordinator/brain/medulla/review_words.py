@@ -18,6 +18,7 @@ from kindmesh.coordinator.brain.medulla.review_lexicon import (
     EVERYTHING,
     GENERIC,
     MONEY,
+    NUMBERS,
     OPPOSITE,
     PLACES,
     RELATIVE,
@@ -136,6 +137,7 @@ _STOP: Final = frozenset(stem(word) for word in STOP)
 _GENERIC: Final = frozenset(stem(word) for word in GENERIC)
 _PLACES: Final = frozenset(stem(word) for word in PLACES)
 _MONEY: Final = frozenset(stem(word) for word in MONEY)
+_NUMERALS: Final = frozenset(stem(word) for word in NUMBERS)
 _TEMPORAL: Final = frozenset(stem(word) for word in TEMPORAL)
 _RELATIVE: Final = frozenset(stem(word) for word in RELATIVE)
 _NONE: Final[frozenset[int]] = frozenset()
@@ -259,6 +261,7 @@ class Words:
             if word not in have
             and word not in _STOP
             and word not in _TEMPORAL
+            and word not in _NUMERALS
             and not (_GROUPS.get(word, _NONE) & alike)
             and not _DIGITS.search(word)
         }
@@ -283,7 +286,9 @@ def _negated(plain: tuple[str, ...]) -> tuple[str, ...]:
             end = next((number for number, one in enumerate(after) if one in _TURN), len(after))
             found += ["*"] if end == len(after) else []
         elif plain[position - 1] in ("and", "but", "then", "do"):
-            end = next((number for number, one in enumerate(after) if one in ("and", "but", "then")), len(after))
+            end = next(
+                (number for number, one in enumerate(after) if one in ("and", "but", "then")), len(after)
+            )
         else:
             end = 1
         found += [stem(one) for one in after[:end]]

@@ -72,7 +72,9 @@ def amounts(scene: Scene) -> Iterator[Reason]:
                 )
             continue
         said = leaf.field == "until_ms" and scene.words.temporal
-        said = said or scene.words.number(leaf.value) or scene.words.number(leaf.value / 1_000)
+        said = said or (
+            leaf.value > 0 and (scene.words.number(leaf.value) or scene.words.number(leaf.value / 1_000))
+        )
         small = leaf.field == "for_ms" and leaf.value <= 5_000 and not scene.words.temporal
         if not (said or small or (leaf.field == "until_ms" and scene.words.numbers)):
             yield _AMOUNT(

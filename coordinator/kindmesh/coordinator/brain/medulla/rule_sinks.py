@@ -184,6 +184,8 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
         if words.named(name) and _kind_fits(text, name, words, strict):
             return True
     domain, _, rest = text.partition(".")
+    if "." in rest or "/" in text:
+        return words.exactly(text)
     if not rest or " " in text:
         return _loose(scene, text, words, strict)
     parts = [stem(word) for word in tokens(rest.replace("_", " ")) if not word.isdigit()]
@@ -209,7 +211,7 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
     if (
         kind_said
         and not _place_said(words)
-        and ((domain in _ONE_OF_A_KIND and kind_named) or _only_one(scene, text, domain))
+        and (_any_will_do(scene, domain, kind_named, words) or _only_one(scene, text, domain))
     ):
         return True
     areas = {stem(word) for area in scene.facts.area for word in tokens(area)}
@@ -220,6 +222,11 @@ _ONE_OF_A_KIND: Final = frozenset(
     {"timer", "todo", "calendar", "vacuum", "shopping_list", "lawn_mower", "reminder", "alarm"}
 )
 """Kinds of things of which a home has one, or where it does not matter which."""
+
+
+def _any_will_do(scene: Scene, domain: str, named: list[str], words: Words) -> bool:
+    """Whether the kind says enough: a timer or a list, when no other one was spoken of."""
+    return domain in _ONE_OF_A_KIND and bool(named) and not _points_elsewhere(scene, named, words)
 
 
 def _only_one(scene: Scene, text: str, domain: str) -> bool:

@@ -204,7 +204,7 @@ def _implied(call: Call, words: Words, verbs: list[str], about: list[str]) -> bo
     """Verbs that people leave out: a thing and a state or an amount say it ("blinds to 40 percent")."""
     if not call.effects & Effect.ACTUATE or call.effects & ~int(Effect.ACTUATE | Effect.READ | Effect.NOTIFY):
         return False
-    mild = not set(verbs) & _stems("unlock open disarm start dispense off on lock arm")
+    mild = not set(verbs) & _stems("unlock open disarm start dispense off lock arm stop pause return close")
     return mild and any(words.means(word) for word in about if not is_generic(word))
 
 
@@ -247,7 +247,10 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
     return ""
 
 
-_QUANTITY: Final = _stems("amount dose dosage strength quantity count price total level units number")
+_QUANTITY: Final = _stems(
+    """amount dose dosage strength quantity count price total level units number duration length delay minutes
+    hours seconds"""
+)
 
 
 def _untimed(scene: Scene, leaf: Leaf, value: str, names: frozenset[str]) -> str:
