@@ -66,4 +66,10 @@ def from_yaml(text: str, name: str, *, shared: bool = False) -> Any:
         raise InvalidInput(f"{name} is not YAML{where}: {str(why)[:200]}", field="file") from error
 
 
-__all__ = ["from_yaml"]
+def to_yaml(document: Any) -> str:
+    """Plain data as YAML that `from_yaml` reads back, names in their order."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+__all__ = ["from_yaml", "to_yaml"]

@@ -8,7 +8,7 @@ import asyncio
 import importlib
 from typing import Final, Protocol
 
-from kindmesh.capabilities.llm.config import Settings, Timeouts
+from kindmesh.capabilities.llm.config import Entry, Settings, Timeouts
 from kindmesh.capabilities.llm.keys import Key, find_key
 from kindmesh.capabilities.llm.model import Model
 from kindmesh.capabilities.llm.scripted import ScriptedModel
@@ -24,7 +24,7 @@ _MODULES: Final = {
 class _Connects(Protocol):
     """What each of those modules has."""
 
-    def connect(self, *, url: str, name: str, key: Key, timeouts: Timeouts, context: int) -> Model:
+    def connect(self, *, url: str, key: Key, entry: Entry, timeouts: Timeouts) -> Model:
         """A client for one model; nothing is sent yet."""
 
 
@@ -47,9 +47,7 @@ async def make_client(settings: Settings, model: str) -> Model:
             f"{provider.kind} needs {error.name}, not installed on this device",
             hint="pip install 'kindmesh[llm]'",
         ) from error
-    return module.connect(
-        url=provider.address, name=entry.name, key=key, timeouts=settings.timeouts, context=entry.context
-    )
+    return module.connect(url=provider.address, key=key, entry=entry, timeouts=settings.timeouts)
 
 
 __all__ = ["make_client"]

@@ -83,7 +83,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model: `name` as its provider calls it, `context` tokens in and out together, prices per million tokens,
-    `tasks` it is for (empty: all), `tools`: whether it can call tools."""
+    `tasks` it is for (empty: all), `tools`: whether it can call tools; `temperature`: whether it lets
+    anybody choose one."""
 
     provider: Name
     name: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -92,6 +93,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     price_out: Money | None = None
     tasks: tuple[str, ...] = ()
     tools: bool = True
+    temperature: bool = True
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

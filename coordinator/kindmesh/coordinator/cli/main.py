@@ -21,6 +21,7 @@ from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
 from kindmesh.coordinator.cli.events_app import events
 from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.keys_app import keys
+from kindmesh.coordinator.cli.llm_app import llm
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people, policy
 from kindmesh.coordinator.cli.schedule_app import schedule
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings=HELP,
 )
 
-_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "nodes", "simulate", "up"})
+_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "llm", "nodes", "simulate", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 
@@ -413,6 +414,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.add_typer(keys, name="keys")
+app.add_typer(llm, name="llm")
 app.add_typer(audit, name="audit")
 app.command("stream")(stream_command)
 app.command()(simulate)
