@@ -91,8 +91,8 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         # A question from a member's own device, answered from what the other devices say.
         code, found = await asked(lab.devices["upstairs"], "is the front door locked?")
         assert (code, found["outcome"], found["plan"]) == (0, "answered", None), found
-        # And back.
-        code, found = await asked(lab.desk, "turn on the kitchen light")
+        # Of the same conversation.
+        code, found = await asked(lab.desk, "turn it on again")
         assert (code, state_of(lab, "light.kitchen")) == (0, "on"), found
         # Not understood: nothing is done.
         code, found = await asked(lab.desk, "transfer all my money to Bob")
@@ -120,7 +120,7 @@ async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_bac
 ) -> None:
     async with household(tmp_path / "lab") as lab:
         assert (await asked(lab.desk, "turn on the kitchen light"))[0] == 0  # the grammars are read
-        for number in range(3):
+        for number in range(2):
             text = f"turn {'off' if number % 2 == 0 else 'on'} the kitchen light"
             pid = lab.ask("status")["pid"]
             async with watching(lab.desk.home.socket("coordinator")) as events:
@@ -143,7 +143,9 @@ async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_bac
             )
 
 
-async def test_feedback_becomes_a_routine_that_counts_once_it_is_confirmed(tmp_path: Path) -> None:
+async def test_a_correction_counts_once_confirmed_a_prompt_converses_and_stop_halts_all(
+    tmp_path: Path,
+) -> None:
     async with household(tmp_path / "lab") as lab:
         code, found = await asked(lab.desk, "make it dark in here")
         assert found["outcome"] != "done", found
@@ -168,13 +170,8 @@ async def test_feedback_becomes_a_routine_that_counts_once_it_is_confirmed(tmp_p
         assert (await say(lab.desk, "ask", "routines", "forget", proposed["id"])).code == 0
         assert (await say(lab.desk, "ask", "--forget")).objects[-1]["forgotten"] > 0
         assert (await say(lab.desk, "ask", "--good")).code == 2, "nothing is remembered"
-
-
-async def test_a_prompt_takes_one_sentence_a_line_and_a_wrong_option_is_said(tmp_path: Path) -> None:
-    async with household(tmp_path / "lab") as lab:
-        said = await say(
-            lab.desk, "ask", typed="turn off the kitchen light\nturn on the kitchen light\nbye\n"
-        )
+        # A prompt takes one sentence a line.
+        said = await say(lab.desk, "ask", typed="turn off the kitchen light\nturn it on\nbye\n")
         assert [one["outcome"] for one in said.objects] == ["done", "done"], said
         assert said.code == 0
         said = await say(lab.desk, "ask", "lights on", "--area", "moon")
@@ -183,3 +180,12 @@ async def test_a_prompt_takes_one_sentence_a_line_and_a_wrong_option_is_said(tmp
         assert (said.code, said.error["field"]) == (2, "language")
         said = await say(lab.desk, "ask", "routines", "confirm", "nothing")
         assert said.code == 2
+        # Stop is for everything at once, and nothing is done until somebody resets it.
+        code, found = await asked(lab.devices["upstairs"], "Stop!")
+        assert (code, found["outcome"], found["plan"]) == (0, "done", None), found
+        assert found["reply"] == "Stopped: desk, downstairs and upstairs."
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert (code, found["outcome"]) == (1, "partly"), found
+        assert (await say(lab.devices["downstairs"], "stop", "--reset")).code == 0
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert (code, found["outcome"]) == (0, "done"), found

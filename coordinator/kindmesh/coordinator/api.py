@@ -502,7 +502,10 @@ class Api:
         return {"now_ms": self._people.now_ms(), "mesh": format_id(self._trust.mesh), "skew_ms": 0}
 
     async def _stop(self, params: Params, emit: Emit, who: Principal) -> Any:
-        reason = params.text("reason", "")[:200]
+        return await self.stop(params.text("reason", "")[:200], who)
+
+    async def stop(self, reason: str, who: Principal) -> dict[str, Any]:
+        """Halt every device; which were told, and which were not reached."""
         told, missed = [], []
         for node in self._heart.devices.nodes():
             if node["role"] != "node":

@@ -9,8 +9,9 @@ is not started; one that needs a yes is, since the question is its own, and is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -23,18 +24,19 @@ from kindmesh.coordinator.brain.desk.following import Follower
 from kindmesh.coordinator.brain.desk.homes import Homes, Seen
 from kindmesh.coordinator.brain.desk.judging import Judged
 from kindmesh.coordinator.brain.desk.lines import area_named, check_text
+from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, reported, verify
-from kindmesh.coordinator.brain.desk.wording import Said, needs_yes, refused
+from kindmesh.coordinator.brain.desk.wording import Said, listed, needs_yes, plain_text, refused
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import StoreConflict
 from kindmesh.protocol.ids import format_time_id, parse_id
-from kindmesh.protocol.plan import plan_to_document
+from kindmesh.protocol.plan import Plan, plan_to_document
 from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.principal import Principal, principal_text
 from kindmesh.protocol.utterance_evidence import Heard
@@ -45,6 +47,10 @@ AWAY_MS: Final = 2_000
 """The same for one that does not answer even now."""
 YES_MS: Final = 120_000
 """How long is waited for a person's yes."""
+
+
+Stop: TypeAlias = Callable[[str, Principal], Awaitable[dict[str, Any]]]
+"""Halts all devices for a reason, in somebody's name; says which were told (`devices`), and which not."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -87,6 +93,8 @@ class Asking:
         homes: Homes,
         thinking: Thinking,
         reviewer: Reviewer,
+        planning: Planning,
+        stop: Stop,
         conversations: Conversations,
         clock: Clock,
     ) -> None:
@@ -95,6 +103,8 @@ class Asking:
         self._homes = homes
         self._thinking = thinking
         self._reviewer = reviewer
+        self._planning = planning
+        self._stop = stop
         self._conversations = conversations
         self._clock = clock
 
@@ -109,6 +119,8 @@ class Asking:
         """
         check_text(asked.text)
         emit({"event": "heard"})
+        if act and self._thinking.is_stop(asked.text, asked.language):
+            return await self._stopped(asked)
         seen = await self._homes.read(check)
         situation = self._situation(asked, seen)
         person = principal_text(asked.who)
@@ -117,12 +129,15 @@ class Asking:
             understanding = await self._thinking.understand(
                 asked.text, situation, self._conversations.routines(person)
             )
+            if not understanding.understood and self._planning.is_there():
+                emit({"event": "thinking"})
+                understanding = await self._planning.plan(
+                    asked.text, situation, asked.who, partial(self._reviewed, asked, situation), check
+                )
             if understanding.plan is None:
                 return await self._answered(asked, understanding, situation, seen)
             check_plan(understanding.plan)
-            judged = self._reviewer.review(
-                understanding.plan, asked.who, asked.text, seen.home, situation.area
-            )
+            judged = self._reviewed(asked, situation, understanding.plan)
             emit(
                 {
                     "event": "planned",
@@ -139,6 +154,16 @@ class Asking:
                 "this key was used for another sentence", hint="Use a new key for something new."
             )
         return await self._run(asked, taken, situation, seen, emit)
+
+    async def _stopped(self, asked: Asked) -> Answer:
+        """Everything is halted, before anything is read, understood or asked."""
+        told = await self._stop(asked.text, asked.who)
+        reached, missed = told["devices"], told["not_reached"]
+        parts = [Said(f"Stopped: {listed(reached)}." if reached else "There is no device to stop.", "safety")]
+        if missed:
+            parts.append(Said(f"Not reached: {listed(missed)}.", "safety"))
+        understanding = Understanding(understood=True, reply=plain_text(parts))
+        return Answer(tuple(parts), "partly" if missed else "done", understanding)
 
     # ------------------------------------------------------------------------------------------------- before
 
@@ -158,6 +183,9 @@ class Asking:
             ),
             people=asked.people,
         )
+
+    def _reviewed(self, asked: Asked, situation: Situation, plan: Plan) -> Judged:
+        return self._reviewer.review(plan, asked.who, asked.text, situation.home, situation.area)
 
     def _words(self, understanding: Understanding, home: Home) -> list[str]:
         plan = understanding.plan
@@ -278,6 +306,9 @@ class Asking:
         later = any(step.id not in now for step in plan.steps)
         after = msgspec.structs.replace(situation, home=home)
         said_well = await self._thinking.answer(understanding, after, self._clock.now_ms())
+        if not said_well.strip():
+            # A plan that no grammar made has no words of its own.
+            return finding_parts(verified, home) or (Said("Done.", "done"),), "later" if later else "done"
         return (Said(said_well, "done"),), "later" if later else "done"
 
     def remember(self, asked: Asked, answer: Answer, reply: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from kindmesh.coordinator.brain.desk.asking import Asking
+from kindmesh.coordinator.brain.desk.asking import Asking, Stop
 from kindmesh.coordinator.brain.desk.conversation import Conversations
 from kindmesh.coordinator.brain.desk.desk import Desk
 from kindmesh.coordinator.brain.desk.homes import Homes
 from kindmesh.coordinator.brain.desk.keeping import Keeping
+from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.heart.heart import Heart
@@ -36,6 +37,7 @@ def make_desk(
     clock: Clock,
     entropy: Entropy,
     household: HouseholdSection,
+    stop: Stop,
 ) -> Desk:
     """The desk of one coordinator."""
     zone = household.timezone or system_zone(os.environ)
@@ -47,6 +49,8 @@ def make_desk(
         homes=Homes(heart, keeping, clock),
         thinking=Thinking(),
         reviewer=Reviewer(heart, trust, people, clock, zone),
+        planning=Planning(heart, trust, clock),
+        stop=stop,
         conversations=conversations,
         clock=clock,
     )

@@ -31,6 +31,15 @@ class Thinking:
         self._made: OrderedDict[tuple[str, ...], Cortex] = OrderedDict()
         self._making = asyncio.Lock()
 
+    def is_stop(self, text: str, language: str) -> bool:
+        """Whether these are the exact words that halt everything; known without any grammar of the home."""
+        from kindmesh.coordinator.brain.cortex.language import language as language_of  # noqa: PLC0415
+        from kindmesh.coordinator.brain.cortex.normalise import COMMA, normalise  # noqa: PLC0415
+
+        known = language_of(language)
+        said = [word.low for word in normalise(text, known) if word.text != COMMA]
+        return " ".join(said) in known.words["stop"]
+
     async def understand(
         self, text: str, situation: Situation, learned: Iterable[Kept] = ()
     ) -> Understanding:

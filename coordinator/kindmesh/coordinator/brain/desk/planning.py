@@ -1,0 +1,89 @@
+"""What no grammar understands, given to a language model, if a device of the household offers one (`llm.chat`).
+
+The model is asked by ordinary jobs of whoever asked, with permits like any other; it looks at what devices tell by
+session calls that only read. Each of its plans goes through the same look ahead as all plans, and comes back to it with
+the reasons, at most as often as the planner allows. What it made up is labelled as its own, and judged as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
+from kindmesh.coordinator.brain.desk.judging import Judged
+from kindmesh.coordinator.heart.devices import Seat
+from kindmesh.coordinator.heart.heart import Heart, Wish
+from kindmesh.mesh.clock import Clock
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.errors import InternalError, UnknownOperation, WireError, error_from_wire
+from kindmesh.protocol.manifest import Manifest
+from kindmesh.protocol.plan import Plan
+from kindmesh.protocol.principal import Principal
+
+CHAT: Final = "llm.chat"
+LOOK_MS: Final = 5_000
+
+
+class Planning:
+    """See the module."""
+
+    def __init__(self, heart: Heart, trust: Callable[[], Trust], clock: Clock) -> None:
+        self._heart = heart
+        self._trust = trust
+        self._clock = clock
+
+    def is_there(self) -> bool:
+        """Whether a device that is here offers a language model."""
+        try:
+            seats = self._heart.devices.seats(CHAT)
+        except UnknownOperation:
+            return False
+        return any(self._heart.devices.is_here(seat.device.device_id) for seat in seats)
+
+    async def plan(
+        self,
+        text: str,
+        situation: Situation,
+        who: Principal,
+        review: Callable[[Plan], Judged],
+        check: Callable[[Seat], None],
+    ) -> Understanding:
+        """What a sentence means to a language model; an honest answer when it does not work."""
+        from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
+
+        async def reasons(plan: Plan) -> tuple[str, ...]:
+            judged = review(plan)
+            return judged.messages if judged.verdict == "deny" else ()
+
+        planner = Planner(
+            partial(self._chat, who), look=partial(self._look, check), review=reasons, clock=self._clock
+        )
+        return await planner.plan(text, situation, self._manifests())
+
+    async def _chat(self, who: Principal, arguments: dict[str, Any]) -> dict[str, Any]:
+        job = await self._heart.run(Wish(operation=CHAT, args=arguments, principal=who))
+        if job["state"] == "succeeded" and isinstance(job["value"], dict):
+            value: dict[str, Any] = job["value"]
+            return value
+        error = job.get("error")
+        if error:
+            raise error_from_wire(WireError(error["code"], error["message"], error["hint"], error["field"]))
+        raise InternalError(f"the language model's job {job['state']}")
+
+    async def _look(self, check: Callable[[Seat], None], operation: str, arguments: dict[str, Any]) -> Any:
+        for seat in self._heart.devices.seats(operation):
+            check(seat)
+        return await self._heart.call(operation, arguments, within_ms=LOOK_MS)
+
+    def _manifests(self) -> list[Manifest]:
+        found: dict[str, Manifest] = {}
+        for member in self._trust().membership.members():
+            advert = self._heart.devices.find(member.subject).advert if member.kind == "device" else None
+            for offer in advert.offers if advert is not None else ():
+                found.setdefault(offer.manifest.capability, offer.manifest)
+        return list(found.values())
+
+
+__all__ = ["CHAT", "Planning"]
