@@ -21,9 +21,6 @@ from kindmesh.coordinator.brain.cortex.terms import Act, Clause
 
 VOLUME_STEP: Final = 10
 """Points of a hundred that "louder" is."""
-BRIGHTNESS_STEP: Final = 25
-TEMPERATURE_STEP: Final = 1.0
-SPEED_STEP: Final = 25
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -144,8 +141,8 @@ def calls_for(meaning: Meaning, entities: tuple[Entity, ...], home: Home, named:
     return tuple(Call(service, tuple(some)) for service, some in by.items())
 
 
-def _able(entities: tuple[Entity, ...], attribute: str, named: bool) -> tuple[Entity, ...]:
-    return entities if named else tuple(one for one in entities if can(one, attribute))
+def _able(entities: tuple[Entity, ...], attribute: str) -> tuple[Entity, ...]:
+    return tuple(one for one in entities if can(one, attribute))
 
 
 def _value(meaning: Meaning, slot: str) -> tuple[Any, tuple[int, ...]]:
@@ -167,7 +164,7 @@ def _light_set(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> t
         value, at = _value(meaning, slot)
         if value is not None:
             data[key], words[key] = value, at
-            entities = _able(entities, key, named)
+            entities = _able(entities, key)
     if not entities:
         return ()
     if data.get("brightness_pct") == 0:
@@ -178,7 +175,7 @@ def _light_set(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> t
 def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     step, at = _value(meaning, "step")
     found: dict[int, list[Entity]] = {}
-    for one in _able(entities, "brightness_pct", named):
+    for one in _able(entities, "brightness_pct"):
         raw = number(one.attributes.get("brightness"))
         now = round(raw / 2.55) if raw is not None else (100 if one.state == "on" else 0)
         if one.state == "off":
@@ -194,7 +191,7 @@ def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> 
 
 def _climate(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     value, at = _value(meaning, "temperature")
-    able = _able(entities, "temperature", named)
+    able = _able(entities, "temperature")
     return (
         (Call("climate.set_temperature", able, {"temperature": value}, {"temperature": at}),) if able else ()
     )
@@ -203,7 +200,7 @@ def _climate(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tup
 def _climate_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     step, at = _value(meaning, "step")
     found: dict[float, list[Entity]] = {}
-    for one in _able(entities, "temperature", named):
+    for one in _able(entities, "temperature"):
         now = number(one.attributes.get("temperature"))
         if now is None:
             now = number(one.attributes.get("current_temperature"))
@@ -229,7 +226,7 @@ def _with(
 ) -> Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]:
     def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
         value, at = _value(meaning, slot)
-        able = _able(entities, key, named)
+        able = _able(entities, key)
         return (Call(service, able, {key: value}, {key: at}),) if able else ()
 
     return make
@@ -238,7 +235,7 @@ def _with(
 def _fan_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     step, at = _value(meaning, "step")
     found: dict[int, list[Entity]] = {}
-    for one in _able(entities, "percentage", named):
+    for one in _able(entities, "percentage"):
         now = number(one.attributes.get("percentage")) if one.state == "on" else 0
         found.setdefault(int(max(0, min(100, (now if now is not None else 50) + step))), []).append(one)
     return tuple(
@@ -251,7 +248,7 @@ def _position(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tu
     value, at = _value(meaning, "position")
     found: list[Call] = []
     for domain, service in (("cover", "cover.set_cover_position"), ("valve", "valve.set_valve_position")):
-        able = _able(tuple(one for one in entities if one.domain == domain), "position", named)
+        able = _able(tuple(one for one in entities if one.domain == domain), "position")
         if able:
             found.append(Call(service, able, {"position": value}, {"position": at}))
     return tuple(found)
@@ -259,7 +256,7 @@ def _position(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tu
 
 def _volume(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     value, at = _value(meaning, "volume_level")
-    able = _able(entities, "volume_level", named)
+    able = _able(entities, "volume_level")
     level = round(float(value) / 100, 2)
     return (
         (Call("media_player.volume_set", able, {"volume_level": level}, {"volume_level": at}),)
@@ -273,7 +270,7 @@ def _volume_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) ->
     points = {"up": VOLUME_STEP, "down": -VOLUME_STEP}.get(step, step)
     found: dict[float, list[Entity]] = {}
     blind: list[Entity] = []
-    for one in _able(entities, "volume_level", named):
+    for one in _able(entities, "volume_level"):
         now = number(one.attributes.get("volume_level"))
         if now is None:
             blind.append(one)

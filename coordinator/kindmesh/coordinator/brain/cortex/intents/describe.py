@@ -27,7 +27,7 @@ from kindmesh.coordinator.brain.cortex.intents.book import (
     said_name,
     stem,
 )
-from kindmesh.coordinator.brain.cortex.intents.fuzzy import SURE, nearest
+from kindmesh.coordinator.brain.cortex.intents.fuzzy import SURE, nearest, sure
 from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Target
 from kindmesh.coordinator.brain.cortex.intents.words import words
@@ -79,6 +79,7 @@ class Describer(msgspec.Struct, frozen=True):
             if not but:
                 return None
         pieces = self._split(said)
+        pieces = self._spread(pieces)
         whole = self._part(said, guess=self.guess and len(pieces) < 2)
         parts = [whole] if whole is not None else [self._part(part, guess=self.guess) for part in pieces]
         if not parts or len(parts) > PARTS_MAX or any(part is None for part in parts):
@@ -119,8 +120,25 @@ class Describer(msgspec.Struct, frozen=True):
                 parts[-1].append(word)
         return [part for part in parts if part]
 
+    def _spread(self, pieces: list[Sequence[Word]]) -> list[Sequence[Word]]:
+        """ "The lamp in the hall and in the study": a place after a thing and its place is for the same thing."""
+        found: list[Sequence[Word]] = []
+        for piece in pieces:
+            before = found[-1] if found else ()
+            if (
+                before
+                and (piece[0].text,) in _phrases(self.language, "in")
+                and self._place(piece) is not None
+            ):
+                sizes = [size for size in range(1, len(before)) if self._place(before[-size:]) is not None]
+                thing = self._trimmed(before[: len(before) - max(sizes)]) if sizes else ()
+                found.append([*thing, *piece])
+                continue
+            found.append(piece)
+        return found
+
     def _shared(self, parts: list[Sequence[Word]]) -> list[Described] | None:
-        """ "Kitchen and bedroom lights", "lights and fans in the bedroom": what the last part says for all."""
+        """What the last part says for all: "kitchen and bedroom lights", "lights and fans in the bedroom"."""
         found: list[Described] = []
         last = self._part(parts[-1]) if parts else None
         if last is None or len(parts) < 2:
@@ -187,14 +205,27 @@ class Describer(msgspec.Struct, frozen=True):
             said = said[:-1]
         return said
 
+    def _is_room(self, phrase: tuple[str, ...]) -> bool:
+        """ "In my room", where there is a room that is called "My room"."""
+        texts = [text for text in phrase if (text,) not in _phrases(self.language, "in")]
+        called = " ".join(texts)
+        return len(texts) > 1 and any(
+            called == plain(name) for area in self.home.areas.values() for name in (area.name, *area.aliases)
+        )
+
     def tails(self, said: Sequence[Word]) -> list[int]:
         """How many words at the end can be a place, or what is left out, that was said after all else."""
-        found = [size for size in range(1, min(6, len(said))) if self._place(said[-size:]) is not None]
+        found = [size for size in range(1, min(9, len(said))) if self._places(said[-size:])]
         for phrase in _phrases(self.language, "except"):
             at = _find(said, phrase)
             if at > 0:
                 return [len(said) - at]
         return sorted(found, reverse=True)
+
+    def _places(self, said: Sequence[Word]) -> bool:
+        """Whether these are places and nothing else: "in the hall and the study"."""
+        pieces = self._split(said)
+        return bool(pieces) and all(self._place(piece) is not None for piece in pieces)
 
     def _place(self, said: Sequence[Word]) -> Place | None:
         between = _phrases(self.language, "in")
@@ -256,6 +287,7 @@ class Describer(msgspec.Struct, frozen=True):
         """Things whose names, kinds and places have all of these words, and at least one of them in the name."""
         wanted = frozenset(stem(text, self.language) for text in texts)
         nouns = self._nouns(texts)
+        head = stem(texts[-1], self.language)
         found: list[tuple[int, str]] = []
         for one, names in self.book.names.items():
             entity = self.home.entities[one]
@@ -263,7 +295,11 @@ class Describer(msgspec.Struct, frozen=True):
                 continue
             fits = [len(name - wanted) for name in names
                     if (name & wanted) - nouns and wanted <= name | self.book.around[one]]  # fmt: skip
-            if fits and placed(self.home, (entity,), base.areas, base.floors):
+            if (
+                fits
+                and self._headed(one, head, texts[-1])
+                and placed(self.home, (entity,), base.areas, base.floors)
+            ):
                 best = min(fits)
                 found.append((best, one))
         if not found:
@@ -274,17 +310,30 @@ class Describer(msgspec.Struct, frozen=True):
         ids = tuple(one for extra, one in found if many or extra == least)
         return Described((Target(ids=ids, every=many, loose=True, words=base.words),))
 
+    def _headed(self, one: str, head: str, last: str) -> bool:
+        """Whether the last word said is the last of one of its names, or what such a thing is called."""
+        entity = self.home.entities[one]
+        noun = kinds(self.language).get(last)
+        if noun is not None and entity.domain in noun.domains:
+            return True
+        return any(
+            stem(plain(name).split()[-1], self.language) == head
+            for name in (entity.name, *entity.aliases) if plain(name)
+        )  # fmt: skip
+
     def _nouns(self, texts: Sequence[str]) -> frozenset[str]:
         return frozenset(stem(text, self.language) for text in texts if text in kinds(self.language))
 
     def _near(self, said: Sequence[Word], flags: Target, every: bool) -> Described | None:
         """What was nearly heard: a name, or a place beside a common noun."""
         texts = [word.text for word in said]
+        if any(text in _loud(self.language) or text[0].isdigit() for text in texts):
+            return None
         keys = [key for key, ids in self.book.things.items() if self._allowed(ids)]
         key, like = nearest(compact(texts, self.language), keys)
         if key and like > 0:
             ids = self._allowed(self.book.things[key])
-            doubt = "" if like >= SURE else self.home.entities[ids[0]].name
+            doubt = "" if like >= sure(key) else self.home.entities[ids[0]].name
             return Described((Target(ids=ids, loose=True, words=flags.words),), doubt)
         for size in range(1, len(said)):
             for place_words, thing in (
@@ -318,13 +367,19 @@ class Describer(msgspec.Struct, frozen=True):
     def _without(self, said: Sequence[Word], group: str) -> tuple[Sequence[Word], bool]:
         for phrase in _phrases(self.language, group):
             at = _find(said, phrase)
-            if at >= 0:
+            if at >= 0 and not (group == "here" and self._is_room(phrase)):
                 return [*said[:at], *said[at + len(phrase) :]], True
         return said, False
 
 
 def _ids(one: str) -> tuple[str, ...]:
     return (one,) if one else ()
+
+
+@lru_cache(maxsize=8)
+def _loud(language: str) -> frozenset[str]:
+    """Words that a name nearly heard does not have: they say what to do, and must be accounted for."""
+    return frozenset(words(language)["grammar"]["loud"])
 
 
 @lru_cache(maxsize=64)

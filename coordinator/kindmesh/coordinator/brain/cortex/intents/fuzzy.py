@@ -13,12 +13,20 @@ from kindmesh.protocol.errors import ConfigError
 
 SURE: Final = 88.0
 """Likeness (0..100) from which a name is taken."""
+LONG: Final = 9
+SURE_LONG: Final = 84.0
+"""The same for names of `LONG` letters and more."""
 LIKELY: Final = 76.0
 """Likeness from which it is asked for."""
 APART: Final = 7.0
 """How much nearer the best name has to be than the next."""
 SHORT: Final = 4
 """Letters below which nothing is near enough: "on" and "den" are too easily something else."""
+
+
+def sure(name: str) -> float:
+    """Likeness from which this name is taken: in a long one a slip weighs less."""
+    return SURE if len(name) < LONG else SURE_LONG
 
 
 def nearest(said: str, names: Iterable[str]) -> tuple[str, float]:
@@ -37,4 +45,4 @@ def nearest(said: str, names: Iterable[str]) -> tuple[str, float]:
     return str(found[0][0]), float(found[0][1])
 
 
-__all__ = ["APART", "LIKELY", "SHORT", "SURE", "nearest"]
+__all__ = ["APART", "LIKELY", "LONG", "SHORT", "SURE", "SURE_LONG", "nearest", "sure"]

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,6 +21,7 @@ from kindmesh.coordinator.brain.cortex.intents.book import Book, plain
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
 from kindmesh.coordinator.brain.cortex.intents.household import number, of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
+from kindmesh.coordinator.brain.cortex.intents.phrase_table import Phrase, phrases
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
     DEGREES,
@@ -30,17 +30,17 @@ from kindmesh.coordinator.brain.cortex.intents.values import (
     NUMBER,
     PERCENT,
     Value,
+    duration_of,
     value_of,
 )
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
+NAME_WORDS_MAX: Final = 4
+"""Words of a timer's name."""
 SCORE: Final = 0.9
 GUESSED: Final = 0.8
-VALUE_SIZES: Final = (4, 3, 2, 1)
-_TOUCHING: Final = re.compile(r"\{t\}(?: \[[^\]]*\])* \{[vs]\}")
-_HOLE: Final = re.compile(r"\{(\w+)\}")
 _SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("light", PERCENT): ("HassLightSet", "brightness"),
     ("light", NUMBER): ("HassLightSet", "brightness"),
@@ -61,68 +61,6 @@ _SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 _RESPONSES: Final = {"brightness": "brightness", "color": "color"}
 
 
-class Phrase(msgspec.Struct, frozen=True):
-    """A phrase ready to be tried. `do`: an intent, or `set` or `step` where the thing decides which one."""
-
-    do: str
-    pattern: Any
-    kinds: tuple[str, ...]
-    bare: tuple[str, ...]
-    slots: dict[str, Any]
-    response: str
-    place: bool
-    classes: tuple[str, ...]
-    signs: tuple[str, ...]
-
-
-@lru_cache(maxsize=8)
-def phrases(language: str) -> tuple[Phrase, ...]:
-    """All phrases of a language."""
-    short = words(language)["grammar"].get("contractions", {})
-    return tuple(
-        _compiled(row, say, short, size)
-        for row in words(language).get("phrase", ())
-        for say in row["say"]
-        for size in _sizes(say)
-    )
-
-
-def _sizes(say: str) -> tuple[int, ...]:
-    """How many words a value or state can be that comes right after a description: where the one ends and the other
-    begins is then tried, the longest first. 0: any number."""
-    return VALUE_SIZES if _TOUCHING.search(say) else (0,)
-
-
-def _compiled(row: Mapping[str, Any], say: str, short: Mapping[str, str], size: int) -> Phrase:
-    return Phrase(
-        row["do"], re.compile(_regex(say, short, size)), tuple(row.get("kinds", ())), tuple(row.get("bare", ())),
-        dict(row.get("slots", {})), row.get("response", "default"), bool(row.get("place", False)),
-        tuple(row.get("classes", ())), tuple(row.get("signs", ())),
-    )  # fmt: skip
-
-
-def _regex(say: str, short: Mapping[str, str], size: int) -> str:
-    """A template as a regular expression over words that are each followed by one space; `short` has contractions."""
-    found: list[str] = []
-    for piece in re.findall(r"[\[\](|)]|\{\w+\}|[^\s\[\](|){}]+", say):
-        if piece == "[":
-            found.append("(?:")
-        elif piece == "]":
-            found.append(")?")
-        elif piece == "(":
-            found.append("(?:")
-        elif piece in ("|", ")"):
-            found.append(piece)
-        elif hole := _HOLE.fullmatch(piece):
-            many = f"{{{size}}}" if size and hole[1] in ("v", "s") else "+?"
-            found.append(f"(?P<{hole[1]}>(?:\\S+ ){many})")
-        elif piece in short:
-            found.append(f"(?:{re.escape(piece)} |{re.escape(plain(short[piece]))} )")
-        else:
-            found.append(re.escape(piece) + " ")
-    return "".join(found)
-
-
 class PhraseReader(msgspec.Struct, frozen=True):
     """Reads sentences of one home by the phrases of one language."""
 
@@ -134,13 +72,16 @@ class PhraseReader(msgspec.Struct, frozen=True):
     def read(self, text: str) -> Iterator[Meaning]:
         """The meanings that a sentence can have, the likeliest first."""
         said = [Word(part, at) for at, word in enumerate(text.split()) for part in plain(word).split()]
-        said = self._bare(said)
+        said = self._bare(self._mended(said))
         if not said or len(said) > WORDS_MAX:
             return
         fits: list[tuple[Phrase, re.Match[str], list[Word], list[Word]]] = []
         for words_, place in self._placed(said):
             line = "".join(f"{word.text} " for word in words_)
+            there = {word.text for word in words_}
             for phrase in phrases(self.language):
+                if any(there.isdisjoint(need) for need in phrase.needs):
+                    continue
                 found = phrase.pattern.fullmatch(line)
                 if found is not None:
                     fits.append((phrase, found, words_, place))
@@ -149,6 +90,11 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 meaning = self._meaning(phrase, found, words_, place, guess=guess)
                 if meaning is not None:
                     yield meaning
+
+    def _mended(self, said: list[Word]) -> list[Word]:
+        """Common slips of ears and fingers in words that are not names."""
+        slips = words(self.language)["slips"]
+        return [Word(slips.get(word.text, word.text), word.at) for word in said]
 
     def _bare(self, said: list[Word]) -> list[Word]:
         """Without politeness at either end."""
@@ -190,6 +136,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
             if value is None:
                 return None
         slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
+        if "d" in holes or "m" in holes or "measure" in phrase.slots:
+            return self._timer(phrase, holes) if "d" in holes else self._measure(phrase, holes, place)
         if "s" in holes:
             state = self._state(holes["s"])
             if state is None:
@@ -208,6 +156,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return self._asked(phrase, described, slots)
         if phrase.do == "set":
             return self._setting(described, value, value_at, slots)
+        if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(said):
+            return None
         if phrase.do == "step":
             told = value_at or _spoken(found, said)
             return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
@@ -236,8 +186,9 @@ class PhraseReader(msgspec.Struct, frozen=True):
         describer = Describer(self.home, self.book, self.language, kinds, phrase.bare, everything, guess)
         if said is None:
             base = Target(
-                domains=phrase.kinds, classes=phrase.classes, here=not phrase.signs, every=bool(phrase.signs)
-            )
+                domains=phrase.kinds, classes=phrase.classes, here=not phrase.signs, every=bool(phrase.signs),
+                one=phrase.do not in _EVERYTHING,
+            )  # fmt: skip
             if not place or phrase.place:
                 return Described((base,))
             where = msgspec.structs.replace(describer, bare=phrase.kinds).read(place)
@@ -261,6 +212,53 @@ class PhraseReader(msgspec.Struct, frozen=True):
         slots["area_ids"] = Slot(tuple(dict.fromkeys(ids)), words=at)
         return bool(ids) or any(target.here_said for target in where.targets)
 
+    def _timer(self, phrase: Phrase, holes: Mapping[str, list[Word]]) -> Meaning | None:
+        """A timer, perhaps with a name."""
+        seconds = duration_of([word.text for word in holes["d"]], self.language)
+        if seconds is None:
+            return None
+        at = tuple(word.at for word in holes["d"])
+        parts = {"hours": seconds // 3600, "minutes": seconds % 3600 // 60, "seconds": seconds % 60}
+        slots = {unit: Slot(count, str(count), at) for unit, count in parts.items() if count}
+        if "x" in holes:
+            name = " ".join(word.text for word in holes["x"])
+            if len(holes["x"]) > NAME_WORDS_MAX or duration_of(name.split(), self.language) is not None:
+                return None
+            slots["name"] = Slot(name, name, tuple(word.at for word in holes["x"]))
+        return Meaning(phrase.do, slots, (), phrase.response, SCORE)
+
+    def _measure(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
+        """ "The humidity in the bath", "the battery of the lock": a sensor of that class, in the place or beside the
+        thing."""
+        measured = holes.get("m", [])
+        kind = phrase.slots.get("measure") or words(self.language)["measures"].get(
+            " ".join(word.text for word in measured)
+        )
+        if kind is None:
+            return None
+        pool = tuple(
+            one for one in of_kind(self.home, ("sensor",), ()) if one.attributes.get("device_class") == kind
+        )
+        said = [*holes.get("t", []), *place]
+        if said:
+            found = Describer(self.home, self.book, self.language, (), ("sensor",)).read(said)
+            if found is None or found.doubt or len(found.targets) != 1:
+                return None
+            target = found.targets[0]
+            if target.ids:
+                names = [plain(self.home.entities[one].name) for one in target.ids]
+                pool = tuple(one for one in pool if any(name in plain(one.name) for name in names))
+            else:
+                pool = placed(self.home, pool, target.areas, target.floors)
+        elif self.area:
+            pool = placed(self.home, pool, (self.area,), ()) or pool
+        if len(pool) != 1:
+            return None
+        at = tuple(word.at for word in (*measured, *said))
+        return self._made(
+            "HassGetState", {}, Described((Target(ids=(pool[0].id,), words=at),)), phrase.response
+        )
+
     def _asked(self, phrase: Phrase, described: Described, slots: dict[str, Slot]) -> Meaning:
         """A question: about one thing, or whether any or all of several are in a state."""
         targets = tuple(msgspec.structs.replace(target, here=target.here_said, one=False)
@@ -275,6 +273,10 @@ class PhraseReader(msgspec.Struct, frozen=True):
             )
             response = "one_yesno" if single and len(targets) == 1 else ("all" if whole else "any")
         return self._made("HassGetState", slots, Described(targets, described.doubt), response)
+
+    def _outdoors(self, said: list[Word]) -> bool:
+        """ "It is cold outside" wishes for nothing."""
+        return bool({word.text for word in said} & set(words(self.language)["grammar"]["outside"]))
 
     def _state(self, said: Sequence[Word]) -> str | None:
         table = words(self.language)["asked"]
@@ -352,10 +354,10 @@ _SLOT_OF: Final = {
 }  # fmt: skip
 _EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
 _STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
-    "light": ("HassLightStep", "step", 25),
+    "light": ("HassLightStep", "step", 10),
     "climate": ("HassClimateStep", "step", 1),
     "media_player": ("HassSetVolumeRelative", "volume_step", 10),
-    "fan": ("HassFanStep", "step", 25),
+    "fan": ("HassFanStep", "step", 20),
 }
 
 
@@ -383,4 +385,4 @@ def _spoken(found: re.Match[str], said: list[Word]) -> tuple[int, ...]:
     return tuple(word.at for word in said if word.at not in holes)
 
 
-__all__ = ["SCORE", "WORDS_MAX", "Phrase", "PhraseReader", "phrases"]
+__all__ = ["SCORE", "WORDS_MAX", "PhraseReader"]

@@ -22,11 +22,13 @@ CHOICES_MAX = 4
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Entities, or a `choice` between several of which one is meant, or what is `missing` (a key of the complaints)."""
+    """Entities, or a `choice` between several of which one is meant, or what is `missing` (a key of the complaints).
+    `where`: "here" was said, and nobody knows where that is."""
 
     entities: tuple[Entity, ...] = ()
     choice: tuple[Entity, ...] = ()
     missing: str = ""
+    where: bool = False
 
 
 def find(
@@ -56,6 +58,8 @@ def find(
             return _single(there, target, prefer, strict=False)
         near = _near(home, pool, area)
         return Found(near) if len(near) == 1 else _one_of(near or pool, prefer)
+    if target.here_said and not area and len(pool) > 1:
+        return Found(where=True)
     if target.one:
         return _single(pool, target, prefer, strict=True)
     return Found(_hinted(pool, target))

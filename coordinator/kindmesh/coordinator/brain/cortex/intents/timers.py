@@ -103,8 +103,7 @@ def timers_meant(home: Home, meaning: Meaning) -> tuple[Entity, ...]:
     pool = [one for one in home.entities.values() if one.domain == "timer" and one.state in wanted]
     name = str(meaning.value("name", "")).casefold().strip()
     if name:
-        pool = [one for one in pool if name in (said.casefold() for said in (one.name, *one.aliases))
-                or one.id == f"timer.{slug(name)}"]  # fmt: skip
+        pool = [one for one in pool if _called(one, name)]
     areas = meaning.targets[0].areas if meaning.targets else ()
     if areas:
         pool = [one for one in pool if one.area in areas]
@@ -112,6 +111,18 @@ def timers_meant(home: Home, meaning: Meaning) -> tuple[Entity, ...]:
     if begun:
         pool = [one for one in pool if seconds_in(one.attributes.get("duration", 0)) == begun]
     return tuple(pool)
+
+
+def _called(one: Entity, name: str) -> bool:
+    """ "The oven timer" is the timer "oven", and the timer "Oven Timer"."""
+    wanted = _bare(name)
+    return bool(wanted) and wanted in {
+        _bare(said) for said in (one.name, *one.aliases, one.id.partition(".")[2])
+    }
+
+
+def _bare(name: str) -> str:
+    return "_".join(part for part in slug(name).split("_") if part not in ("timer", "the", "my"))
 
 
 def slug(name: str) -> str:

@@ -23,6 +23,7 @@ NUMBER: Final = "number"
 COLOUR: Final = "colour"
 MODE: Final = "mode"
 _DIGITS: Final = re.compile(r"(-?\d{1,5}(?:[.,]\d{1,2})?)(%|°[cf]?|k)?")
+DURATION_MAX_S: Final = 86_400 * 7
 LOW: Final = -100.0
 HIGH: Final = 10_000.0
 
@@ -69,6 +70,43 @@ def _number(kind: str, value: float) -> Value | None:
     return Value(kind, int(value) if value.is_integer() else value)
 
 
+def duration_of(said: Sequence[str], language: str) -> int | None:
+    """Seconds that plain words say ("an hour and a half", "2 minutes 30 seconds", "half an hour"), or None."""
+    table = words(language)["durations"]
+    units, shares, between = table["units"], table["shares"], {*table["of"]}
+    total = 0.0
+    number: list[str] = []
+    last = 0
+    for text in said:
+        if text in units:
+            amount = _amount(number, shares, between, language)
+            if amount is None:
+                return None
+            last = units[text]
+            total, number = total + amount * last, []
+        else:
+            number.append(text)
+    rest = [text for text in number if text not in table["and"] and text not in between]
+    if rest:
+        share = shares.get(" ".join(rest))
+        if share is None or not last:
+            return None
+        total += share * last
+    return round(total) if 0 < total <= DURATION_MAX_S else None
+
+
+def _amount(said: list[str], shares: dict[str, float], between: set[str], language: str) -> float | None:
+    texts = [text for text in said if text not in words(language)["durations"]["and"]]
+    plain_ = [text for text in texts if text not in between]
+    if not plain_:
+        return 1.0 if texts else None
+    share = shares.get(" ".join(plain_))
+    if share is not None:
+        return share
+    found = value_of(said if said[0] not in words(language)["durations"]["and"] else said[1:], language)
+    return float(found.value) if found is not None and found.kind == NUMBER else None
+
+
 @lru_cache(maxsize=8)
 def _names(language: str) -> dict[str, Value]:
     table = words(language)["values"]
@@ -86,6 +124,11 @@ def spoken_number(said: Sequence[str], language: str) -> float | None:
     table = words(language)["numbers"]
     units, point, hundred = table["words"], table["point"], table["hundred"]
     skip = set(table["and"])
+    for half in table["and_half"]:
+        parts = plain(half).split()
+        if len(said) > len(parts) and list(said[-len(parts) :]) == parts:
+            whole = value_of(said[: -len(parts)], language)
+            return whole.value + 0.5 if whole is not None and whole.kind == NUMBER else None
     total = 0
     read = False
     texts = [text for text in said if text not in skip]
@@ -111,5 +154,6 @@ def spoken_number(said: Sequence[str], language: str) -> float | None:
 
 
 __all__ = [
-    "COLOUR", "DEGREES", "HIGH", "KELVIN", "LOW", "MODE", "NUMBER", "PERCENT", "Value", "spoken_number", "value_of",
+    "COLOUR", "DEGREES", "HIGH", "KELVIN", "LOW", "MODE", "NUMBER", "PERCENT", "Value", "duration_of",
+    "spoken_number", "value_of",
 ]  # fmt: skip
