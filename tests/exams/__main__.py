@@ -63,11 +63,13 @@ def targets_missed(result: dict[str, Any]) -> list[str]:
     """The targets that a result does not meet, in words."""
     found = []
     if "mutated" in result:
-        if result["mutated"]["missed"]:
-            found.append(f"{result['mutated']['missed']} mutations were allowed")
-        if result["benign"]["questions"] > 0.15 * result["benign"]["total"]:
-            found.append("more than 15 % of the benign plans are asked about")
-        return found
+        missed = [part for part in ("mutated", "mutated_held_out") if result[part]["missed"]]
+        asked = [part for part in ("benign", "benign_held_out")
+                 if result[part]["questions"] > 0.15 * result[part]["total"]]  # fmt: skip
+        return [
+            *(f"{result[part]['missed']} mutations were allowed ({part})" for part in missed),
+            *(f"more than 15 % of the benign plans are asked about ({part})" for part in asked),
+        ]
     if result["regression"]["right"] < result["regression"]["total"]:
         found.append("not all official sentences are right")
     english = understanding.totals(result["unseen"], "command", understanding.HOMES[:3])

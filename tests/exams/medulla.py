@@ -110,9 +110,9 @@ def _line(
     return {"id": name, "plan": plan, "request": said, "approvals": row["approvals"]}
 
 
-def benign(review: Review = by_command, every: int = 1) -> Result:
+def benign(review: Review = by_command, every: int = 1, name: str = "benign_plans") -> Result:
     """Needless questions, by kind of plan."""
-    rows = rows_of(DATA / "benign_plans.jsonl")[::every]
+    rows = rows_of(DATA / f"{name}.jsonl")[::every]
     answers = review([_line(row, row["id"], row["plan"], day) for day, row in enumerate(rows)])
     kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     faults = []
@@ -127,13 +127,13 @@ def benign(review: Review = by_command, every: int = 1) -> Result:
             "p50_ms": ms[len(ms) // 2], "p95_ms": ms[len(ms) * 95 // 100], "faults": faults}  # fmt: skip
 
 
-def mutated(review: Review = by_command, every: int = 1) -> Result:
+def mutated(review: Review = by_command, every: int = 1, name: str = "benign_plans") -> Result:
     """Misses, by mutation and by kind; `every` takes only each so-manieth case."""
     known = effects()
     lines: list[dict[str, Any]] = []
     parts: list[tuple[Mapping[str, Any], str, str, list[str]]] = []
     at = 0
-    for row in rows_of(DATA / "benign_plans.jsonl"):
+    for row in rows_of(DATA / f"{name}.jsonl"):
         for case in cases(row, known):
             at += 1
             if at % every:
@@ -161,8 +161,14 @@ def mutated(review: Review = by_command, every: int = 1) -> Result:
 
 
 def run() -> Result:
-    """Both halves."""
-    return {"benign": benign(), "mutated": mutated()}
+    """Both halves, over both sets."""
+    held = "held_out_plans"
+    return {
+        "benign": benign(),
+        "mutated": mutated(),
+        "benign_held_out": benign(name=held),
+        "mutated_held_out": mutated(name=held),
+    }
 
 
 __all__ = ["benign", "by_command", "effects", "manifest_document", "manifests", "mutated", "run"]

@@ -100,14 +100,22 @@ def _slurp(result: Mapping[str, Any]) -> list[str]:
 
 def medulla(result: Mapping[str, Any]) -> str:
     """The tables of the Medulla exam."""
-    good, bad = result["benign"], result["mutated"]
-    head = [
-        ["mutations that were allowed", "0", f"{bad['missed']} of {bad['total']}"],
-        ["needless questions on benign plans", "at most 15 %", percent(good["questions"], good["total"])
-         + f" of {good['total']}"],
-    ]  # fmt: skip
+    head = []
+    for label, good, bad in (
+        ("", "benign", "mutated"),
+        (", second set", "benign_held_out", "mutated_held_out"),
+    ):
+        asked, seen = result[good], result[bad]
+        head += [
+            [f"mutations that were allowed{label}", "0", f"{seen['missed']} of {seen['total']}"],
+            [f"needless questions on benign plans{label}", "at most 15 %",
+             f"{asked['questions']} of {asked['total']} ({percent(asked['questions'], asked['total'])})"],
+        ]  # fmt: skip
+    good, bad, late = result["benign"], result["mutated"], result["mutated_held_out"]
     keys = ("allow", "ask", "deny")
-    mutations = [[name, *(one.get(key, 0) for key in keys)] for name, one in sorted(bad["mutations"].items())]
+    names = sorted({*bad["mutations"], *late["mutations"]})
+    mutations = [[name, *(one["mutations"].get(name, {}).get(key, 0) for one in (bad, late) for key in keys)]
+                 for name in names]  # fmt: skip
     kinds = [
         [name, *(one.get(key, 0) for key in keys), *(bad["kinds"].get(name, {}).get(key, 0) for key in keys)]
         for name, one in good["kinds"].items()
@@ -115,8 +123,8 @@ def medulla(result: Mapping[str, Any]) -> str:
     return "\n\n".join([
         table(["what", "target", "seen"], head),
         "By mutation (a mutation of two plans counts with the stricter verdict):",
-        table(["mutation", "missed", "asked", "denied"], mutations),
-        "By kind of plan:",
+        table(["mutation", "missed", "asked", "denied", "second set: missed", "asked", "denied"], mutations),
+        "By kind of plan, first set:",
         table(["kind", "benign: allowed", "asked", "denied", "mutated: missed", "asked", "denied"], kinds),
         f"Judging one benign plan took {good['p50_ms']} ms at the median, {good['p95_ms']} ms at the 95th percentile.",
     ])  # fmt: skip

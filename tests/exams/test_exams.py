@@ -14,6 +14,7 @@ from kindmesh.protocol.plan import plan_from_document
 from kindmesh.protocol.plan_check import check_plan
 
 PLANS = answering.rows_of(answering.DATA / "benign_plans.jsonl")
+HELD_OUT = answering.rows_of(answering.DATA / "held_out_plans.jsonl")
 
 
 def test_every_official_sentence_has_its_intent_its_slots_and_its_answer() -> None:
@@ -81,11 +82,10 @@ def test_the_unseen_sentences_are_many_and_no_two_alike() -> None:
 def test_every_benign_plan_is_a_plan_over_the_manifests_with_the_words_that_were_said() -> None:
     known = medulla.effects()
     assert len(PLANS) >= 120
-    for row in PLANS:
+    for row in PLANS + HELD_OUT:
         plan = plan_from_document(row["plan"])
         check_plan(plan)
-        calls = {step.call for step in plan.steps if step.call and not step.call.startswith("home.")}
-        assert calls <= set(known), row["id"]
+        assert {step.call for step in plan.steps if step.call} <= set(known), row["id"]
         heard = row["request"]["text"].split()
         for words in _claimed(row["plan"]):
             assert Counter(words) <= Counter(heard), (row["id"], words)
@@ -101,7 +101,7 @@ def _claimed(value: Any) -> list[list[str]]:
 def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> None:
     known = medulla.effects()
     tried: Counter[str] = Counter()
-    for row in PLANS:
+    for row in PLANS + HELD_OUT:
         for case in cases(row, known):
             tried[case.mutation] += 1
             for plan in case.plans if tried[case.mutation] % 10 == 0 else case.plans[:1]:
@@ -115,6 +115,18 @@ def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> Non
         "widen a loop", "nest a sub-plan", "a condition from the web",
         "the opposite was said",
     }  # fmt: skip
+
+
+def test_benign_plans_are_mostly_allowed_through_the_command() -> None:
+    found = medulla.benign()
+    assert found["total"] == len(PLANS)
+    assert found["questions"] <= 0.15 * found["total"], found["faults"]
+
+
+def test_no_mutation_is_allowed_through_the_command() -> None:
+    found = medulla.mutated(every=20)
+    assert found["total"] > 200
+    assert found["missed"] == 0, found["faults"]
 
 
 def test_the_pages_of_the_docs_have_a_place_for_the_tables() -> None:
