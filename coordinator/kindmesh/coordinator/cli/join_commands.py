@@ -135,7 +135,8 @@ def own_offers() -> tuple[OfferSummary, ...]:
     """What this device can do and asks to be granted."""
     from kindmesh.capabilities.registry import ENTRIES
 
-    return offer_summaries(ENTRIES)
+    folder = Home.locate().node
+    return offer_summaries([one for one in ENTRIES if not one.settings or (folder / one.settings).is_file()])
 
 
 def offer_summaries(entries: Sequence[Entry]) -> tuple[OfferSummary, ...]:
