@@ -75,6 +75,18 @@ def standing(beliefs: Beliefs, request: PermitRequest, now_ms: int, proven: Prov
         return Standing(NOTHING, error.message)
 
 
+def role_of(beliefs: Beliefs, principal: Principal) -> str:
+    """The role of whom it is or acts for; `device` for a bare device."""
+    person = principal.person
+    if person in ("", "owner"):
+        return person or "device"
+    try:
+        found = beliefs.people.terms.get(parse_id(person))
+    except KindmeshError:
+        return "guest"
+    return found[0].role if found else "guest"
+
+
 def named(beliefs: Beliefs, principal: Principal) -> Principal:
     """The principal with the name that Medulla knows, so that no prompt shows one that the coordinator made up."""
     if principal == OWNER:
@@ -224,4 +236,4 @@ def _is_target(said: Any, target: Certificate | None) -> bool:
     return said.casefold() == target.name.casefold() or said == format_id(target.subject)
 
 
-__all__ = ["Standing", "approver_problem", "named", "remember", "rights_of", "standing"]
+__all__ = ["Standing", "approver_problem", "named", "remember", "rights_of", "role_of", "standing"]

@@ -39,6 +39,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, ROSTER_STALE_MS
+from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import SEVERITY, Answer, Policy, decide, open_policy
@@ -64,13 +65,14 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 class Offers(msgspec.Struct, frozen=True):
     """A device's newest advert: its (boot, version), and what it declared of each operation: effects, classes of
     data where there are any, the defaults (canonical MessagePack) of values that may be left out, and the most that a
-    stream of it may be, where it streams."""
+    stream of it may be, where it streams; `operations`: all of it, by name."""
 
     age: tuple[int, int]
     effects: dict[str, int]
     classes: dict[str, tuple[str, ...]] = {}
     defaults: dict[str, dict[str, bytes]] = {}
     streams: dict[str, StreamBounds] = {}
+    operations: dict[str, Operation] = {}
 
 
 class Beliefs:
@@ -111,6 +113,8 @@ class Beliefs:
         self.highest_ms = 0
         self.people = PeopleBeliefs()
         self.utterances = Utterances()
+        self.offset_ms = 0
+        """How far the household's clock is ahead of UTC; the driver keeps it."""
         self.approvals = Approvals()
         self._decided: dict[tuple[str, int], Answer] = {}
 
@@ -208,7 +212,8 @@ class Beliefs:
             if operation.stream is not None
         }
         age = (advert.boot, advert.version)
-        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams)
+        known = {operation.name: operation for operation in operations}
+        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams, known)
         return advert
 
     def put_policy(self, signed: Signed) -> None:

@@ -21,11 +21,20 @@ from typing import Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.approval_machine import settle
-from kindmesh.coordinator.brain.medulla.asking import Standing, approver_problem, named, remember, standing
+from kindmesh.coordinator.brain.medulla.asking import (
+    Standing,
+    approver_problem,
+    named,
+    remember,
+    role_of,
+    standing,
+)
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
+from kindmesh.coordinator.brain.medulla.review_facts import Facts
+from kindmesh.coordinator.brain.medulla.review_step import unsettled
 from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
 from kindmesh.protocol.codec import decode, decode_value, encode
 from kindmesh.protocol.crypto import sha256
@@ -38,12 +47,15 @@ from kindmesh.protocol.errors import (
     PermitMismatch,
     PermitUsed,
 )
+from kindmesh.protocol.guards import settled_by_words
 from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PERMIT_TTL_MS
+from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.permit_chain import Link, check_link
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
-from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.principal import OWNER, principal_text
+from kindmesh.protocol.roles import EVERYTHING
 
 APPROVAL_TTL_MS: Final = 3_600_000
 """How long a question waits for its answer."""
@@ -193,7 +205,39 @@ def _case(
         evidence=proven.problem,
         prover=proven.prover,
         labels=proven.labels,
+        unsettled=None if approved else _unsettled(beliefs, request, effects, known, now_ms),
     )
+
+
+def _unsettled(
+    beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
+) -> tuple[str, ...] | None:
+    """Why the proven words are not enough for this, where the owner lets them be; None: the owner does not."""
+    asker, proven = known
+    guards, prover = beliefs.policy.guards, proven.prover
+    if not prover.words or not settled_by_words(guards, request.operation, prover.present):
+        return None
+    offers = beliefs.offers.get(request.target)
+    operation = offers.operations.get(request.operation) if offers else None
+    args = decode_value(request.args)
+    if operation is None or not isinstance(args, dict) or beliefs.decide(request.operation, effects) != "ask":
+        return None
+    facts = Facts(
+        operations={operation.name: operation},
+        policy=beliefs.decide,
+        guards=guards,
+        prover=prover,
+        principal=principal_text(request.principal),
+        name=request.principal.name,
+        role=role_of(beliefs, request.principal),
+        rights=asker.rights or EVERYTHING,
+        present=prover.present,
+        purpose=request.purpose,
+        now_ms=now_ms,
+        minute=(now_ms + beliefs.offset_ms) // 60_000 % 1_440,
+        emergency=is_alert(request.priority, effects),
+    )
+    return unsettled(operation, effects, args, proven.labels, facts)
 
 
 def _chain_problem(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> str:

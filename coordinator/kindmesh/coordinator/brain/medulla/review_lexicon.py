@@ -15,7 +15,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 ALIKE: Final = """
-off out kill quench disable deactivate stop shut
+off out kill quench disable deactivate stop shut down
+light dark bright
 on enable activate light start
 close shut lower down draw
 open raise up unshut
@@ -102,7 +103,7 @@ fridge refrigerator
 OPPOSITE: Final = (
     ("on", "off"), ("open", "close"), ("lock", "unlock"), ("arm", "disarm"), ("start", "stop"), ("play", "pause"),
     ("up", "down"), ("raise", "lower"), ("increase", "decrease"), ("add", "remove"), ("create", "delete"),
-    ("add", "delete"), ("mute", "unmute"), ("enable", "disable"), ("allow", "block"), ("accept", "decline"),
+    ("add", "delete"), ("enable", "disable"), ("allow", "block"), ("accept", "decline"),
     ("private", "public"), ("buy", "sell"), ("heat", "cool"),
 )  # fmt: skip
 

@@ -73,6 +73,9 @@ _OPENING: Final = _stems(
     "unlock open unbolt disarm dispense ignite drive start on move raise enable release fire"
 )
 _SAFE: Final = _stems("lock close shut off stop arm halt secure disable lower pause dock return")
+_HARMLESS_DOMAINS: Final = frozenset(
+    {"light", "sensor", "binary_sensor", "camera", "media_player", "timer", "todo", "calendar"}
+)
 _RISKY_DOMAINS: Final = frozenset({"lock", "alarm_control_panel", "valve"})
 _PRIVATE_WORDS: Final = _stems(
     """mail email inbox message calendar contact file document photo camera health medical bank transaction account
@@ -218,6 +221,8 @@ def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Lea
 def _is_lock(leaf: Leaf, words: frozenset[str]) -> bool:
     if isinstance(leaf.value, str):
         domain = leaf.value.partition(".")[0]
+        if domain in _HARMLESS_DOMAINS and "." in leaf.value:
+            return False
         inside = {stem(word) for word in tokens(leaf.value.replace("_", " ").replace(".", " "))}
         if domain in _RISKY_DOMAINS or inside & _stems(
             "lock door gate garage alarm safe valve stove oven hob"
@@ -280,6 +285,8 @@ def is_physical(name: str, operation: Operation | None, effects: int, leaves: It
     for leaf in leaves:
         if isinstance(leaf.value, str) and not is_content(operation, leaf):
             domain = leaf.value.partition(".")[0]
+            if domain in _HARMLESS_DOMAINS and "." in leaf.value:
+                continue
             inside = {stem(word) for word in tokens(leaf.value.replace("_", " ").replace(".", " "))}
             if domain in _RISKY_DOMAINS or (inside & _RISKY and not inside & _stems("light lamp sensor")):
                 return True

@@ -7,7 +7,6 @@ was said ("tomorrow morning") any time in it fits; where only the day was, any t
 from __future__ import annotations
 
 import re
-from datetime import date
 from functools import lru_cache
 from typing import Final
 
@@ -124,19 +123,25 @@ def _hours(words: Words) -> bool:
     return bool(re.search(r"\d{1,2}[:.]\d{2}|\d\s*(am|pm)|o'?clock", words.text))
 
 
+def _weekday(year: int, month: int, day: int) -> int:
+    """0 is Monday; Zeller's congruence: https://en.wikipedia.org/wiki/Zeller%27s_congruence (Gregorian)."""
+    if month < 3:
+        year, month = year - 1, month + 12
+    return (day + 13 * (month + 1) // 5 + year + year // 4 - year // 100 + year // 400 + 5) % 7
+
+
 def _day_said(found: re.Match[str], words: Words) -> bool:
-    try:
-        day = date(int(found[1]), int(found[2]), int(found[3]))
-    except ValueError:
+    year, month, day = (int(part) for part in found.groups())
+    if not (1 <= month <= 12 and 1 <= day <= 31):
         return False
     if found[0] in words.text:
         return True
     said = {word for word in (*words.stems, *(_SHORT.get(word, "") for word in words.stems)) if word}
     days = {stem(one) for one in _DAYS} & {stem(one) for one in said}
     months = {stem(one) for one in _MONTHS if one != "may"} & said
-    if days and stem(_DAYS[day.weekday()]) not in days:
+    if days and stem(_DAYS[_weekday(year, month, day)]) not in days:
         return False
-    return not months or (stem(_MONTHS[day.month - 1]) in months and words.number(float(day.day)))
+    return not months or (stem(_MONTHS[month - 1]) in months and words.number(float(day)))
 
 
 __all__ = ["clock_times", "time_said"]

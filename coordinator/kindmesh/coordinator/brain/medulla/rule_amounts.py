@@ -151,25 +151,36 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
     return f"{leaf.path} is {value:g}, and that comes from {scene.origin(leaf)}"
 
 
+_IMPLIED: Final = frozenset({0.0, 1.0, 50.0, 0.5, 100.0, 255.0, 254.0, 127.0, 128.0, 30.0})
+"""Numbers that "half", "full", "off" and "a" bring with them."""
+
+
+def known_things(scene: Scene, call: Call) -> bool:
+    """Whether it is about things of a home that is known."""
+    return any(isinstance(leaf.value, str) and leaf.value in scene.facts.names for leaf in call.leaves)
+
+
 def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
     """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
     words = scene.words
     if value in (0.0, 1.0):
         return True
+    if 0 < value < 1 and words.number(round(value * 100, 6)):
+        return True
+    plain = words.numbers - _IMPLIED
+    mild = not call.effects & ~int(Effect.ACTUATE | Effect.READ) and not scene.physical(call)
+    if mild and known_things(scene, call) and (not plain or "by" in words.stems):
+        # How much louder or dimmer is reckoned from how it is now.
+        return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
     if names & _COLOURS and 0 <= value <= 7_000:
         return True
     bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
-    if (
-        bounds is not None
-        and words.relative
-        and not words.numbers - {0.0, 1.0, 50.0, 0.5, 100.0, 255.0, 254.0, 127.0, 128.0, 30.0}
-    ):
+    if bounds is not None and words.relative and not plain:
         return bounds[0] <= value <= bounds[1] or ("brightness" in {*names} and 0 <= value <= 255)
     if names & _stems(
         "time start end date at when due until timestamp hour day month year begin"
     ) and not names & _stems("duration timeout"):
         return words.temporal or bool(words.numbers)
-    del call
     return False
 
 
@@ -238,4 +249,4 @@ def done_of(scene: Scene) -> tuple[Done, ...]:
     )
 
 
-__all__ = ["DAY_MS", "amounts", "compared", "done_of", "number_of", "spending", "spent"]
+__all__ = ["DAY_MS", "amounts", "compared", "done_of", "known_things", "number_of", "spending", "spent"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
@@ -115,10 +114,11 @@ def egress(scene: Scene) -> Iterator[Reason]:
 def _host(value: str) -> str:
     if "@" in value and "://" not in value:
         return value.rpartition("@")[2].casefold().strip(" >")
-    try:
-        return (urlsplit(value if "://" in value else f"//{value}").hostname or "") if "." in value else ""
-    except ValueError:
-        return value.casefold()
+    return (
+        value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0].casefold()
+        if "://" in value
+        else (value.partition("/")[0].partition(":")[0].casefold() if "." in value else "")
+    )
 
 
 def presence(scene: Scene) -> Iterator[Reason]:

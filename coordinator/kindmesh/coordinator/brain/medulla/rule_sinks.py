@@ -20,7 +20,7 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
-from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, is_place, stem, tokens
+from kindmesh.coordinator.brain.medulla.review_words import Words, is_generic, is_place, stem, tokens
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.policy import Answer
@@ -180,9 +180,8 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
     """Whether a device, entity or room was meant; `strict`: it locks or opens, so all of its name has to be there."""
     if text.casefold() in ("all", "*", "everything", "any"):
         return words.everything
-    for name in scene.facts.names.get(text, ()):
-        if words.named(name) and _kind_fits(text, name, words, strict):
-            return True
+    if text in scene.facts.names:
+        return _known_thing(scene, text, words, strict=strict)
     domain, _, rest = text.partition(".")
     if "." in rest or "/" in text:
         return words.exactly(text)
@@ -235,13 +234,34 @@ def _only_one(scene: Scene, text: str, domain: str) -> bool:
     return alike == [text]
 
 
-def _kind_fits(text: str, name: str, words: Words, strict: bool) -> bool:
-    domain = text.partition(".")[0]
-    kinds = _DOMAIN_STEMS.get(domain)
-    own = content(name)
-    if kinds is None or (any(not is_place(word) for word in own if word not in kinds) and not strict):
+def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
+    """Whether a thing of a home that is known was meant: by its own name; by its kind, with where it is, or with all;
+    or because it is the only one of its kind."""
+    names, whole = scene.facts.names, scene.words
+    called = names[text]
+    own = [name for name in called if sum(name in other for other in names.values()) == 1]
+    if any(words.named(name) for name in own):
         return True
-    return any(words.says(word) for word in kinds)
+    kind = text.partition(".")[0]
+    kinds = _DOMAIN_STEMS.get(kind, frozenset({stem(kind)}))
+    kind_said = any(whole.says(word) for word in kinds)
+    if not kind_said or (strict and not whole.everything):
+        return False
+    places = {name for name in called if name not in own}
+    elsewhere = [
+        name
+        for other, many in names.items()
+        if other != text
+        for name in many
+        if name not in called and words.named(name)
+    ]
+    if any(words.named(name) for name in places):
+        return True
+    alike = [known for known in names if known.partition(".")[0] == kind]
+    here = {area.casefold() for area in scene.facts.area} & {name.casefold() for name in called}
+    if elsewhere or _points_elsewhere(scene, list(kinds), words):
+        return False
+    return whole.everything or bool(here) or alike == [text]
 
 
 def _place_said(words: Words) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
-from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, compiled, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
     field_words,
@@ -26,6 +26,7 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
 from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
+from kindmesh.coordinator.brain.medulla.rule_amounts import known_things
 from kindmesh.protocol.manifest import Effect
 
 _ASKED: Final = Sentence("asked-for")
@@ -79,10 +80,10 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
                 call.step, f"nothing that a person said is proven, so nothing asks for {_title(call)}"
             )
             continue
-        against = _against(call, scene.words)
+        against = _against(call, _clause(scene, call))
         if against:
             yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
-        elif not _meant(call, scene.words):
+        elif not _meant(call, scene.words) and not _plainly(scene, call):
             yield _ASKED(call.step, f"nothing that was said asks for {_title(call)}")
 
 
@@ -126,6 +127,34 @@ def _parts(call: Call) -> tuple[list[str], list[str]]:
             doing = [*actions] if service else [*doing, *actions]
             about += [stem(word) for word in tokens(domain.replace("_", " "))] if service else []
     return doing, about
+
+
+def _clause(scene: Scene, call: Call) -> Words:
+    """The part of what was said that is about this call, where other parts are about others."""
+    parts = [part for part in re.split(r"\band\b|\bthen\b|\bbut\b|[,;]", scene.words.text) if part.strip()]
+    if len(parts) < 2:
+        return scene.words
+    about: set[str] = set()
+    for leaf in call.leaves:
+        if isinstance(leaf.value, str) and not field_words(call.operation, leaf) & _ACTIONS:
+            for name in (leaf.value, *scene.facts.names.get(leaf.value, ())):
+                about |= {
+                    word for word in content(name.replace("_", " ").replace(".", " ")) if not is_generic(word)
+                }
+    fits = [part for part in parts if about & compiled((part,)).stems]
+    return compiled((" ".join(fits),)) if 0 < len(fits) < len(parts) else scene.words
+
+
+def _plainly(scene: Scene, call: Call) -> bool:
+    """Switching a thing of a home that is known, harmlessly: naming it and how is enough, without a verb."""
+    if call.effects & ~int(Effect.ACTUATE | Effect.READ | Effect.NOTIFY | Effect.WRITE) or scene.physical(
+        call
+    ):
+        return False
+    if scene.outward(call) or not known_things(scene, call):
+        return False
+    doing, _ = _parts(call)
+    return not set(doing) & _stems("unlock open disarm dispense off lock arm stop delete remove clear")
 
 
 def _forbidden(call: Call, words: Words) -> bool:

@@ -37,8 +37,9 @@ class Case(msgspec.Struct, frozen=True):
     name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks;
     `chain`: why the permit that a sub-run names as its parent does not fit;
     `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares;
-    `evidence`: why what shall prove where values came from does not hold; `prover`: which words are proven; `labels` of
-    the parts of the arguments, as they count.
+    `unsettled`: why the proven words of who asks are not enough where the owner's policy lets them be, None: they are
+    not looked at; `evidence`: why what shall prove where values came from does not hold; `prover`: which words are
+    proven; `labels` of the parts of the arguments, as they count.
     """
 
     operation: str
@@ -63,6 +64,7 @@ class Case(msgspec.Struct, frozen=True):
     evidence: str = ""
     prover: Prover = Prover()
     labels: tuple[ArgumentLabel, ...] = ()
+    unsettled: tuple[str, ...] | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -188,7 +190,8 @@ def evidenced(case: Case) -> Finding | None:
 
 
 def policy(case: Case) -> Finding | None:
-    """The owner's policy; what it asks about, the owner's own signed yes settles. What nobody declared (and `offered`
+    """The owner's policy; what it asks about, the owner's own signed yes settles, and where the owner said so the
+    proven words of who asks. What nobody declared (and `offered`
     or `member` denies) it does not judge.
     """
     if case.declared is None:
@@ -196,8 +199,9 @@ def policy(case: Case) -> Finding | None:
     words = ", ".join(effect_names(case.effects))
     if case.policy == "deny":
         return Finding("policy", "deny", f"the owner's policy forbids {case.operation} ({words})")
-    if case.policy == "ask" and not case.approved:
-        return Finding("policy", "ask", f"the owner's policy asks before: {words}")
+    if case.policy == "ask" and not case.approved and case.unsettled != ():
+        why = f"; {case.unsettled[0]}" if case.unsettled else ""
+        return Finding("policy", "ask", f"the owner's policy asks before: {words}{why}")
     return None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -184,6 +185,7 @@ class Service:
         """A batch of request frames (without lengths); the reply frames in the same order, with their lengths."""
         self.audit.tick()
         self._forget()
+        self.beliefs.offset_ms = time.localtime(self._clock.now_ms() / 1000).tm_gmtoff * 1000
         replies: list[bytes] = []
         kept: list[Instruction] = []
         durable = False

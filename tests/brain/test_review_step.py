@@ -1,0 +1,127 @@
+"""At the permit: the proven words of who asks are enough where the owner says so, and for nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.coordinator.medulla_kit import T0, key
+from tests.coordinator.people_kit import People, person_id
+
+from kindmesh.capabilities.home.manifest import MANIFEST as HOME
+from kindmesh.coordinator.brain.medulla import messages as m
+from kindmesh.coordinator.brain.medulla.asking import role_of
+from kindmesh.protocol.codec import encode_value
+from kindmesh.protocol.crypto import sha256
+from kindmesh.protocol.guards import FIRST_GUARDS, Guards, Quiet
+from kindmesh.protocol.plan_labels import Label
+from kindmesh.protocol.policy import Policy, first_policy, sign_policy
+from kindmesh.protocol.principal import OWNER, Principal, device_principal, person_principal
+from kindmesh.protocol.utterance import Utterance, prove, root_of, sign_utterance, spoken
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence
+
+SALTS = tuple(sha256(bytes([number]))[:16] for number in range(40))
+
+
+class Household(People):
+    """With the first policy's guards, and a home that `phone` offers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask(m.Issue(self.grant(key("desk"), "phone (coordinator)", roles=("coordinator",))))
+        self.ask(m.Advertise(self.advert(self.phone, HOME, version=2)))
+        self.guard(FIRST_GUARDS)
+
+    def guard(self, guards: Guards) -> None:
+        version = self.beliefs.policy.version + 1
+        first = first_policy(self.mesh, T0)
+        policy = Policy(self.mesh, version, self.now_ms, first.rules, self.beliefs.policy.roles, guards)
+        self.ask(m.Install(sign_policy(policy, self.owner)))
+
+    def said(self, text: str, *, present: bool = True) -> Evidence:
+        self.counter += 1
+        words = spoken(text, SALTS)
+        utterance = Utterance(
+            self.mesh, self.counter.to_bytes(16, "big"), len(words.words), root_of(words), self.device, b"", "owner",
+            self.now_ms, present=present,
+        )  # fmt: skip
+        return Evidence(sign_utterance(utterance, self.phone), prove(words, tuple(range(len(words.words)))))
+
+    def step(self, evidence: Evidence | None, operation: str, args: Any, labels: dict[str, str]) -> m.Verdict:
+        made = tuple(
+            ArgumentLabel(path, Label("user", words=tuple(words.split()))) for path, words in labels.items()
+        )
+        request = self.request(
+            operation, args=encode_value(args), evidence=evidence, labels=made, principal=OWNER
+        )
+        verdict = self.ask(msgspec.structs.replace(request, run_id=self.counter.to_bytes(16, "little")))
+        assert isinstance(verdict, m.Verdict)
+        return verdict
+
+    def light(self, text: str, entity: str, words: str, service: str = "light.turn_off") -> m.Verdict:
+        args = {"service": service, "entities": [entity], "data": {}}
+        return self.step(self.said(text), "home.control", args, {"entities.0": words})
+
+    def door(self, text: str, *, present: bool) -> m.Verdict:
+        args = {"service": "lock.unlock", "entities": ["lock.front_door"], "data": {}}
+        labels = {"entities.0": "front door"}
+        return self.step(self.said(text, present=present), "home.access", args, labels)
+
+
+@pytest.fixture
+def home() -> Household:
+    return Household()
+
+
+def test_what_the_person_said_is_permitted_without_a_question(home: Household) -> None:
+    verdict = home.light("turn off the kitchen light", "light.kitchen", "kitchen light")
+    assert (verdict.answer, verdict.reasons) == ("allow", ())
+    assert verdict.permit is not None
+
+
+def test_what_the_person_did_not_say_is_asked_with_the_reason(home: Household) -> None:
+    swapped = home.light("turn off the kitchen light", "light.bedroom", "kitchen light")
+    assert swapped.answer == "ask"
+    assert "light.bedroom" in swapped.reasons[0]
+    flipped = home.light("turn off the kitchen light", "light.kitchen", "kitchen light", "light.turn_on")
+    assert flipped.answer == "ask"
+
+
+def test_without_evidence_the_policy_asks_as_ever(home: Household) -> None:
+    args = {"service": "light.turn_off", "entities": ["light.kitchen"], "data": {}}
+    assert home.step(None, "home.control", args, {"entities.0": "kitchen light"}).answer == "ask"
+
+
+def test_where_the_owner_does_not_let_words_be_enough_they_are_not(home: Household) -> None:
+    home.guard(Guards())
+    assert home.light("turn off the kitchen light", "light.kitchen", "kitchen light").answer == "ask"
+
+
+def test_a_door_is_opened_by_words_only_while_the_person_is_there(home: Household) -> None:
+    assert home.door("unlock the front door", present=True).answer == "allow"
+    assert home.door("unlock the front door", present=False).answer == "ask"
+    assert home.door("lock the front door", present=True).answer == "ask"
+
+
+def test_quiet_hours_ask_by_the_clock_of_the_household(home: Household) -> None:
+    minute = home.now_ms // 60_000 % 1_440
+    home.guard(msgspec.structs.replace(FIRST_GUARDS, quiet=(Quiet(minute, (minute + 60) % 1_440, 16),)))
+    assert home.light("turn off the kitchen light", "light.kitchen", "kitchen light").answer == "ask"
+    home.beliefs.offset_ms = 7_200_000
+    assert home.light("turn off the kitchen light", "light.kitchen", "kitchen light").answer == "allow"
+
+
+def test_arguments_that_are_no_set_of_values_are_asked_about(home: Household) -> None:
+    assert home.step(home.said("turn off the kitchen light"), "home.control", [], {}).answer == "ask"
+
+
+def test_what_no_device_declares_is_denied_whatever_was_said(home: Household) -> None:
+    assert home.step(home.said("do it all"), "home.control_all", {}, {}).answer == "deny"
+
+
+def test_roles_are_those_that_medulla_knows(home: Household) -> None:
+    assert role_of(home.beliefs, OWNER) == "owner"
+    assert role_of(home.beliefs, device_principal(home.device)) == "device"
+    assert role_of(home.beliefs, person_principal(person_id("nobody"), "nobody")) == "guest"
+    assert role_of(home.beliefs, Principal("person", "not an id")) == "guest"
