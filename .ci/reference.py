@@ -19,6 +19,7 @@ import diagrams
 import diagrams_parts
 import diagrams_runs
 import msgspec
+import reference_home
 import typer
 from typer import testing
 
@@ -297,6 +298,11 @@ def topics() -> str:
     )
 
 
+def home() -> str:
+    """The inventory file and the services."""
+    return reference_home.page(table)
+
+
 PAGES = {
     "topics": topics,
     "commands": commands,
@@ -305,6 +311,7 @@ PAGES = {
     "errors": errors,
     "limits": limits,
     "capabilities": capabilities,
+    "home": home,
     "permits": permits,
     "messages": messages,
 }

@@ -37,6 +37,8 @@ ROWS: list[dict[str, Any]] = [
     {"id": "todo.shopping", "state": "0"},
     {"id": "switch.oven", "state": "off"},
     {"id": "switch.fountain", "state": "off", "attributes": {"risk": "access"}},
+    {"id": "cover.kitchen_window_blind", "state": "open"},
+    {"id": "switch.oven_light", "state": "off"},
     {"id": "scene.leave", "attributes": {"entities": {"lock.front": "locked", "light.a": "off"}}},
     {"id": "scene.film", "attributes": {"entities": {"cover.blind": "closed"}}},
 ]
@@ -53,6 +55,8 @@ DOCUMENT = {"floors": [{"id": "g"}], "areas": [{"id": "hall", "floor": "g"}], "e
         ("cover.garage_door", "homeassistant.turn_on", "home.access"),
         ("cover.garage_door", "cover.stop_cover", "home.control"),
         ("cover.blind", "cover.open_cover", "home.control"),
+        ("cover.kitchen_window_blind", "cover.close_cover", "home.control"),
+        ("switch.oven_light", "switch.turn_on", "home.control"),
         ("timer.tea", "timer.start", "home.note"),
         ("todo.shopping", "todo.add_item", "home.note"),
         ("switch.oven", "switch.turn_on", "home.access"),

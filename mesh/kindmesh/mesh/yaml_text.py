@@ -66,9 +66,15 @@ def from_yaml(text: str, name: str, *, shared: bool = False) -> Any:
         raise InvalidInput(f"{name} is not YAML{where}: {str(why)[:200]}", field="file") from error
 
 
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        """Values that are used twice are written twice."""
+        return True
+
+
 def to_yaml(document: Any) -> str:
     """Plain data as YAML that `from_yaml` reads back, names in their order."""
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return text
 
 

@@ -28,6 +28,7 @@ _COVER_WORDS: Final = re.compile(r"door|gate|garage|window|tür|tor(?![a-z])|fen
 _SWITCH_WORDS: Final = re.compile(
     r"door|gate|\block|unlock|opener|valve|alarm|stove|oven|\bhob\b|cooker|tür|\btor\b|schloss|ventil|herd|ofen"
 )
+_SHADES: Final = re.compile(r"blind|curtain|shade|shutter|awning|rollo|rollladen|jalousie|vorhang|markise")
 _LAMP: Final = re.compile(r"light|lamp|licht|lampe")
 _ANYTHING: Final = frozenset(
     {"automation", "button", "input_boolean", "input_button", "scene", "script", "switch"}
@@ -77,7 +78,8 @@ def _is_door(entity: Entity) -> bool:
     kind = entity.attributes.get("device_class")
     if isinstance(kind, str) and kind:
         return kind in _GUARDED_COVERS
-    return bool(_COVER_WORDS.search(_named(entity)))
+    named = _named(entity)
+    return bool(_COVER_WORDS.search(named)) and not _SHADES.search(named)
 
 
 def _sounds_risky(entity: Entity) -> bool:

@@ -91,9 +91,9 @@ def run_call(
             return EXIT_DONE
         if timeout_s is not None:
             request["deadline_ms"] = int(time.time() * 1000 + timeout_s * 1000)
-        job = _submit(out, home, client, {**request, "full": full, "wait": True}, approve)
+        job = submit_job(out, home, client, {**request, "full": full, "wait": True}, approve)
         if job["state"] != "succeeded":
-            return _failed(out, job)
+            return failed_job(out, job)
         saved = _save(client, job, save)
         lines = value_lines(job["value"]) + (
             [f"Saved {saved['bytes']} bytes to {saved['path']}."] if saved else []
@@ -102,9 +102,14 @@ def run_call(
     return EXIT_DONE
 
 
-def _submit(
+def submit_job(
     out: Output, home: Home, client: ControlClient, request: dict[str, Any], approve: bool
 ) -> dict[str, Any]:
+    """Submit a job and wait for its end, with progress; the job. With `approve` the owner is asked here.
+
+    Raises:
+        NeedsApproval: somebody has to say yes, and cannot be asked here; the job waits.
+    """
     stream = client.stream("submit", request)
     while True:
         try:
@@ -127,7 +132,8 @@ def _submit(
             out.progress(f"{request['operation']}: {_STATES[state]}{where}")
 
 
-def _failed(out: Output, job: dict[str, Any]) -> int:
+def failed_job(out: Output, job: dict[str, Any]) -> int:
+    """Say why a job did not succeed; the exit code."""
     error = job.get("error") or {"code": "JOB", "message": f"{job['operation']} {job['state']}", "hint": ""}
     wire = WireError(error["code"], error["message"], error.get("hint", ""), error.get("field", ""))
     raised = error_from_wire(wire)
@@ -180,4 +186,4 @@ def _explain(out: Output, client: ControlClient, request: dict[str, Any]) -> int
     return EXIT_DONE
 
 
-__all__ = ["fields_of", "run_call", "value_lines"]
+__all__ = ["failed_job", "fields_of", "run_call", "submit_job", "value_lines"]

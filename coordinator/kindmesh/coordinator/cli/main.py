@@ -19,6 +19,7 @@ from kindmesh.coordinator.cli.audit_app import audit
 from kindmesh.coordinator.cli.bench_app import bench
 from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
 from kindmesh.coordinator.cli.events_app import events
+from kindmesh.coordinator.cli.home_app import home
 from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.keys_app import keys
 from kindmesh.coordinator.cli.llm_app import llm
@@ -290,6 +291,7 @@ def call(
     )  # fmt: skip
 
 
+app.add_typer(home, name="home")
 app.add_typer(jobs, name="jobs")
 app.add_typer(events, name="events")
 run_app.register(app)
