@@ -10,7 +10,12 @@ from tests.system.kit import mesh, say
 
 from kindmesh.mesh.files import private_folder
 
-ANSWERS = [{"say": "The kettle is on.", "when": "kettle", "times": 0}, {"say": "one two three", "times": 0}]
+RIDDLE = "which soup would suit a rainy evening best"
+ANSWERS = [
+    {"say": "A thick lentil soup.", "when": RIDDLE, "times": 0},
+    {"say": "The kettle is on.", "when": "kettle", "times": 0},
+    {"say": "one two three", "times": 0},
+]
 SETTINGS = {
     "providers": {"script": {"kind": "scripted", "answers": ANSWERS}},
     "models": {"small": {"provider": "script", "name": "script"}},
@@ -51,6 +56,9 @@ async def test_a_model_on_one_device_answers_the_others_and_only_where_it_is_set
         assert "The kettle" not in str(outside.objects)
         wrong = await say(lab.desk, "call", "llm.chat", 'messages=[{"role": "boss", "text": "x"}]')
         assert (wrong.code, wrong.error["code"], wrong.error["field"]) == (2, "INVALID_INPUT", "messages")
+        # What no grammar understands goes to the model.
+        asked = await say(lab.desk, "ask", RIDDLE)
+        assert "A thick lentil soup." in str(asked.objects), asked
         listed = await say(kitchen, "llm", "list")
         assert [one["name"] for one in listed.objects[-1]["models"]] == ["small"]
         tested = await say(kitchen, "llm", "test")
