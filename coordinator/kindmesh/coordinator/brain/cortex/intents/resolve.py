@@ -4,8 +4,8 @@ Rules, in this order:
 - A thing called by its name is that thing. Several of that name: the one in the place that was said, else the one where
   it was said, else we ask.
 - "The lights" said somewhere means the lights there; with nothing of the kind there, the only one elsewhere; several
-  elsewhere: we ask. Said nowhere in particular (no area known): all of them, or, when a single thing was spoken of and
-  there are several, we ask.
+  elsewhere: we ask. Where nobody knows where it was said, and there are several in different rooms, we ask: the whole
+  home is meant only by "all", "every", "everything" or "in the house".
 - What lets people, water or gas in is opened only when exactly one thing can be meant.
 """
 
@@ -58,10 +58,10 @@ def find(
             return _single(there, target, prefer, strict=False)
         near = _near(home, pool, area)
         return Found(near) if len(near) == 1 else _one_of(near or pool, prefer)
-    if target.here_said and not area and len(pool) > 1:
-        return Found(where=True)
     if target.one:
         return _single(pool, target, prefer, strict=True)
+    if target.here and not area and len({one.area for one in pool}) > 1:
+        return Found(where=True)
     return Found(_hinted(pool, target))
 
 

@@ -119,10 +119,15 @@ def _names(language: str) -> dict[str, Value]:
     return found
 
 
+@lru_cache(maxsize=8)
+def _number_words(language: str) -> dict[str, int]:
+    return {plain(name): int(value) for name, value in words(language)["numbers"]["words"].items()}
+
+
 def spoken_number(said: Sequence[str], language: str) -> float | None:
     """A number in words ("a hundred and five", "twenty point five"), or None."""
     table = words(language)["numbers"]
-    units, point, hundred = table["words"], table["point"], table["hundred"]
+    units, point, hundred = _number_words(language), table["point"], table["hundred"]
     skip = set(table["and"])
     for half in table["and_half"]:
         parts = plain(half).split()
