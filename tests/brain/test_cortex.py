@@ -234,3 +234,47 @@ def test_any_text_gets_an_answer_a_question_or_a_valid_plan_and_always_the_same(
             assert all(word in heard for word in label.words)
     else:
         assert said.reply or said.question or said.understood
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("it is so loud, turn off the hall light", ["light.hall"]),
+        ("I'm tired so turn off the hall light", ["light.hall"]),
+        ("and turn off the hall light", ["light.hall"]),
+        ("turn the kitchen light off and the hall light as well", ["light.kitchen", "light.hall"]),
+        ("turn the kitchen light and the hall light on", ["light.kitchen", "light.hall"]),
+    ],
+)
+def test_what_stands_around_a_command_does_not_hide_it(text: str, expected: list[str]) -> None:
+    assert [ids[0] for _, ids in calls(understand(text))] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["it is dark in the bedroom, turn on the light", "paint the fence, turn off the hall light",
+     "I am not here, turn off the hall light"],
+)  # fmt: skip
+def test_only_a_statement_that_names_nothing_is_passed_over(text: str) -> None:
+    assert understand(text).plan is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["turn off the lights except the salt and pepper lamp", "turn off the lights but leave the salt lamp on",
+     "turn off the lights apart from the salt lamp"],
+)  # fmt: skip
+def test_what_is_excepted_stays_as_it_is(text: str) -> None:
+    assert calls(understand(text)) == [("light.turn_off", ["light.kitchen"])]
+
+
+@pytest.mark.parametrize(
+    "text", ["turn off the lights except the front door", "turn off the lights except the moon"]
+)
+def test_an_exception_that_makes_no_sense_stops_all_of_it(text: str) -> None:
+    assert understand(text).plan is None
+
+
+def test_a_duration_in_a_compound_sentence_stays_whole() -> None:
+    said = understand("turn off the hall light and lock the front door in an hour and a half")
+    assert [part.clause.delay_ms for part in said.recognised] == [0, 90 * MINUTE]

@@ -82,6 +82,8 @@ class Language(msgspec.Struct, frozen=True):
     """Openings after which the verb is a participle: "would you mind turning"."""
     participles: dict[str, str]
     fillers: tuple[str, ...]
+    reports: tuple[str, ...]
+    """What follows the name of somebody who wants it: "mum says to"."""
     starters: tuple[str, ...]
     """Fillers only at the beginning."""
     contractions: dict[str, tuple[str, ...]]

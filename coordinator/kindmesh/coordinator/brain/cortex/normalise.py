@@ -213,6 +213,11 @@ def _opened(words: Words, language: Language) -> Words:
             verb = words[len(phrase)]
             if verb.low in language.participles:
                 return (Word(language.participles[verb.low], verb.at), *words[len(phrase) + 1 :])
+    for report in language.reports:
+        phrase = report.split(" ")
+        for name in (1, 2):
+            if starts(words, phrase, name) and len(words) > name + len(phrase):
+                return words[name + len(phrase) :]
     for polite in (*language.starters, *language.opening):
         phrase = polite.split(" ")
         if len(words) > len(phrase) and starts(words, phrase):
@@ -223,8 +228,9 @@ def _opened(words: Words, language: Language) -> Words:
 def _closed(words: Words, language: Language) -> Words:
     if words and words[-1].text == COMMA and not words[-1].literal:
         return words[:-1]
-    for polite in language.closing:
-        phrase = polite.split(" ")
+    if any(starts(words, one.split(" "), len(words) - len(one.split(" "))) for one in language.times.hence):
+        return words
+    for phrase in sorted((one.split(" ") for one in language.closing), key=lambda one: (-len(one), one)):
         if len(words) > len(phrase) and starts(words, phrase, len(words) - len(phrase)):
             return words[: -len(phrase)]
     if len(words) > 2 and words[-1].low in language.wake and words[-2].text == COMMA:

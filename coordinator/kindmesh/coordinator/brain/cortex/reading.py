@@ -17,7 +17,7 @@ from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
-from kindmesh.coordinator.brain.cortex.split import Segment, groupings, has_verb, segments, shared
+from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
 from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
 from kindmesh.coordinator.brain.cortex.times import When, times
 
@@ -78,7 +78,43 @@ class Reader:
         referred = self._conversation.refer(phrase, ask)
         if referred is not None:
             return (self._of(referred, phrase.words),)
-        return self._clause(phrase, asked)
+        return self._clause(phrase, asked) or self._excepted(phrase, asked)
+
+    def _excepted(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> tuple[Recognised, ...]:
+        """ "All the lights except the lamp", "... but leave the lamp on": the same without what is kept."""
+        divided = excepted(phrase.words, self._language)
+        if divided is None:
+            return ()
+        before, kept = divided
+        whole = self._clause(phrase.with_words(before), asked)
+        if len(whole) != 1 or not whole[0].acts or whole[0].question:
+            return ()
+        named: list[Recognised] = []
+        for way in kept:
+            found = [
+                next((one for words in each if (one := self._clause(phrase.with_words(words), asked))), ())
+                for each in way
+            ]
+            if all(found):
+                named = [one for several in found for one in several]
+                break
+        left_out = {one for part in named for act in part.acts for one in act.args.get("entities", ())}
+        everything = {one for act in whole[0].acts for one in act.args.get("entities", ())}
+        # What is kept and was never meant is a misunderstanding.
+        if not left_out or not left_out < everything:
+            return ()
+        spoken = tuple(word.at for word in phrase.plain)
+        acts = tuple(
+            msgspec.structs.replace(
+                act,
+                args={**act.args, "entities": [one for one in act.args["entities"] if one not in left_out]},
+                words={**act.words, "entities": spoken},
+            )
+            for act in whole[0].acts
+        )
+        acts = tuple(act for act in acts if act.args["entities"])
+        about = tuple(one for one in whole[0].entities if one not in left_out)
+        return (msgspec.structs.replace(whole[0], acts=acts, entities=about),)
 
     def _refusal(self, phrase: Phrase) -> str:
         if self._barred(phrase.words) and has_verb(phrase.words, self._language):
@@ -172,6 +208,12 @@ class Reader:
         self, phrase: Phrase, parts: Sequence[Segment], asked: dict[str, Recognised | None]
     ) -> Reading:
         rest, lead = self._lead(phrase, parts)
+        while len(rest) > 1 and self._idle(rest[0].words, phrase):
+            rest = rest[1:]
+        if len(rest) == 1:
+            alone = self._clause(phrase.with_words(rest[0].words), asked, lead)
+            if alone:
+                return Reading(tuple(Part(one) for one in alone))
         missing = ""
         for way in groupings(rest, phrase.words):
             readings = self._way(phrase, way, asked, lead)
@@ -181,6 +223,20 @@ class Reader:
         return Reading(
             refusal=phrase.reply("part_not_understood", part=missing) if missing else self._refusal(phrase)
         )
+
+    def _idle(self, words: Words, phrase: Phrase) -> bool:
+        """Whether this only says how things are ("it is so loud"): it names nothing here, and has no "not" or "if"."""
+        lower = [word.low for word in words]
+        said = f" {' '.join(lower)} "
+        if self._barred(words) or not said.startswith(
+            tuple(f" {one} " for one in self._language.words["idle"])
+        ):
+            return False
+        home = phrase.situation.home
+        named = [name for one in home.entities.values() for name in (one.name, *one.aliases)]
+        named += [name for one in home.areas.values() for name in (one.name, *one.aliases)]
+        named += [name for one in home.floors.values() for name in (one.name, *one.aliases)]
+        return not any(f" {name.lower()} " in said for name in named)
 
     def _lead(self, phrase: Phrase, parts: Sequence[Segment]) -> tuple[tuple[Segment, ...], When | None]:
         """A time that stands before everything holds for every part."""
@@ -204,7 +260,15 @@ class Reader:
                 follow += 1
             group = way[at:follow]
             about = made[-1].recognised.entities if made else ()
-            found = self._group(phrase, [segment.words for segment in group], asked, lead, about)
+            alone = []
+            if len(group) > 1 and not has_verb(group[0].words, self._language):
+                alone = [self._clause(phrase.with_words(one.words), asked, lead) for one in group]
+            found: Reading | tuple[tuple[Recognised, ...], ...] | None
+            found = (
+                tuple(alone)
+                if alone and all(alone)
+                else self._group(phrase, [segment.words for segment in group], asked, lead, about)
+            )
             if isinstance(found, Reading):
                 return found
             if found is None:
@@ -233,8 +297,6 @@ class Reader:
         if len(group) == 1:
             one = self._clause(phrase.with_words(group[0]), asked, lead, about)
             return (one,) if one else None
-        if not has_verb(group[0], self._language):
-            return None
         situation = phrase.situation
         when = lead
         if lead is None:

@@ -16,8 +16,10 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.cortex.durations import Durations, is_one
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import COMMA, Word, Words, starts
+from kindmesh.coordinator.brain.cortex.numbers import number_at
 
 SEGMENTS_MAX: Final = 6
 """Parts that a sentence may have; one with more is not taken apart."""
@@ -36,6 +38,7 @@ def segments(words: Words, language: Language) -> tuple[Segment, ...]:
     current: list[Word] = []
     ordered = False
     at = 0
+    whole = _whole(words, language)
     joins = [(join.split(" "), join in language.ordered) for join in language.joins]
     while at < len(words):
         begin = at
@@ -44,6 +47,11 @@ def segments(words: Words, language: Language) -> tuple[Segment, ...]:
         length, then = next(
             ((len(phrase), then) for phrase, then in joins if starts(words, phrase, at)), (0, False)
         )
+        loose = length == 1 and words[at].low in language.words["before_verb"]
+        if loose and not has_verb(words[at + 1 :], language):
+            length = 0
+        if words[begin].at in whole and not comma:
+            length = 0
         at += length
         if not comma and not length:
             current.append(words[at])
@@ -58,6 +66,24 @@ def segments(words: Words, language: Language) -> tuple[Segment, ...]:
     if current:
         made.append(Segment(tuple(current), ordered))
     return tuple(made)
+
+
+def _whole(words: Words, language: Language) -> set[int]:
+    """Positions of joins inside a duration or number: "an hour and a half", "twenty one and a half"."""
+    durations, inside = Durations(language), set[int]()
+    for at, word in enumerate(words):
+        if word.low not in language.times.and_:
+            continue
+        half = at + 1 + (1 if is_one(words, at + 1, language.times.one) else 0)
+        split = any(
+            length > at - begin + 1
+            for begin in range(max(0, at - 4), at)
+            for length in (durations.read(words, begin)[1], number_at(words, begin, language)[1])
+        )
+        counted = number_at(words, at - 1, language)[1] and is_one(words, half, language.times.half)
+        if at and (split or counted):
+            inside.add(word.at)
+    return inside
 
 
 def groupings(parts: Sequence[Segment], words: Words) -> Iterator[tuple[Segment, ...]]:
@@ -91,12 +117,14 @@ def has_verb(words: Words, language: Language) -> bool:
 def shared(head: Words, followers: Sequence[Words], language: Language) -> Iterator[tuple[Words, ...]]:
     """The ways in which followers without a verb may share what their head says: full sentences, one per part."""
     particle = head[1:2] if len(head) > 1 and head[1].low in language.particles else ()
-    verb = (head[0], *particle)
+    verb = (head[0], *particle) if has_verb(head, language) else ()
     tail: Words = ()
     if followers[-1][-1].low in language.particles and len(followers[-1]) > 1:
         tail = (followers[-1][-1],)
         followers = (*followers[:-1], followers[-1][:-1])
-        head = head if head[-1].low in language.particles else (*head, *tail)
+        head = head if head[-1].low in language.particles or particle else (*head, *tail)
+    elif not particle and len(head) > 1 and head[-1].low in language.particles:
+        tail = head[-1:]
     # The verb for all of them.
     yield (head, *((*verb, *follower, *tail) for follower in followers))
     # The last noun for all of them as well.
@@ -121,4 +149,38 @@ def shared(head: Words, followers: Sequence[Words], language: Language) -> Itera
         yield (head, *((*base, *follower, *tail) for follower in named if follower))
 
 
-__all__ = ["SEGMENTS_MAX", "Segment", "groupings", "has_verb", "segments", "shared"]
+def excepted(words: Words, language: Language) -> tuple[Words, list[list[list[Words]]]] | None:
+    """What is said about all of them, and the ways to take what is left out: for each thing in it, the sentences that
+    would name it alone. None when nothing is left out."""
+    names = language.words
+    at, length = next(
+        (
+            (at, len(phrase))
+            for at in range(2, len(words))
+            for phrase in (one.split(" ") for one in names["except"])
+            if starts(words, phrase, at)
+        ),
+        (0, 0),
+    )
+    before, rest = words[:at], words[at + length :]
+    if not at:
+        at = next((n for n, word in enumerate(words) if n > 2 and word.low in names["leave"]), 0)
+        if not at or words[at - 1].low not in (*names["but"], COMMA):
+            return None
+        before, rest = words[: at - 1], words[at + 1 :]
+        while rest and rest[-1].low in (*names["alone"], *language.particles):
+            rest = rest[:-1]
+    while before and before[-1].text == COMMA:
+        before = before[:-1]
+    if not before or not rest:
+        return None
+    ends = before[-1:] if before[-1].low in language.particles else ()
+    particle = before[1:2] if len(before) > 1 and before[1].low in language.particles else ends
+    verb = (before[0], *particle) if has_verb(before, language) else ()
+    # The name of one thing first, then an enumeration.
+    parts = [part.words for part in segments(rest, language)]
+    ways = [[rest], parts] if len(parts) > 1 else [[rest]]
+    return before, [[[(*verb, *one), (*one, *particle)] for one in way] for way in ways]
+
+
+__all__ = ["SEGMENTS_MAX", "Segment", "excepted", "groupings", "has_verb", "segments", "shared"]

@@ -122,7 +122,7 @@ class TimeReader:
             if starts(words, phrase, at + skip):
                 got.day, got.firm, got.today = today + timedelta(days=days), True, days == 0
                 part = self._words.parts.get(name)
-                if part is not None:
+                if part is not None and days == 0:
                     got.part = part
                 return skip + len(phrase)
         next_ = is_one(words, at + skip, self._words.next_)

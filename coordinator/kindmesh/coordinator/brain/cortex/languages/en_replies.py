@@ -27,7 +27,6 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "delay_which": ("Do you want me to “{first}” now, or later too? Please say the time with it.",),
     "several": ("Do you mean “{first}” or “{second}”?",),
     "what_it": ("What do you mean by “{word}”?",),
-    "too_many": ("That was about many things at once. Please name the one you mean.",),
     "which_other": ("Which one do you mean: {names}?",),
     "no_other": ("There is no other one that I know of.",),
     "cannot_undo": ("I cannot undo that by myself. Please tell me what to do instead.",),

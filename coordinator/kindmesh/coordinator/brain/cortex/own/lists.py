@@ -4,6 +4,7 @@ left to the official grammar where it understands them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kindmesh.capabilities.home.lists import TO_DO, items_of
@@ -180,7 +181,7 @@ class Lists:
         acts, said = [], []
         for item in items:
             text = phrase.original(item)
-            known = have.get(text.casefold())
+            known = have.get(text.casefold()) or _only(text, have)
             if known is None:
                 return phrase.understood(
                     intent, text=phrase.reply("not_on_list", item=text, list=chosen.name)
@@ -257,6 +258,12 @@ class Lists:
             question=phrase.reply("shall_add", item=said, list=shopping[0].name),
             values={"items": said, "list": shopping[0].name, "entity": shopping[0].id, "present": texts},
         )  # fmt: skip
+
+
+def _only(text: str, have: Mapping[str, str]) -> str | None:
+    """The only item in which these words stand one after the other."""
+    fitting = [known for low, known in have.items() if f" {text.casefold()} " in f" {low} "]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 __all__ = ["NOTE", "Lists"]

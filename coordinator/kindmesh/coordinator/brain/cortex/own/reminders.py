@@ -119,7 +119,7 @@ class Reminders:
         calendar = next((one for one in entities if one.domain == "calendar"), None)
         if calendar is None:
             return None
-        data = {"summary": said, **span(when, 15, phrase)}
+        data = {"summary": said, **span(when, 0, phrase)}
         words = {"data.summary": at(text), **{f"data.{name}": when.at for name in data if name != "summary"}}
         args = {"service": "calendar.create_event", "entities": [calendar.id], "data": data}
         return Act(NOTE, args, words), {"entity": calendar.id, "event": said}
