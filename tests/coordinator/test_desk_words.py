@@ -147,6 +147,7 @@ TWO = plan(light("k", "light.kitchen"), light("b", "light.bedroom"))
         (item("b", "failed", code="NO_DEVICE_ABLE"), "The bedroom light did not answer."),
         (item("b", "failed", code="PERMIT_REFUSED", message="the owner said no"),
          "The bedroom light was not changed: The owner said no."),
+        (item("b", "failed", code="NEEDS_APPROVAL"), "The bedroom light was left as it was."),
         (item("b", "uncertain"), "I do not know whether it worked for the bedroom light: please look."),
         (item("b", "cancelled"), "The bedroom light was left as it was."),
         (item("b", "succeeded", ("light.bedroom", "state", "off")), "The bedroom light was told, but it says on."),

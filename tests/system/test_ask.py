@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.system.kit import mesh, say, until
 
-from kindmesh.coordinator.lab.device import Device
+from kindmesh.coordinator.lab.device import Device, started
 from kindmesh.coordinator.lab.mesh import Lab, watching
 from kindmesh.coordinator.owner import unlock_owner
 from kindmesh.mesh.clock import SystemClock
@@ -189,3 +189,29 @@ async def test_a_correction_counts_once_confirmed_a_prompt_converses_and_stop_ha
         assert (await say(lab.devices["downstairs"], "stop", "--reset")).code == 0
         code, found = await asked(lab.desk, "turn on the kitchen light")
         assert (code, found["outcome"]) == (0, "done"), found
+
+
+async def test_what_needs_a_yes_is_done_after_it_and_unanswered_is_not_done(tmp_path: Path) -> None:
+    async with household(tmp_path / "lab", acts=("home.load",)) as lab:
+        deny_words(lab)
+        code, found = await asked(lab.desk, "turn off the kitchen light", "--wait", "3")
+        assert (code, found["outcome"]) == (6, "unanswered"), found
+        assert found["reply"].startswith("Nobody said yes in time, so it was not done. The kitchen light")
+        assert (state_of(lab, "light.kitchen"), lab.ask("approvals")) == ("on", [])
+        async with watching(lab.desk.home.socket("coordinator")) as events:
+            running = await lab.desk.start("ask", "turn off the kitchen light", "--json", stdin=True)
+            job = (await until(events, lambda event: event.get("state") == "waiting_approval"))["job"]
+        async with started(lab.desk, "review", job) as review:
+            await review.write("yes")
+            await review.read()
+        output, _ = await asyncio.wait_for(running.process.communicate(), 60)
+        found = json.loads(output.splitlines()[-1])
+        assert (found["outcome"], state_of(lab, "light.kitchen")) == ("done", "off"), found
+
+
+def deny_words(lab: Lab) -> None:
+    """The owner wants to be asked, also about what a person said."""
+    owner = unlock_owner(lab.desk.home, lab.environment["KINDMESH_PASSPHRASE"])
+    rules = (Rule("*", int(Effect.READ | Effect.NOTIFY), "allow"),)
+    policy = Policy(owner.mesh, lab.ask("status")["policy_version"] + 1, SystemClock().now_ms(), rules)
+    lab.ask("policy.set", {"policy": signed_to_bytes(owner.sign_policy(policy))})

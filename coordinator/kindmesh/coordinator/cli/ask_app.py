@@ -37,6 +37,9 @@ def ask(
     language: Language = "en",
     key: Annotated[str, typer.Option(help="Asking twice with the same key does it once.")] = "",
     conversation: Conversation = "",
+    wait: Annotated[
+        float, typer.Option(min=1, max=3600, help="Seconds that a yes is waited for, where one is needed.")
+    ] = 120.0,
     good: Annotated[bool, typer.Option("--good", help="The last reply was right.")] = False,
     wrong: Annotated[bool, typer.Option("--wrong", help="It was not; TEXT is what you meant.")] = False,
     persona: Annotated[str, typer.Option(help="Choose how you are spoken to; ? says what there is.")] = "",
@@ -61,7 +64,7 @@ def ask(
         run_command(as_json, lambda out: run_without_mesh(out, alone, act=True))
     from kindmesh.coordinator.cli import ask_mesh
 
-    wish = ask_mesh.Wish(words, area, language, key, conversation, person)
+    wish = ask_mesh.Wish(words, area, language, key, conversation, person, wait_s=wait)
     if good or wrong:
         run_command(as_json, lambda out: ask_mesh.run_feedback(out, wish, good=good and not wrong))
     if persona:

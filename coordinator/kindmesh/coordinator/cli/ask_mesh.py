@@ -49,6 +49,7 @@ class Wish(msgspec.Struct, frozen=True):
     conversation: str = ""
     person: str = ""
     quiet: bool = False
+    wait_s: float = 120.0
 
 
 def run_ask(out: Output, wish: Wish, *, act: bool) -> int:
@@ -100,6 +101,7 @@ def _once(out: Output, client: ControlClient, wish: Wish, text: str, *, act: boo
     request = {
         "text": text, "area": wish.area, "language": wish.language, "conversation": wish.conversation,
         "key": wish.key or secrets.token_hex(16), "plan": not act, "quiet": wish.quiet,
+        "yes_ms": int(wish.wait_s * 1000),
     }  # fmt: skip
     spoken = _heard(out, client, wish, text) if act else b""
     if spoken:

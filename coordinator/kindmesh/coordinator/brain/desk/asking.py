@@ -28,7 +28,7 @@ from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.thinking import Thinking
-from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, reported, verify
+from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, lacks_yes, reported, verify
 from kindmesh.coordinator.brain.desk.wording import Said, listed, needs_yes, plain_text, refused
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
@@ -55,7 +55,7 @@ Stop: TypeAlias = Callable[[str, Principal], Awaitable[dict[str, Any]]]
 
 class Asked(msgspec.Struct, frozen=True):
     """What came in: `key` makes it the same when it comes again, `conversation` is whose turns count, `heard` proves
-    the words."""
+    the words; `yes_ms`: how long a person's yes is waited for."""
 
     text: str
     who: Principal
@@ -66,6 +66,7 @@ class Asked(msgspec.Struct, frozen=True):
     zone: str = "UTC"
     people: dict[str, str] = {}
     heard: Heard | None = None
+    yes_ms: int = YES_MS
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -232,7 +233,7 @@ class Asking:
             if device in seen.silent:
                 return AWAY_MS
             asks = judged.verdict == "ask" or self._reviewer.waits_for_yes(operation)
-            return YES_MS if asks else ACT_MS
+            return asked.yes_ms if asks else ACT_MS
 
         split = routed(plan, seen.where, within_ms)
         later = delayed(split)
@@ -262,7 +263,7 @@ class Asking:
         )
         now = frozenset(taken.now)
         try:
-            document, given_up = await follower.wait(run_id, now, ACT_MS, YES_MS)
+            document, given_up = await follower.wait(run_id, now, ACT_MS, asked.yes_ms)
         finally:
             self._runs.unwatch(run_id, follower)
         items = [item for item in document["items"] if not item["path"].startswith("undo:")]
@@ -271,11 +272,11 @@ class Asking:
         where = msgspec.structs.replace(seen, where={**seen.where, **taken.where})
         home, read = await self._homes.again(where, touched)
         verified = verify(plan, items, home, read, now, given_up=given_up)
+        unanswered = (given_up and follower.waits) or lacks_yes(items)
         parts, outcome = await self._ending(
-            understanding=understanding, situation=situation, home=home, verified=verified, given_up=given_up,
-            follower=follower, plan=plan, now=now,
+            understanding=understanding, situation=situation, home=home, verified=verified, unanswered=unanswered,
+            later=any(step.id not in now for step in plan.steps),
         )  # fmt: skip
-
         return Answer(
             parts,
             outcome,
@@ -293,17 +294,15 @@ class Asking:
         situation: Situation,
         home: Home,
         verified: Verified,
-        given_up: bool,
-        follower: Follower,
-        plan: Any,
-        now: frozenset[str],
+        unanswered: bool,
+        later: bool,
     ) -> tuple[tuple[Said, ...], str]:
-        if given_up and follower.approvals:
-            said = Said("Nobody said yes in time, so it was not done.", "safety")
+        if unanswered and not verified.all_good:
+            what = "it was not done" if not verified.any_good else "not everything was done"
+            said = Said(f"Nobody said yes in time, so {what}.", "safety")
             return (said, *finding_parts(verified, home)), "unanswered"
         if not verified.all_good:
             return finding_parts(verified, home), "partly"
-        later = any(step.id not in now for step in plan.steps)
         after = msgspec.structs.replace(situation, home=home)
         said_well = await self._thinking.answer(understanding, after, self._clock.now_ms())
         if not said_well.strip():

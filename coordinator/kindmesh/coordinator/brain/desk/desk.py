@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Home
-from kindmesh.coordinator.brain.desk.asking import Answer, Asked, Asking
+from kindmesh.coordinator.brain.desk.asking import YES_MS, Answer, Asked, Asking
 from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Kept
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.personas import DEFAULT, persona_named, persona_names, worded
@@ -42,6 +42,7 @@ log = logging.getLogger("kindmesh.coordinator.desk")
 ASKS_MAX: Final = 32
 """Sentences under way at once."""
 KEY_MAX: Final = 100
+YES_MOST_MS: Final = 3_600_000
 LANGUAGES: Final = ("en", "de")
 _Emit = Callable[[Any], None]
 _Method = Callable[[Params, _Emit, Principal], Awaitable[Any]]
@@ -118,6 +119,7 @@ class Desk:
             self._zone,
             await self._known_people(who),
             heard,
+            params.number("yes_ms", YES_MS, least=1_000, most=YES_MOST_MS),
         )
         self._tell("heard", ask_id, {})
         answer = await self._asking.ask(

@@ -29,20 +29,22 @@ class Follower:
         self._emit = emit
         self._news = asyncio.Event()
         self._waiting: set[str] = set()
-        self.approvals = 0
-        """How often a job waited for a yes."""
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Something happened in the run."""
         kind, path = event.get("event"), str(event.get("path", ""))
         if kind == "job" and event.get("state") == "waiting_approval":
-            self.approvals += 1
             self._waiting.add(path)
             self._emit({"event": "approval", "path": path, "job": event.get("job", ""), "hint": YES_HINT})
         elif kind in ("item", "job", "progress"):
             self._waiting.discard(path)
             self._emit(event)
         self._news.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a job waited for a yes when last heard of."""
+        return bool(self._waiting)
 
     async def wait(
         self, run_id: bytes, now: frozenset[str], act_ms: int, yes_ms: int

@@ -33,6 +33,8 @@ from kindmesh.coordinator.heart.runs.run_words import ITEM_ENDED
 from kindmesh.protocol.plan import Plan
 
 Outcome = Literal["verified", "differs", "silent", "uncertain", "refused", "unasked"]
+NEEDS_YES: Final = "NEEDS_APPROVAL"
+"""The error's code."""
 UNAVAILABLE: Final = "unavailable"
 """The state of what a home cannot reach."""
 _NOBODY: Final = frozenset({"DEADLINE_EXCEEDED", "NO_DEVICE_ABLE", "PEER_UNREACHABLE"})
@@ -56,6 +58,16 @@ class Verified(msgspec.Struct, frozen=True):
     def all_good(self) -> bool:
         """Whether everything that was asked for now is so."""
         return all(one.outcome == "verified" for one in self.findings)
+
+    @property
+    def any_good(self) -> bool:
+        """Whether something of it is so."""
+        return any(one.outcome == "verified" for one in self.findings)
+
+
+def lacks_yes(items: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a step was not done because nobody said yes in time."""
+    return any((item.get("error") or {}).get("code") == NEEDS_YES for item in items)
 
 
 def reported(items: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
@@ -143,6 +155,8 @@ def _step_outcome(item: Mapping[str, Any] | None) -> tuple[Outcome, str]:
         return "uncertain", ""
     if state in ("failed", "cancelled") and error.get("code", "") in _NOBODY:
         return "silent", ""
+    if error.get("code") == NEEDS_YES:
+        return "unasked", ""
     if state == "failed":
         return "refused", str(error.get("message", ""))
     return "unasked", str(error.get("message", ""))
@@ -176,4 +190,4 @@ def _but(home: Home, named: str) -> str:
     return f"it says {entity.state.replace('_', ' ')}."
 
 
-__all__ = ["Finding", "Outcome", "Verified", "finding_parts", "reported", "verify"]
+__all__ = ["Finding", "Outcome", "Verified", "finding_parts", "lacks_yes", "reported", "verify"]
