@@ -216,6 +216,28 @@ async def words(hijacker: Hijacker) -> None:
     await tries("the words of one thing for another", true, NOTE, run_id=run_id)
     everywhere = hijacker.shown(*range(len(hijacker.heard.said.words)))
     await tries("all of the words for another thing", everywhere, NOTE, run_id=run_id)
+    light = (ArgumentLabel("entities", WHOSE),)
+    for service, entity, operation in (
+        ("light.turn_on", "light.kitchen", "home.control"),
+        ("light.turn_off", "light.bedroom", "home.control"),
+        ("lock.unlock", "lock.kitchen_light", "home.control"),
+        ("lock.unlock", "lock.kitchen_light", "home.access"),
+        ("lock.unlock", "lock.front_door", "home.access"),
+        ("todo.add_item", "todo.kitchen", "home.note"),
+    ):
+        wish = hijacker.request(
+            operation,
+            {"service": service, "entities": [entity], "data": {}},
+            labels=light,
+            evidence=everywhere,
+        )
+        name = f"in the home: {operation} {service} {entity}"
+        await hijacker.tries(name, msgspec.structs.replace(wish, run_id=run_id))
+    held_back = hijacker.request(
+        "home.control", {"service": "light.turn_off", "entities": ["light.kitchen"], "data": {}}, labels=light,
+        evidence=true, run_id=run_id,
+    )  # fmt: skip
+    await hijacker.tries("in the home: with a word held back", held_back)
     used = hijacker.ask("permit", hijacker.request(NOTE, evidence=true, labels=labels), m.Verdict)
     hijacker.found["an old utterance for another run"] = f"{used.answer} {' '.join(used.rules)}"
 

@@ -111,6 +111,8 @@ def test_a_hijacked_coordinator_that_uses_words_for_something_else(found: dict[s
     for name in ("the words of one thing for another", "all of the words for another thing"):
         assert found[name].split()[0] in ("ask", "deny"), found[name]
         assert "evidence" not in found[name]
+    for name, how in named(found, "in the home: ").items():
+        assert how == "ask policy", (name, how)
 
 
 def test_a_hijacked_coordinator_that_replays_an_old_utterance_for_another_run(found: dict[str, str]) -> None:

@@ -2,8 +2,8 @@
 
 `argument_labels` gives the label of every part of a call's arguments by its path (`entities.0`, `data.brightness_pct`;
 empty: the arguments as a whole). A part whose expression is one operator has one label, whatever it holds. `evidence`
-shows the words that these labels name, as far as they occur in the utterance, and no others. Both are claims of whoever
-made the plan; what Medulla makes of them is its own affair.
+shows the words that these labels name, as far as they occur in the utterance, and no others; or all of them. Both are
+claims of whoever made the plan; what Medulla makes of them is its own affair.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def _parts(value: Any, scope: Mapping[str, Traced], where: str, path: str) -> It
     ]
 
 
-def evidence(heard: Heard, labels: Iterable[ArgumentLabel]) -> Evidence:
-    """The utterance with proofs of the words that these labels name, as far as they occur in it in order."""
-    wanted: set[int] = set()
+def evidence(heard: Heard, labels: Iterable[ArgumentLabel], *, whole: bool = False) -> Evidence:
+    """The utterance with proofs of the words that these labels name, as far as they occur in it in order; `whole`: of
+    all its words, for a step that shall be done because it was said."""
+    wanted: set[int] = set(range(len(heard.said.words))) if whole else set()
     for one in labels:
         wanted.update(find_words(heard.said.words, one.label.words) or ())
     return Evidence(heard.utterance, prove(heard.said, wanted))

@@ -46,10 +46,11 @@ BESIDE: Final = " (coordinator)"
 
 class Prover(msgspec.Struct, frozen=True):
     """`words`: those that are proven, in the order in which they were said; `present`: somebody is there, says the
-    device that heard them."""
+    device that heard them; `whole`: nothing else was said."""
 
     words: tuple[str, ...] = ()
     present: bool = False
+    whole: bool = False
 
     def supports(self, label: Label) -> bool:
         """Whether every word that the label names is proven, in that order; False for a label without words."""
@@ -68,7 +69,7 @@ class Prover(msgspec.Struct, frozen=True):
 
 def text_prover(text: str, *, present: bool = False) -> Prover:
     """For batch review, where `request.text` stands for the signed utterance: all of its words are proven."""
-    return Prover(words_of(text), present)
+    return Prover(words_of(text), present, whole=True)
 
 
 class Proven(msgspec.Struct, frozen=True):
@@ -171,7 +172,7 @@ def examine(wanted: Wanted, ears: Ears, utterances: Utterances) -> Proven:
         return Proven(problem=error.message)
     if weak:
         return msgspec.structs.replace(_proven(wanted, Prover()), weak=weak)
-    found = _proven(wanted, Prover(words, utterance.present))
+    found = _proven(wanted, Prover(words, utterance.present, len(words) == utterance.size))
     remembered = utterance.utterance_id if remember else b""
     return msgspec.structs.replace(found, by_person=bool(utterance.person), utterance_id=remembered)
 

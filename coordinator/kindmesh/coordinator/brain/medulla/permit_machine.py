@@ -215,7 +215,8 @@ def _unsettled(
     """Why the proven words are not enough for this, where the owner lets them be; None: the owner does not."""
     asker, proven = known
     guards, prover = beliefs.policy.guards, proven.prover
-    if not prover.words or not settled_by_words(guards, request.operation, prover.present):
+    # A word that is held back could be a "not".
+    if not prover.whole or not settled_by_words(guards, request.operation, prover.present):
         return None
     offers = beliefs.offers.get(request.target)
     operation = offers.operations.get(request.operation) if offers else None

@@ -42,7 +42,7 @@ from kindmesh.protocol.errors import (
     error_to_wire,
 )
 from kindmesh.protocol.ids import format_id, format_time_id
-from kindmesh.protocol.manifest import Effect
+from kindmesh.protocol.manifest import HARMLESS, Effect
 from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent
 from kindmesh.protocol.plan_labels import ANYBODY, Label, Source
 from kindmesh.protocol.principal import belongs_to
@@ -154,8 +154,18 @@ class Work:
             proof=live.asked.proof,
             parent=live.asked.permit,
             labels=wish.labels,
-            evidence=None if live.asked.heard is None else evidence(live.asked.heard, wish.labels),
+            evidence=None
+            if live.asked.heard is None
+            else evidence(live.asked.heard, wish.labels, whole=self._acts(wish.operation)),
         )
+
+    def _acts(self, operation: str) -> bool:
+        """Whether some device says that it does more than read and notify: then Medulla is shown the whole sentence,
+        since it judges by it whether that was asked for."""
+        try:
+            return any(seat.operation.effects & ~HARMLESS for seat in self._heart.devices.seats(operation))
+        except UnknownOperation:
+            return False
 
     def _acknowledged(self, run_id: bytes, path: str, attempt: int, error: KindmeshError | None) -> None:
         if error is not None:
