@@ -68,6 +68,8 @@ def test_a_line_is_answered_in_the_agreed_shape_and_each_begins_with_the_home_as
     assert change in first["changes"]
     assert again["changes"] == first["changes"]
     assert already["changes"] == []
+    assert first["reply"].endswith("The kitchen light is off.")
+    assert "is off" not in already["reply"]
     assert first["ms"] > 0
 
 

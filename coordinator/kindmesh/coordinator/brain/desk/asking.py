@@ -29,7 +29,7 @@ from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, lacks_yes, reported, verify
-from kindmesh.coordinator.brain.desk.wording import Said, listed, needs_yes, plain_text, refused
+from kindmesh.coordinator.brain.desk.wording import Said, confirmed, listed, needs_yes, plain_text, refused
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
@@ -308,6 +308,7 @@ class Asking:
         if not said_well.strip():
             # A plan that no grammar made has no words of its own.
             return finding_parts(verified, home) or (Said("Done.", "done"),), "later" if later else "done"
+        said_well = confirmed(said_well, verified.changes, home, situation.language)
         return (Said(said_well, "done"),), "later" if later else "done"
 
     def remember(self, asked: Asked, answer: Answer, reply: str) -> None:

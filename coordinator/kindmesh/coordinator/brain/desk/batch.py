@@ -19,7 +19,7 @@ from kindmesh.coordinator.brain.desk.applying import apply_plan
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.judging import Judged, judge
 from kindmesh.coordinator.brain.desk.lines import Line, area_named, prepared, read_line
-from kindmesh.coordinator.brain.desk.wording import batch_reply, needs_yes, plain_text, refused
+from kindmesh.coordinator.brain.desk.wording import batch_reply, confirmed, needs_yes, plain_text, refused
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.plan import plan_to_document
 from kindmesh.protocol.plan_check import check_plan
@@ -124,6 +124,7 @@ class Batch:
         now_ms = self._clock.now_ms()
         applied = apply_plan(thought.home, plan, now_ms)
         good = self._cortex.answer(thought.understanding, applied.home, now_ms)
+        good = confirmed(good, applied.changes, applied.home, self._language)
         return plain_text(batch_reply(applied, good)), applied.changes
 
     def _said(self, understanding: Understanding, home: Home) -> str:

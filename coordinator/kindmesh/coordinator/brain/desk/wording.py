@@ -8,13 +8,16 @@ verified: when any part of a request went wrong, each thing is named with how it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.capabilities.home.model import Change, Entity, Home
 from kindmesh.coordinator.brain.desk.applying import Applied
 
+CONFIRMED_MAX: Final = 3
+"""Things that are named one by one when all went well."""
+_PLAIN_STATES: Final = frozenset({"on", "off", "locked", "unlocked", "open", "closed"})
 Kind = Literal["done", "answer", "question", "lost", "safety"]
 """`done`: it was done and verified; `answer`: a question was answered; `lost`: not understood; `question`: one that
 the person is asked; `safety`: see the module."""
@@ -109,6 +112,17 @@ def batch_reply(applied: Applied, good: str) -> tuple[Said, ...]:
     return tuple(parts)
 
 
+def confirmed(good: str, changes: Iterable[Change], home: Home, language: str = "en") -> str:
+    """`good`, and then by name how the few things are that changed: proof that the right one was meant."""
+    named = [one.entity for one in changes if one.attribute == "state" and one.after in _PLAIN_STATES]
+    told = [
+        one for one in dict.fromkeys(named) if spoken_name(home.entities.get(one), one) not in good.lower()
+    ]
+    if language != "en" or not 0 < len(told) <= CONFIRMED_MAX:
+        return good
+    return " ".join([ended(good), *(state_sentence(home, one) for one in told)]).strip()
+
+
 def _unavailable(home: Home, named: str) -> bool:
     entity = home.entities.get(named)
     return entity is not None and entity.state == "unavailable"
@@ -122,6 +136,7 @@ __all__ = [
     "Kind",
     "Said",
     "batch_reply",
+    "confirmed",
     "ended",
     "listed",
     "needs_yes",
