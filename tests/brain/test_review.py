@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.brain.review_kit import NOW_MS, call, home, judge, line, plan, reviewer
 
-from kindmesh.coordinator.brain.medulla.review import RULES, with_second
+from kindmesh.coordinator.brain.medulla.review import with_second
 from kindmesh.coordinator.brain.medulla.review_facts import Reviewed
 from kindmesh.coordinator.brain.medulla.review_table import TABLE
 from kindmesh.protocol.plan import plan_from_document
@@ -242,5 +242,18 @@ def test_a_second_opinion_only_ever_makes_it_worse() -> None:
     ]  # fmt: skip
 
 
-def test_every_rule_is_explained() -> None:
-    assert len(TABLE) >= len(RULES)
+def test_what_is_no_person_is_narrower_than_one() -> None:
+    pay = call("bank.transfer", payee="Bob", amount=30)
+    for who in ("device d1", "limb medkind for owner", "goal x for owner", "", "stranger", "carer"):
+        assert judge("transfer 30 euros to Bob", pay, principal=who).verdict != "allow", who
+    assert judge("transfer 30 euros to Bob", pay, principal="person abc").verdict == "allow"
+    light = home("light.turn_off", "light.kitchen")
+    assert judge("turn off the kitchen light", light, principal="device d1").verdict == "allow"
+
+
+def test_what_was_said_not_to_be_done_is_not_done() -> None:
+    lock = home("lock.lock", "lock.front_door", op="home.access")
+    assert judge("don't lock the front door", lock).verdict == "ask"
+    assert judge("don't forget to lock the front door", lock).verdict == "allow"
+    both = [home("light.turn_off", "light.kitchen"), lock]
+    assert judge("turn off the kitchen light and don't lock the front door", *both).verdict == "ask"

@@ -127,7 +127,6 @@ def test_a_policy_with_bounds_reads_as_it_is_written() -> None:
         ("[[rate]]\noperation = 1\ncount = 1\nper_s = 1", 2),
         ("[spend]\nper_plan = -1", 2),
         ('[egress]\nto = "x"', 2),
-        ("[cedar]\nrules = 1", 2),
     ],
 )
 def test_a_wrong_bound_is_refused_with_its_line(text: str, line_number: int) -> None:

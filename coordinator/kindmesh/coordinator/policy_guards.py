@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kindmesh.protocol.errors import InvalidInput
-from kindmesh.protocol.guards import CEDAR_MAX, Guards, Quiet, Rate, check_guards
+from kindmesh.protocol.guards import Guards, Quiet, Rate, check_guards
 from kindmesh.protocol.manifest import effect_names, parse_effects
 
-GUARD_TABLES: Final = ("words", "spend", "quiet", "rate", "egress", "cedar")
+GUARD_TABLES: Final = ("words", "spend", "quiet", "rate", "egress")
 Wrong = Callable[[str, int, str, str, str], InvalidInput]
 """Makes the error about a key: kind of table, its number, the key, what is wrong, what to write."""
 _KEYS: Final = {
@@ -20,7 +20,6 @@ _KEYS: Final = {
     "quiet": ("from", "to", "effects", "operation"),
     "rate": ("operation", "count", "per_s"),
     "egress": ("to",),
-    "cedar": ("rules",),
 }
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -43,8 +42,6 @@ def guards_text(guards: Guards) -> list[str]:
         lines += [f"per_s = {rate.per_ms / 1000:g}"]
     if guards.egress:
         lines += ["", "[egress]", f"to = {_listed(guards.egress)}"]
-    if guards.cedar:
-        lines += ["", "[cedar]", f"rules = {_quoted(guards.cedar)}"]
     return lines
 
 
@@ -55,10 +52,7 @@ def guards_from(said: Mapping[str, Any], wrong: Wrong) -> Guards:
         InvalidInput: by way of `wrong`, with the line.
     """
     words, spend = _table(said, "words", wrong), _table(said, "spend", wrong)
-    egress, cedar = _table(said, "egress", wrong), _table(said, "cedar", wrong)
-    rules = cedar.get("rules", "")
-    if not isinstance(rules, str) or len(rules) > CEDAR_MAX:
-        raise wrong("cedar", 0, "rules", "should be a text", f"At most {CEDAR_MAX} characters of Cedar.")
+    egress = _table(said, "egress", wrong)
     guards = Guards(
         words=_words(words, "words", 0, "enough", wrong),
         present=_words(words, "words", 0, "at_home", wrong),
@@ -69,7 +63,6 @@ def guards_from(said: Mapping[str, Any], wrong: Wrong) -> Guards:
         spend_plan=_number(spend, "spend", 0, "per_plan", wrong, least=0),
         spend_day=_number(spend, "spend", 0, "per_day", wrong, least=0),
         egress=_words(egress, "egress", 0, "to", wrong),
-        cedar=rules,
     )
     try:
         check_guards(guards)

@@ -3,8 +3,8 @@
 `words`: patterns of operations for which the proven words of the person who asks are enough, where a rule would ask;
 `present`: the same, but only while that person is at home. `quiet`: hours in which effects ask, emergencies excepted.
 `rates`: how often within a time. `spend_plan` and `spend_day`: what may be spent without a question, in the currency of
-the household; 0: nothing. `egress`: hosts or domains that data may be sent to; empty: wherever words name it. `cedar`:
-the owner's own rules as text. All of it is part of the signed policy.
+the household; 0: nothing. `egress`: hosts or domains that data may be sent to; empty: wherever words name it. All of
+it is part of the signed policy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from kindmesh.protocol.roles import PATTERN, matches
 
 DAY_MINUTES: Final = 1_440
 GUARDS_MAX: Final = 200
-CEDAR_MAX: Final = 65_536
 ANYTHING: Final = int(sum(Effect))
 
 Minute = Annotated[int, Meta(ge=0, lt=DAY_MINUTES)]
@@ -62,7 +61,6 @@ class Guards(msgspec.Struct, array_like=True, frozen=True):
     spend_plan: Money = 0.0
     spend_day: Money = 0.0
     egress: Patterns = ()
-    cedar: Annotated[str, Meta(max_length=CEDAR_MAX)] = ""
 
 
 FIRST_GUARDS: Final = Guards(words=("home.control", "home.note"), present=("home.access",))
@@ -102,6 +100,6 @@ def check_guards(guards: Guards) -> None:
 
 
 __all__ = [
-    "CEDAR_MAX", "DAY_MINUTES", "FIRST_GUARDS", "GUARDS_MAX", "Guards", "Quiet", "Rate", "check_guards",
+    "DAY_MINUTES", "FIRST_GUARDS", "GUARDS_MAX", "Guards", "Quiet", "Rate", "check_guards",
     "settled_by_words",
 ]  # fmt: skip

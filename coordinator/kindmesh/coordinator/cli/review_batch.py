@@ -35,7 +35,11 @@ from kindmesh.protocol.roles import EVERYTHING, FIRST_ROLES, Purpose, RoleRule
 LINE_MAX: Final = 8 * PLAN_MAX
 WITHOUT_POLICY: Final = Guards(words=("*",), spend_plan=1_000.0, spend_day=1_000.0)
 """What bounds plans that are judged without a policy: proven words are enough for everything, up to this much money."""
-_ROLE_WORDS: Final = ("owner", "resident", "caregiver", "guest", "alerts", "child", "kid", "visitor")
+_ROLE_WORDS: Final = (
+    "owner", "resident", "caregiver", "guest", "alerts", "child", "kid", "visitor", "stranger",
+    "device", "goal", "limb", "home",
+)  # fmt: skip
+_ALSO: Final = {"carer": "caregiver", "nurse": "caregiver", "": "nobody", "children": "child"}
 
 
 class Reviewer:
@@ -113,10 +117,10 @@ def _principal(request: dict[str, Any]) -> tuple[str, str, str]:
         )
     if not role:
         head = given.removeprefix("role:").partition(":")[0].partition(" ")[0].casefold()
-        role = head if head in _ROLE_WORDS or given.startswith("role:") else "person"
+        role = _ALSO.get(head, head if head in _ROLE_WORDS or given.startswith("role:") else "person")
     if not name and role == "person":
         name = given.rpartition(":")[2].strip()
-    return given or "owner", role.casefold(), name
+    return given or "nobody", role.casefold(), name
 
 
 def _time(request: dict[str, Any], now_ms: int) -> tuple[int, int]:

@@ -70,7 +70,6 @@ TABLE: Final[dict[str, RuleWords]] = {
         "what moves, opens, heats or gives medicine is done while somebody is there",
         "be at home, or say yes once",
     ),
-    "cedar": RuleWords("the owner's own rules in Cedar", "kindmesh policy show has them"),
     "second": RuleWords("a second reviewer may only be stricter", "say yes once"),
 }
 

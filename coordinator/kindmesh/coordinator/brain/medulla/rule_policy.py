@@ -16,7 +16,9 @@ _POLICY: Final = Sentence("policy")
 _ASKER: Final = Sentence("asker")
 _CONSENT: Final = Sentence("consent", "deny")
 _CHILD: Final = frozenset({"child", "kid", "children", "minor", "teenager", "toddler"})
-_GUEST: Final = frozenset({"guest", "visitor", "guests"})
+_GUEST: Final = frozenset({"guest", "visitor", "guests", "stranger"})
+_THINGS: Final = frozenset({"device", "goal", "limb", "home", "nobody"})
+"""Who is no person: always narrower than one."""
 _NOT_FOR_GUESTS: Final = int(Effect.SPEND | Effect.EXECUTE | Effect.MOVE | Effect.SENSE)
 
 
@@ -38,7 +40,8 @@ def policy(scene: Scene) -> Iterator[Reason]:
 
 
 def asker(scene: Scene) -> Iterator[Reason]:
-    """Nobody does more than their role; children and guests do not spend, open, move, run or send without the owner."""
+    """Nobody does more than their role; children, guests, and what is no person do not spend, open, move, run or send
+    without the owner."""
     facts = scene.facts
     for call in scene.made.calls:
         if call.operation is None:
@@ -46,11 +49,17 @@ def asker(scene: Scene) -> Iterator[Reason]:
         lacking = missing(facts.rights, call.name, call.effects, call.operation.data_classes, facts.purpose)
         if lacking:
             yield _ASKER(call.step, f"{facts.name or facts.role} was not given: {'; '.join(lacking)}", "deny")
-        if facts.role in _CHILD or facts.role in _GUEST:
+        if facts.role in _CHILD | _GUEST | _THINGS:
             beyond = call.effects & _NOT_FOR_GUESTS
             risky = scene.physical(call) or (scene.outward(call) and scene.has_effect(call))
             if beyond or risky:
-                who = "a child" if facts.role in _CHILD else "a guest"
+                who = (
+                    "a child"
+                    if facts.role in _CHILD
+                    else "a guest"
+                    if facts.role in _GUEST
+                    else "what is no person"
+                )
                 yield _ASKER(call.step, f"{call.name} is nothing that {who} does here without the owner")
 
 
