@@ -161,6 +161,14 @@ def test_a_timer_is_started_under_its_name_and_found_again() -> None:
     assert asked.question == "Which timer do you mean: pizza or tea?"
 
 
+def test_a_timer_that_the_home_has_is_the_one_that_is_started() -> None:
+    home = household().with_entities(
+        Entity("timer.kitchen_timer", "Kitchen Timer", area="kitchen", state="idle")
+    )
+    assert did("set the kitchen timer for 10 minutes", home=home) == {("timer.start", "timer.kitchen_timer")}
+    assert did("6 minutes on the kitchen timer", home=home) == {("timer.start", "timer.kitchen_timer")}
+
+
 def test_a_command_for_later_waits_and_claims_nothing() -> None:
     found = heard("turn off the kitchen lights in 10 minutes")
     assert found is not None

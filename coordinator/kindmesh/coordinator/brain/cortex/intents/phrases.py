@@ -222,7 +222,12 @@ class PhraseReader(msgspec.Struct, frozen=True):
         slots = {unit: Slot(count, str(count), at) for unit, count in parts.items() if count}
         if "x" in holes:
             name = " ".join(word.text for word in holes["x"])
-            if len(holes["x"]) > NAME_WORDS_MAX or duration_of(name.split(), self.language) is not None:
+            loud = {word.text for word in holes["x"]} & {*words(self.language)["grammar"]["loud"], "timer"}
+            if (
+                loud
+                or len(holes["x"]) > NAME_WORDS_MAX
+                or duration_of(name.split(), self.language) is not None
+            ):
                 return None
             slots["name"] = Slot(name, name, tuple(word.at for word in holes["x"]))
         return Meaning(phrase.do, slots, (), phrase.response, SCORE)

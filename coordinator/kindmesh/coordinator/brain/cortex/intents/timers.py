@@ -133,7 +133,7 @@ def slug(name: str) -> str:
 def new_timer(home: Home, name: str, area: Area | None) -> Entity:
     """The timer that a sentence starts: an idle one of that name, else a new one under a free id."""
     for one in home.entities.values():
-        called = name and name.casefold() in (said.casefold() for said in (one.name, *one.aliases))
+        called = bool(name) and _called(one, name)
         if called and one.domain == "timer" and one.state not in RUNNING:
             return one
     stem = slug(name)
