@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
-from kindmesh.protocol.manifest import Effect, Operation
+from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label, Source, join
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 
 
+@lru_cache(maxsize=256)
 def _stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in text.split())
 
@@ -107,7 +110,7 @@ _DATE: Final = re.compile(
 )
 
 _ACTION_FIELDS: Final = _stems("service action mode operation method verb")
-_READING: Final = int(Effect.READ | Effect.NOTIFY | Effect.SENSE)
+_READING: Final = int(bits.READ | bits.NOTIFY | bits.SENSE)
 
 _FOLDERS: Final = frozenset(
     ("inbox", "sent", "drafts", "trash", "spam", "archive", "all", "starred", ".", "/", "")
@@ -119,9 +122,14 @@ SINKS: Final = ("recipient", "link", "shell", "path", "lock", "thing")
 
 def field_words(operation: Operation | None, leaf: Leaf) -> frozenset[str]:
     """Stems of an argument's name, without its title."""
-    last = leaf.path.split(".")[-1] if leaf.path else leaf.field
+    return _field_words(leaf.field, leaf.path)
+
+
+@lru_cache(maxsize=4096)
+def _field_words(field: str, path: str) -> frozenset[str]:
+    last = path.rsplit(".", maxsplit=1)[-1] if path else field
     return frozenset(
-        stem(word) for word in (*tokens(leaf.field.replace("_", " ")), *tokens(last.replace("_", " ")))
+        stem(word) for word in (*tokens(field.replace("_", " ")), *tokens(last.replace("_", " ")))
     )
 
 
@@ -129,7 +137,11 @@ def title_words(operation: Operation | None, leaf: Leaf) -> frozenset[str]:
     """Stems of an argument's title as the device declares it."""
     if operation is None:
         return frozenset()
-    title = next((field.title for field in operation.input if field.name == leaf.field), "")
+    return _title_words(next((field.title for field in operation.input if field.name == leaf.field), ""))
+
+
+@lru_cache(maxsize=4096)
+def _title_words(title: str) -> frozenset[str]:
     return frozenset(stem(word) for word in tokens(title))
 
 
@@ -177,20 +189,18 @@ def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Lea
     words = field_words(operation, leaf)
     looks = look(leaf.value) if leaf.known else ""
     numeric = isinstance(leaf.value, (int, float)) and not isinstance(leaf.value, bool)
-    if words & _ACTION_FIELDS and not call_effects & Effect.EXECUTE and looks in ("", "entity"):
+    if words & _ACTION_FIELDS and not call_effects & bits.EXECUTE and looks in ("", "entity"):
         return ""
-    if call_effects & Effect.EXECUTE and (
-        words & _SHELL or (not numeric and not isinstance(leaf.value, bool))
-    ):
+    if call_effects & bits.EXECUTE and (words & _SHELL or (not numeric and not isinstance(leaf.value, bool))):
         return "shell"
     if (
         words & _SHELL
         and not words & frozenset({"country", "currency", "zip", "language"})
-        and call_effects & ~Effect.READ
+        and call_effects & ~bits.READ
     ):
         return "shell"
     if looks in ("recipient", "link", "shell") and not (
-        words & _CONTENT and call_effects & ~Effect.NOTIFY == 0
+        words & _CONTENT and call_effects & ~bits.NOTIFY == 0
     ):
         return looks
     if words & _URL or (isinstance(leaf.value, str) and leaf.value.startswith(("http://", "https://"))):
@@ -199,7 +209,7 @@ def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Lea
         folder = (
             isinstance(leaf.value, str) and leaf.value.casefold() in _FOLDERS and not call_effects & ~_READING
         )
-        return "path" if call_effects & ~int(Effect.READ | Effect.NOTIFY) and not folder else ""
+        return "path" if call_effects & ~int(bits.READ | bits.NOTIFY) and not folder else ""
     if looks == "entity" or (words & _THING and not numeric and not isinstance(leaf.value, bool)):
         return "lock" if _is_lock(leaf, words) else "thing"
     outward = is_outward(name, operation, call_effects)
@@ -211,9 +221,9 @@ def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Lea
             return ""
         if isinstance(leaf.value, bool):
             return ""
-        if outward or call_effects & (Effect.SPEND | Effect.WRITE | Effect.EXECUTE):
+        if outward or call_effects & (bits.SPEND | bits.WRITE | bits.EXECUTE):
             return "recipient"
-    if words & _WHERE and call_effects & (Effect.ACTUATE | Effect.MOVE) and not numeric:
+    if words & _WHERE and call_effects & (bits.ACTUATE | bits.MOVE) and not numeric:
         return "thing"
     return ""
 
@@ -240,9 +250,9 @@ def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
     """Whether it carries something out of the house: by what it is called, or by taking an address."""
     said = set(tokens(name.replace("_", " ").replace(".", " ")))
     verbs = {stem(word) for word in said}
-    if effects & (Effect.SPEND | Effect.EXECUTE):
+    if effects & (bits.SPEND | bits.EXECUTE):
         return True
-    only_reads = not effects & ~(Effect.READ | Effect.SENSE)
+    only_reads = not effects & ~(bits.READ | bits.SENSE)
     tail = {stem(word) for word in tokens(name.partition(".")[2].replace("_", " "))}
     if tail & _OUTWARD and not only_reads:
         return True
@@ -251,7 +261,7 @@ def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
         for field in (operation.input if operation else ())
         for word in tokens(field.name.replace("_", " "))
     }
-    if fields & _URL and not effects & (Effect.ACTUATE | Effect.MOVE):
+    if fields & _URL and not effects & (bits.ACTUATE | bits.MOVE):
         return True
     if only_reads:
         return bool(verbs & _stems("web internet http google bing"))
@@ -263,22 +273,22 @@ def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
         )
     ) or (
         bool(verbs & _stems("mail email sms message messaging bank"))
-        and not effects & (Effect.ACTUATE | Effect.MOVE)
+        and not effects & (bits.ACTUATE | bits.MOVE)
     )
 
 
 def is_physical(name: str, operation: Operation | None, effects: int, leaves: Iterable[Leaf]) -> bool:
     """Whether somebody could be hurt or let in: movement, locks and doors, stove, medicine."""
-    if effects & Effect.MOVE:
+    if effects & bits.MOVE:
         return True
-    if not effects & (Effect.ACTUATE | Effect.EXECUTE | Effect.WRITE | Effect.SPEND):
+    if not effects & (bits.ACTUATE | bits.EXECUTE | bits.WRITE | bits.SPEND):
         return False
     words = (
         set(name_words(name, operation)) - _stems("move arm drive safe")
-        if not effects & Effect.ACTUATE
+        if not effects & bits.ACTUATE
         else {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
     )
-    if not effects & Effect.ACTUATE:
+    if not effects & bits.ACTUATE:
         return bool(words & _stems("medicine medication dispense pill insulin unlock disarm"))
     if name.endswith(".access") or words & _RISKY:
         return True
@@ -308,7 +318,7 @@ def is_opening(name: str, leaves: Iterable[Leaf]) -> bool:
 
 def is_address_book(name: str, operation: Operation) -> bool:
     """Whether it looks people up: only reads, and says so."""
-    reads = not operation.effects & ~(Effect.READ | Effect.SENSE)
+    reads = not operation.effects & ~(bits.READ | bits.SENSE)
     head = {stem(word) for word in tokens(name.replace("_", " ").replace(".", " "))}
     return reads and bool(head & _BOOK) and not head & _stems("web search url mail inbox memory")
 
@@ -342,7 +352,7 @@ def is_private(name: str, operation: Operation | None) -> bool:
     if words & _stems("web www http url internet news wiki weather search"):
         # What everybody can read is nobody's own.
         return bool(set(operation.data_classes) & _OWN_CLASSES)
-    if operation.effects & Effect.SENSE or set(operation.data_classes) & _PRIVATE_CLASSES:
+    if operation.effects & bits.SENSE or set(operation.data_classes) & _PRIVATE_CLASSES:
         return True
     return bool(words & _PRIVATE_WORDS)
 
@@ -355,7 +365,7 @@ def writes_of(
     name: str, operation: Operation | None, leaves: Sequence[Leaf], influence: Label
 ) -> list[tuple[str, str, Label]]:
     """Where a call writes what: `(place, key, label)`; the key is empty where the plan does not say it."""
-    if operation is None or not operation.effects & Effect.WRITE:
+    if operation is None or not operation.effects & bits.WRITE:
         return []
     labels = [leaf.label for leaf in leaves if leaf.label is not None]
     label = join([influence, *labels])
@@ -381,7 +391,7 @@ def kept_label(
     here: Mapping[tuple[str, str], Label],
 ) -> Label:
     """The label of what was written earlier to where this reads: of the same key, or of all of it if none is named."""
-    if not operation.effects & (Effect.READ | Effect.SENSE):
+    if not operation.effects & (bits.READ | bits.SENSE):
         return Label()
     place = name.partition(".")[0]
     named = {key.casefold() for key in keys}

@@ -92,10 +92,15 @@ _DIGITS: Final = re.compile(r"\d")
 
 def tokens(text: str) -> list[str]:
     """Lower-case words of a text, an identifier (`light.kitchen_ceiling`, `sendMoney`) or a title."""
+    return list(_tokens(text[:TEXT_MAX]))
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> tuple[str, ...]:
     plain = unicodedata.normalize("NFKC", _CAMEL.sub(" ", text)).replace("\u2019", "'").casefold()
-    return [
+    return tuple(
         word if word in STOP else word.removesuffix("'s").replace("'", "") for word in _TOKEN.findall(plain)
-    ]
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
@@ -18,7 +20,6 @@ from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_am
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import stem
 from kindmesh.coordinator.brain.medulla.rule_sinks import signature
-from kindmesh.protocol.manifest import Effect
 
 _AMOUNT: Final = Sentence("amount")
 _SPEND: Final = Sentence("spend")
@@ -28,6 +29,7 @@ _CLOCK: Final = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}))?")
 _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def _stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in text.split())
 
@@ -49,7 +51,7 @@ _COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
 def amounts(scene: Scene) -> Iterator[Reason]:
     """Every number of a step with an effect was said, or is the device's default; also how long a plan waits."""
     for call in scene.made.calls:
-        mild = int(Effect.READ if scene.outward(call) else Effect.READ | Effect.SENSE | Effect.NOTIFY)
+        mild = int(bits.READ if scene.outward(call) else bits.READ | bits.SENSE | bits.NOTIFY)
         if call.operation is None or not call.effects & ~mild:
             continue
         for leaf in call.leaves:
@@ -57,7 +59,7 @@ def amounts(scene: Scene) -> Iterator[Reason]:
                 continue
             problem = _problem(scene, call, leaf)
             if problem:
-                grave = worse(leaf.label, "web") and call.effects & Effect.SPEND
+                grave = worse(leaf.label, "web") and call.effects & bits.SPEND
                 yield _AMOUNT(call.step, problem, "deny" if grave else None)
     effects = [call for call in scene.made.calls if scene.has_effect(call)]
     for leaf in scene.made.pauses:
@@ -128,21 +130,21 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
     field = Scene.field(call, leaf)
     if not leaf.known:
         numeric = field is not None and field.type in ("integer", "number")
-        grave = (call.effects & Effect.SPEND and (numeric or is_amount(call.operation, leaf))) or (
-            numeric and (call.effects & (Effect.MOVE | Effect.ACTUATE) or scene.outward(call))
+        grave = (call.effects & bits.SPEND and (numeric or is_amount(call.operation, leaf))) or (
+            numeric and (call.effects & (bits.MOVE | bits.ACTUATE) or scene.outward(call))
         )
         return f"how much ({leaf.path}) comes from {scene.origin(leaf)}" if grave else ""
     value = number_of(call, leaf)
     if value is None:
-        if call.effects & Effect.SPEND and is_amount(call.operation, leaf) and isinstance(leaf.value, str):
+        if call.effects & bits.SPEND and is_amount(call.operation, leaf) and isinstance(leaf.value, str):
             said = scene.claims(leaf) and scene.words.exactly(leaf.value)
             return "" if said else f"{shown(leaf.value)} is no amount that was said"
         return ""
     words = scene.words_for(leaf)
-    if scene.claims(leaf, model=not call.effects & Effect.SPEND):
+    if scene.claims(leaf, model=not call.effects & bits.SPEND):
         if words.number(value):
             return ""
-        if call.effects & Effect.SPEND:
+        if call.effects & bits.SPEND:
             minor = bool(names & _stems("cent cents minor pence")) and words.number(value / 100)
             if minor or (value == 1 and names & _COUNTS):
                 return ""
@@ -168,7 +170,7 @@ def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> b
     if 0 < value < 1 and words.number(round(value * 100, 6)):
         return True
     plain = words.numbers - _IMPLIED
-    mild = not call.effects & ~int(Effect.ACTUATE | Effect.READ) and not scene.physical(call)
+    mild = not call.effects & ~int(bits.ACTUATE | bits.READ) and not scene.physical(call)
     if mild and known_things(scene, call) and (not plain or "by" in words.stems):
         # How much louder or dimmer is reckoned from how it is now.
         return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
@@ -191,11 +193,11 @@ def spending(scene: Scene) -> Iterator[Reason]:
     total = 0.0
     day = [
         done for done in facts.ledger.done
-        if done.principal == facts.principal and done.effects & Effect.SPEND and facts.now_ms - done.at_ms < DAY_MS
+        if done.principal == facts.principal and done.effects & bits.SPEND and facts.now_ms - done.at_ms < DAY_MS
     ]  # fmt: skip
     before = sum(done.amount for done in day)
     for call in scene.made.calls:
-        if not call.effects & Effect.SPEND or call.undo:
+        if not call.effects & bits.SPEND or call.undo:
             continue
         amount = spent(call)
         total += amount
@@ -242,7 +244,7 @@ def done_of(scene: Scene) -> tuple[Done, ...]:
             call.name,
             call.effects,
             signature(call),
-            spent(call) if call.effects & Effect.SPEND else 0.0,
+            spent(call) if call.effects & bits.SPEND else 0.0,
         )
         for call in scene.made.calls
         if scene.has_effect(call) and not call.undo

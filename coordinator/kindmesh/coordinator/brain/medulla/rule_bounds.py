@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown
 from kindmesh.coordinator.brain.medulla.review_sources import name_words, sink_of
 from kindmesh.coordinator.brain.medulla.review_words import stem
 from kindmesh.coordinator.brain.medulla.rule_sinks import signature
-from kindmesh.protocol.manifest import Effect, effect_names
+from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.roles import matches
 
 _QUIET: Final = Sentence("quiet-hours")
@@ -79,10 +80,10 @@ def again(scene: Scene) -> Iterator[Reason]:
 
 def lasting(scene: Scene, call: Call) -> bool:
     """Whether doing it twice is more than doing it once: all but switching and reading."""
-    mild = int(Effect.READ | Effect.SENSE | Effect.ACTUATE)
+    mild = int(bits.READ | bits.SENSE | bits.ACTUATE)
     if not call.effects & ~mild:
-        return bool(call.effects & Effect.ACTUATE) and bool(set(name_words(call.name, None)) & _GIVING)
-    return bool(call.effects & ~int(Effect.NOTIFY | Effect.READ | Effect.SENSE)) or scene.outward(call)
+        return bool(call.effects & bits.ACTUATE) and bool(set(name_words(call.name, None)) & _GIVING)
+    return bool(call.effects & ~int(bits.NOTIFY | bits.READ | bits.SENSE)) or scene.outward(call)
 
 
 def _recent(scene: Scene, per_ms: int) -> list[Done]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence
-from kindmesh.protocol.manifest import Effect
 
 _THREE: Final = Sentence("two-of-three")
 _INFLUENCE: Final = Sentence("influence")
 _LOOP: Final = Sentence("loop")
 _PRIVATE: Final = frozenset({"notes", "text", "image", "audio", "health", "location", "other", "*"})
-_GRAVE: Final = int(Effect.SPEND | Effect.EXECUTE | Effect.MOVE)
+_GRAVE: Final = int(bits.SPEND | bits.EXECUTE | bits.MOVE)
 _LOOP_MOST: Final = 100
 
 
@@ -31,7 +31,7 @@ def two_of_three(scene: Scene) -> Iterator[Reason]:
         private = set(made.data_class) & _PRIVATE
         if private and made.source == "web":
             yield _THREE(call.step, "private data and text from outside would leave the house together")
-        elif private and scene.has_effect(call) and not call.effects & ~int(Effect.READ | Effect.SENSE):
+        elif private and scene.has_effect(call) and not call.effects & ~int(bits.READ | bits.SENSE):
             yield _THREE(call.step, "private data would be part of a request to the outside")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown
 from kindmesh.coordinator.brain.medulla.review_sources import sink_of
 from kindmesh.protocol.guards import settled_by_words
-from kindmesh.protocol.manifest import Effect, effect_names
+from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.roles import missing
 
 _POLICY: Final = Sentence("policy")
@@ -19,7 +20,7 @@ _CHILD: Final = frozenset({"child", "kid", "children", "minor", "teenager", "tod
 _GUEST: Final = frozenset({"guest", "visitor", "guests", "stranger"})
 _THINGS: Final = frozenset({"device", "goal", "limb", "home", "nobody"})
 """Who is no person: always narrower than one."""
-_NOT_FOR_GUESTS: Final = int(Effect.SPEND | Effect.EXECUTE | Effect.MOVE | Effect.SENSE)
+_NOT_FOR_GUESTS: Final = int(bits.SPEND | bits.EXECUTE | bits.MOVE | bits.SENSE)
 
 
 def policy(scene: Scene) -> Iterator[Reason]:

@@ -8,8 +8,10 @@ what people call it: its place and its kind have to fit, and nothing that was sa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
@@ -22,7 +24,6 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, is_generic, is_place, stem, tokens
 from kindmesh.protocol.crypto import sha256
-from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.policy import Answer
 
 _SINK: Final = Sentence("sink")
@@ -72,6 +73,7 @@ _DOMAIN_STEMS: Final = {
 _KINDS: Final = frozenset(word for words in _DOMAINS.values() for word in map(stem, words.split()))
 
 
+@lru_cache(maxsize=256)
 def _stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in text.split())
 
@@ -91,7 +93,7 @@ def sinks(scene: Scene) -> Iterator[Reason]:
             problem = _problem(scene, call, leaf, kind)
             if problem:
                 yield _SINK(call.step, problem, _gravity(call, leaf, kind))
-        if call.target is not None and call.effects & ~int(Effect.READ):
+        if call.target is not None and call.effects & ~int(bits.READ):
             problem = _problem(scene, call, call.target, "thing")
             if problem:
                 yield _SINK(call.step, problem)
@@ -100,7 +102,7 @@ def sinks(scene: Scene) -> Iterator[Reason]:
 def _gravity(call: Call, leaf: Leaf, kind: str) -> Answer | None:
     if not worse(leaf.label, "web"):
         return None
-    grave = kind in ("shell", "lock") or call.effects & (Effect.SPEND | Effect.EXECUTE)
+    grave = kind in ("shell", "lock") or call.effects & (bits.SPEND | bits.EXECUTE)
     return "deny" if grave else None
 
 

@@ -10,8 +10,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, compiled, shown, worse
@@ -27,12 +29,12 @@ from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_sa
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
 from kindmesh.coordinator.brain.medulla.rule_amounts import known_things
-from kindmesh.protocol.manifest import Effect
 
 _ASKED: Final = Sentence("asked-for")
 _SAID: Final = Sentence("said")
 
 
+@lru_cache(maxsize=256)
 def _stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in text.split())
 
@@ -64,7 +66,7 @@ _SHARE: Final = 0.34
 def asked_for(scene: Scene) -> Iterator[Reason]:
     """The operation of each step with an effect is meant by the words, and its opposite is not."""
     for call in scene.made.calls:
-        if call.operation is None or not call.effects & ~int(Effect.READ):
+        if call.operation is None or not call.effects & ~int(bits.READ):
             continue
         if _forbidden(call, scene.words):
             yield _ASKED(call.step, f"what was said is not to do {_title(call)}")
@@ -147,9 +149,7 @@ def _clause(scene: Scene, call: Call) -> Words:
 
 def _plainly(scene: Scene, call: Call) -> bool:
     """Switching a thing of a home that is known, harmlessly: naming it and how is enough, without a verb."""
-    if call.effects & ~int(Effect.ACTUATE | Effect.READ | Effect.NOTIFY | Effect.WRITE) or scene.physical(
-        call
-    ):
+    if call.effects & ~int(bits.ACTUATE | bits.READ | bits.NOTIFY | bits.WRITE) or scene.physical(call):
         return False
     if scene.outward(call) or not known_things(scene, call):
         return False
@@ -177,16 +177,16 @@ def _meant(call: Call, words: Words) -> bool:
     verbs = [word for word in doing if word in _VERBS]
     if not verbs and title and title[0] in _VERBS and not any(word in _CREATING for word in doing):
         verbs = [title[0]]
-    if not call.effects & ~int(Effect.READ | Effect.SENSE) and _names_it(call, words):
+    if not call.effects & ~int(bits.READ | bits.SENSE) and _names_it(call, words):
         return True
-    if call.effects & Effect.SPEND:
+    if call.effects & bits.SPEND:
         paying = _stems(
             "pay transfer buy order purchase donate book spend settle rent bill checkout charge tip reserve subscribe"
         )
         return words.money or any(words.says(word) for word in paying)
-    if call.effects & Effect.MOVE and any(words.says(word) for word in _MOVING):
+    if call.effects & bits.MOVE and any(words.says(word) for word in _MOVING):
         return True
-    if call.effects & Effect.EXECUTE and not verbs:
+    if call.effects & bits.EXECUTE and not verbs:
         verbs = list(_stems("run execute"))
     if verbs:
         verbs += [word for word in title[:6] if word in _VERBS and not call.effects & _GRAVE]
@@ -212,7 +212,7 @@ _ASKING: Final = _stems("turn switch set put make on off to start stop open clos
 _CAPTURE: Final = _stems(
     "camera snapshot capture photo picture record microphone listen watch locate location track screen"
 )
-_GRAVE: Final = int(Effect.SPEND | Effect.EXECUTE | Effect.MOVE)
+_GRAVE: Final = int(bits.SPEND | bits.EXECUTE | bits.MOVE)
 
 
 def tokens_of(call: Call) -> list[str]:
@@ -231,7 +231,7 @@ def _names_it(call: Call, words: Words) -> bool:
 
 def _implied(call: Call, words: Words, verbs: list[str], about: list[str]) -> bool:
     """Verbs that people leave out: a thing and a state or an amount say it ("blinds to 40 percent")."""
-    if not call.effects & Effect.ACTUATE or call.effects & ~int(Effect.ACTUATE | Effect.READ | Effect.NOTIFY):
+    if not call.effects & bits.ACTUATE or call.effects & ~int(bits.ACTUATE | bits.READ | bits.NOTIFY):
         return False
     mild = not set(verbs) & _stems("unlock open disarm start dispense off lock arm stop pause return close")
     return mild and any(words.means(word) for word in about if not is_generic(word))
@@ -249,7 +249,7 @@ def said(scene: Scene) -> Iterator[Reason]:
             kind = sink_of(call.effects, call.name, call.operation, leaf)
             if isinstance(leaf.value, str) and not kind:
                 hidden = [one for one in addresses(leaf.value) if not scene.words.exactly(one)]
-                if hidden and call.effects & ~Effect.READ:
+                if hidden and call.effects & ~bits.READ:
                     yield _SAID(call.step, f"the text holds {shown(hidden[0])}, which nobody said")
                     continue
             if not kind and not leaf.known:
@@ -268,7 +268,7 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
     names = field_words(call.operation, leaf)
     outside = not leaf.book and worse(leaf.label, "memory", "device", "model", "web")
     grave = scene.outward(call) or scene.physical(call) or call.effects & _GRAVE
-    switching = call.effects & int(Effect.ACTUATE) and worse(leaf.label, "memory", "model", "web")
+    switching = call.effects & int(bits.ACTUATE) and worse(leaf.label, "memory", "model", "web")
     if switching and not leaf.book:
         return f"{leaf.path} comes from {scene.origin(leaf)}"
     if outside and (names & _TIMES or names & _QUANTITY or (grave and not is_content(call.operation, leaf))):
@@ -306,7 +306,7 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
         return ""
     if not isinstance(value, str) or not value.strip():
         return ""
-    if names & _ACTIONS and not call.effects & Effect.EXECUTE:
+    if names & _ACTIONS and not call.effects & bits.EXECUTE:
         return ""
     if value.casefold() in SELF or value.casefold() == scene.facts.name.casefold():
         return ""
