@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,18 @@ async def test_what_was_reserved_and_never_heard_of_is_shown(home: Home) -> None
     assert "Today: 0.30 USD of 0.50 USD" in shown
 
 
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    import keyring
+    from keyring.backends import fail
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call] # keyring says no types here
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.mark.usefixtures("no_keyring")
 def test_a_key_without_a_keyring_is_refused_and_not_repeated(home: Home) -> None:
     result = llm("key", "openai", typed=f"{SECRET}\n")
     assert result.exit_code != 0

@@ -121,6 +121,7 @@ from kindmesh.protocol.people import (
     sign_terms,
 )
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.plan_labels import Label as ValueLabel
 from kindmesh.protocol.policy import (
     Approval,
     ApprovalRequest,
@@ -147,6 +148,7 @@ from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.standing import StandingApproval
 from kindmesh.protocol.stream_credit import FIRST_CREDIT
 from kindmesh.protocol.stream_spec import StreamMedia, StreamSpec
 from kindmesh.protocol.topics import Topic, Topics
@@ -158,6 +160,8 @@ from kindmesh.protocol.typed import (
     typed_accepted,
     typed_confirm,
 )
+from kindmesh.protocol.utterance import Spoken, Utterance, WordProof
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence
 
 NOW: Final = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
@@ -333,6 +337,29 @@ RELEASE: Final = Release(MESH, IDS["phone"], NOW)
 SIGNED_RELEASE: Final = sign_release(RELEASE, SIGNING["owner"])
 SIGNED_REMOVAL: Final = sign_removal(REMOVAL, SIGNING["owner"])
 SIGNED_APPROVAL: Final = sign_approval(APPROVAL, SIGNING["owner"])
+
+_SALT: Final = bytes(range(16))
+UTTERANCE: Final = Utterance(
+    REQUEST.mesh, REQUEST.request_id, 2, bytes(range(32)), REQUEST.target, b"", "owner", NOW, "en", True
+)
+SPOKEN: Final = Spoken(("lamp", "on"), (_SALT, _SALT))
+EVIDENCE: Final = Evidence(SIGNED_APPROVAL, (WordProof(0, "lamp", _SALT, (bytes(range(32)),)),))
+ARGUMENT_LABEL: Final = ArgumentLabel("data.item", ValueLabel("user", words=("lamp",)))
+STANDING: Final = StandingApproval(
+    REQUEST.mesh,
+    REQUEST.request_id,
+    encode(REQUEST),
+    "standing",
+    issued_ms=NOW,
+    expires_ms=NOW + 60_000,
+    times=3,
+    per_ms=86_400_000,
+    free=("text",),
+    amount="amount",
+    each=1.5,
+    altogether=4.0,
+)
+PROVENANCE: Final = (UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING)
 
 PERMIT: Final = Permit(
     mesh=MESH,

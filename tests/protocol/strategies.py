@@ -49,7 +49,8 @@ def _from_type(info: inspect.Type) -> st.SearchStrategy[Any]:
             low = info.min_length or 0
             return st.binary(min_size=low, max_size=min(info.max_length or LONGEST, max(low, LONGEST)))
         case inspect.StrType():
-            return st.text(max_size=min(info.max_length or LONGEST, LONGEST))
+            low = info.min_length or 0
+            return st.text(min_size=low, max_size=min(info.max_length or LONGEST, max(low, LONGEST)))
         case inspect.IntType():
             low_int = info.ge if info.ge is not None else -(2**63)
             high_int = info.le if info.le is not None else 2**64 - 1

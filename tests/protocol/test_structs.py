@@ -26,6 +26,7 @@ SAMPLES: list[msgspec.Struct] = [
     *samples.ENROL_MESSAGES,
     *samples.ADOPT_MESSAGES,
     samples.LABEL,
+    *samples.PROVENANCE,
     samples.DOOR_KEYS,
     *samples.CERTIFICATES.values(),
     samples.BUNDLE,

@@ -23,7 +23,7 @@ DAY_MINUTES: Final = 1_440
 GUARDS_MAX: Final = 200
 ANYTHING: Final = int(sum(Effect))
 
-Minute = Annotated[int, Meta(ge=0, lt=DAY_MINUTES)]
+Minute = Annotated[int, Meta(ge=0, le=DAY_MINUTES - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e9)]
 Patterns = Annotated[tuple[Word, ...], Meta(max_length=GUARDS_MAX)]
 

@@ -34,7 +34,7 @@ WORD_SALT: Final = 16
 _WORD: Final = re.compile(r"\S+")
 
 Salt = Annotated[bytes, msgspec.Meta(min_length=WORD_SALT, max_length=WORD_SALT)]
-WordIndex = Annotated[int, msgspec.Meta(ge=0, lt=UTTERANCE_WORDS_MAX)]
+WordIndex = Annotated[int, msgspec.Meta(ge=0, le=UTTERANCE_WORDS_MAX - 1)]
 WordPath = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=8)]
 
 
