@@ -7,8 +7,10 @@ the disks: the effects that the device really did, its journal, the coordinator'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -70,6 +72,13 @@ class House:
         self.asked[cell.name] = job
         return job
 
+    async def nothing_untaken(self) -> bool:
+        """Whether the device knows of all its results that they were taken."""
+        await asyncio.sleep(0.005)
+        path = self.kitchen.home.node_journal
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+            return not journal.execute("SELECT 1 FROM jobs WHERE taken = 0 AND state = 'done'").fetchone()
+
     def pid(self, victim: str) -> int:
         """The process to be killed."""
         if victim == "node":
@@ -118,6 +127,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 async def at_stage(house: House, cell: Cell) -> str:
     """Submit the cell's job and kill the victim at the stage; the job's id if it was acknowledged."""
     process = STAGES[cell.stage]
+    # What is left of the cell before (a result that is told and thanked for again) would reach the stage in its place.
+    assert await soon(house.nothing_untaken, PATIENCE_S), "the device still tells results of before"
     folder = house.folder(process)
     orders, reached = folder / "orders", folder / "reached"
     pid = house.pid(cell.victim)
