@@ -75,9 +75,10 @@ class Desk:
             self._changed.notify_all()
 
     def _on_result(self, envelope: Any, body: Any) -> None:
-        if self.take and body.started_ms:
-            self.taken(envelope.header.src, body)
         self._hear("result", body)
+        if self.take and body.started_ms:
+            # Last: a device that has ended meanwhile cannot be told any more.
+            self.taken(envelope.header.src, body)
 
     def _on_heartbeat(self, peer: bytes, ref: int, body: Any) -> None:
         self.hub.tell(peer, SessionType.HEARTBEAT, body)
