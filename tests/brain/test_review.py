@@ -108,6 +108,45 @@ def test_what_the_words_ask_for_needs_no_question(text: str, steps: list[dict[st
     assert verdict.verdict == "allow", verdict.reasons
 
 
+@pytest.mark.parametrize(
+    ("text", "service", "entity", "op"),
+    [
+        ("lock up the side door", "lock.open", "lock.side_door", "home.access"),
+        ("bolt the side door", "lock.unlock", "lock.side_door", "home.access"),
+        ("kill the kitchen light", "light.turn_on", "light.kitchen", "home.control"),
+        ("disable the heater plug", "switch.turn_on", "switch.heater", "home.control"),
+        ("stop the attic fan", "fan.turn_on", "fan.attic", "home.control"),
+        ("shut up the bedroom blinds", "cover.open_cover", "cover.bedroom", "home.control"),
+        ("raise the bedroom blinds", "cover.close_cover", "cover.bedroom", "home.control"),
+        ("stop the lounge tv", "media_player.media_play", "media_player.lounge_tv", "home.control"),
+        ("mute the lounge tv", "media_player.volume_up", "media_player.lounge_tv", "home.control"),
+        ("cancel the egg timer", "timer.start", "timer.egg", "home.note"),
+    ],
+)
+def test_the_opposite_in_other_words_is_no_support(text: str, service: str, entity: str, op: str) -> None:
+    names = {entity: [entity.partition(".")[2].replace("_", " ")]}
+    for known in ({}, {"names": names}):
+        judged = reviewer(**known).judge(line(text, home(service, entity, op=op)), NOW_MS)
+        assert judged.verdict == "ask", (known, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "entity", "op"),
+    [
+        ("lock up the side door", "lock.lock", "lock.side_door", "home.access"),
+        ("kill the kitchen light", "light.turn_off", "light.kitchen", "home.control"),
+        ("shut down the heater plug", "switch.turn_off", "switch.heater", "home.control"),
+        ("raise the bedroom blinds", "cover.open_cover", "cover.bedroom", "home.control"),
+        ("close up the bedroom blinds", "cover.close_cover", "cover.bedroom", "home.control"),
+        ("shut the door and put on the kitchen light", "light.turn_on", "light.kitchen", "home.control"),
+    ],
+)
+def test_other_words_for_the_same_are_support(text: str, service: str, entity: str, op: str) -> None:
+    names = {entity: [entity.partition(".")[2].replace("_", " ")]}
+    judged = reviewer(names=names).judge(line(text, home(service, entity, op=op)), NOW_MS)
+    assert judged.verdict == "allow", judged.reasons
+
+
 @pytest.mark.parametrize(("text", "steps"), MUTATED, ids=[f"{n} {said[0]}" for n, said in enumerate(MUTATED)])
 def test_what_the_words_do_not_ask_for_is_never_done_without_a_person(
     text: str, steps: list[dict[str, Any]]

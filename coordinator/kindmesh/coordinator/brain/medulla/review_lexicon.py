@@ -1,8 +1,8 @@
 """Words that mean about the same in a household, as data: what the prover of spans needs to be generous.
 
 Each line of `ALIKE` is one group; words are stems (`review_words.stem`), a word may be in several groups. `OPPOSITE`
-are pairs of which only one can be meant. What is not here simply has to be said. English; another language is another
-table.
+are pairs of sides: where a word of one was said, no word of the other is meant, whatever it is like ("lock up" opens
+nothing). What is not here simply has to be said. English; another language is another table.
 """
 
 from __future__ import annotations
@@ -101,10 +101,13 @@ fridge refrigerator
 """.strip().splitlines()
 
 OPPOSITE: Final = (
-    ("on", "off"), ("open", "close"), ("lock", "unlock"), ("arm", "disarm"), ("start", "stop"), ("play", "pause"),
-    ("up", "down"), ("raise", "lower"), ("increase", "decrease"), ("add", "remove"), ("create", "delete"),
-    ("add", "delete"), ("enable", "disable"), ("allow", "block"), ("accept", "decline"),
-    ("private", "public"), ("buy", "sell"), ("heat", "cool"),
+    ("on enable activate", "off disable deactivate kill quench cut shut stop halt"),
+    ("start begin resume run", "stop halt pause cancel abort"), ("play resume", "pause stop mute silence"),
+    ("open unshut unlock unbolt disarm", "close shut lock bolt secure arm"), ("open", "lower"), ("raise", "close shut"),
+    ("up raise increase louder", "down lower decrease reduce quieter mute silence"),
+    ("add create", "remove delete erase"),
+    ("allow accept approve grant", "block deny decline reject refuse revoke"), ("private", "public"), ("buy", "sell"),
+    ("heat", "cool"),
 )  # fmt: skip
 
 STOP: Final = _words(

@@ -146,10 +146,20 @@ _NUMERALS: Final = frozenset(stem(word) for word in NUMBERS)
 _TEMPORAL: Final = frozenset(stem(word) for word in TEMPORAL)
 _RELATIVE: Final = frozenset(stem(word) for word in RELATIVE)
 _NONE: Final[frozenset[int]] = frozenset()
-_OPPOSITES: Final[dict[str, frozenset[str]]] = {}
-for _one, _other in OPPOSITE:
-    _OPPOSITES[stem(_one)] = _OPPOSITES.get(stem(_one), frozenset()) | {stem(_other)}
-    _OPPOSITES[stem(_other)] = _OPPOSITES.get(stem(_other), frozenset()) | {stem(_one)}
+
+
+def _opposites() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for sides in OPPOSITE:
+        one, other = ({stem(word) for word in side.split()} for side in sides)
+        for word in one:
+            found.setdefault(word, set()).update(other)
+        for word in other:
+            found.setdefault(word, set()).update(one)
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+_OPPOSITES: Final = _opposites()
 
 
 def content(text: str) -> list[str]:
