@@ -169,6 +169,32 @@ def test_a_timer_that_the_home_has_is_the_one_that_is_started() -> None:
     assert did("6 minutes on the kitchen timer", home=home) == {("timer.start", "timer.kitchen_timer")}
 
 
+def test_a_timer_is_labelled_with_all_the_words_that_name_it_and_may_be_called_by_its_place() -> None:
+    home = household().with_entities(
+        Entity("timer.kitchen_timer", "Kitchen Timer", area="kitchen", state="idle"),
+        Entity("timer.oven", "Oven Timer", state="active", attributes={"duration": "0:10:00"}),
+    )
+    for text, words in (
+        ("pause the oven timer", (2, 3)),
+        ("five minute timer in the kitchen", (2, 3, 4, 5)),
+        ("set the kitchen timer to 4 minutes", (2, 3)),
+    ):
+        found = heard(text, home=home)
+        assert found is not None, text
+        (act,) = found.acts
+        assert act.words["entities"] == words, text
+    assert did("five minute timer in the kitchen", home=home) == {("timer.start", "timer.kitchen_timer")}
+
+
+def test_outside_in_a_place_that_is_measured_is_that_place() -> None:
+    home = household().with_entities(
+        Entity("weather.home", "Home", state="rainy", attributes={"temperature": 9, "temperature_unit": "°C"}),
+        Entity("sensor.garden", "Garden Sensor", area="garden", state="11.5",
+               attributes={"device_class": "temperature", "unit_of_measurement": "°C"}),
+    )  # fmt: skip
+    assert "11.5" in said("what is the temperature outside in the garden", home=home)
+
+
 def test_a_command_for_later_waits_and_claims_nothing() -> None:
     found = heard("turn off the kitchen lights in 10 minutes")
     assert found is not None

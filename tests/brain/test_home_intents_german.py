@@ -59,3 +59,18 @@ def test_a_german_question_is_answered_from_state() -> None:
 def test_german_that_is_no_matter_of_the_home_is_left_alone(text: str) -> None:
     found = heard(text)
     assert found is None or not found.acts
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("wie warm ist es im Wohnzimmer", "20 Grad"),
+    ("welche Lampen sind an", "Deckenlampe und Küchenlicht"),
+])  # fmt: skip
+def test_a_german_question_never_gets_an_empty_answer(text: str, wanted: str) -> None:
+    warm = HOME.with_entities(
+        Entity("climate.wohn", "Heizung Wohnzimmer", (), "wohn", "heat", {"current_temperature": 20})
+    )
+    found = READER.recognise(
+        Clause(text, tuple(range(len(words_of(text))))), Situation(warm, 0, language="de")
+    )
+    assert found is not None
+    assert answer(found.reply, found, warm, 0) == wanted

@@ -99,9 +99,9 @@ def answer(reply: Reply, recognised: Recognised, home: Home, now_ms: int) -> str
     if intent == QUERY:
         return _query(response, reply.values, home, now_ms, language)
     if intent == "HassClimateGetTemperature":
-        return _temperature(reply.values, home, now_ms, language)
+        return _temperature(reply.key, reply.values, home, now_ms, language)
     if intent == "HassGetWeather":
-        return _weather(reply.values, home, now_ms, language)
+        return _weather(reply.key, reply.values, home, now_ms, language)
     if intent in ("HassGetCurrentTime", "HassGetCurrentDate"):
         return _clock(intent, reply.values, now_ms)
     if intent == "HassTimerStatus":
@@ -152,7 +152,7 @@ def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, la
     single = response in ("one", "one_yesno", "where")
     if not sure and (lost or single):
         return _unknown(lost, language) if lost else say(language, "not_known", {"names": "that"})
-    said = _filled(f"{QUERY}/{response}", values, sure)
+    said = _filled(f"{QUERY}/{response}", values, sure) or _each(sure, language)
     if single and response == "one_yesno" and len(sure) > 1:
         said = _each(sure, language)
     if lost:
@@ -189,7 +189,7 @@ def duration(seconds: int, language: str) -> str:
     raise AssertionError("a second is the smallest unit")
 
 
-def _temperature(values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
+def _temperature(key: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
     entities = _entities(values, home)
     if not entities:
         return say(language, "no_temperature")
@@ -197,12 +197,14 @@ def _temperature(values: Mapping[str, Any], home: Home, now_ms: int, language: s
     if not sure:
         return _unknown(entities, language)
     if len(sure) == 1:
-        return _filled("HassClimateGetTemperature/default", values, sure) + _age(sure, now_ms, language)
-    each = [
-        say(language, "is_degrees", {"name": one.name, "value": f"{_degrees(one):g}{_unit(one)}"})
-        for one in sure[:NAMED_MAX]
-    ]
+        said = _filled(key, values, sure) or _degrees_of(sure[0], language)
+        return said + _age(sure, now_ms, language)
+    each = [_degrees_of(one, language) for one in sure[:NAMED_MAX]]
     return ", ".join(each) + _age(sure, now_ms, language)
+
+
+def _degrees_of(one: Entity, language: str) -> str:
+    return say(language, "is_degrees", {"name": one.name, "value": f"{_degrees(one):g}{_unit(one)}"})
 
 
 def _degrees(one: Entity) -> float | None:
@@ -215,13 +217,14 @@ def _unit(one: Entity) -> str:
     return f" {unit}" if unit else " °"
 
 
-def _weather(values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
+def _weather(key: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
     entities = _entities(values, home)
     if not entities:
         return say(language, "no_weather")
     if not known(entities[0]):
         return _unknown(entities[:1], language)
-    return _filled("HassGetWeather/default", values, entities[:1]) + _age(entities[:1], now_ms, language)
+    said = _filled(key, values, entities[:1]) or _each(entities[:1], language)
+    return said + _age(entities[:1], now_ms, language)
 
 
 def _clock(intent: str, values: Mapping[str, Any], now_ms: int) -> str:

@@ -137,7 +137,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 return None
         slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
         if "d" in holes or "m" in holes or "measure" in phrase.slots:
-            return self._timer(phrase, holes) if "d" in holes else self._measure(phrase, holes, place)
+            return self._timer(phrase, holes, place) if "d" in holes else self._measure(phrase, holes, place)
         if "s" in holes:
             state = self._state(holes["s"])
             if state is None:
@@ -212,8 +212,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
         slots["area_ids"] = Slot(tuple(dict.fromkeys(ids)), words=at)
         return bool(ids) or any(target.here_said for target in where.targets)
 
-    def _timer(self, phrase: Phrase, holes: Mapping[str, list[Word]]) -> Meaning | None:
-        """A timer, perhaps with a name."""
+    def _timer(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
+        """A timer, perhaps with a name or a place."""
         seconds = duration_of([word.text for word in holes["d"]], self.language)
         if seconds is None:
             return None
@@ -230,7 +230,12 @@ class PhraseReader(msgspec.Struct, frozen=True):
             ):
                 return None
             slots["name"] = Slot(name, name, tuple(word.at for word in holes["x"]))
-        return Meaning(phrase.do, slots, (), phrase.response, SCORE)
+        if not place:
+            return Meaning(phrase.do, slots, (), phrase.response, SCORE)
+        found = Describer(self.home, self.book, self.language, (), ("timer",)).read(place)
+        if found is None or found.doubt or found.targets[0].ids:
+            return None
+        return self._made(phrase.do, slots, found, phrase.response)
 
     def _measure(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
         """ "The humidity in the bath", "the battery of the lock": a sensor of that class, in the place or beside the

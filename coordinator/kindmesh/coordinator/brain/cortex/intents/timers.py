@@ -16,8 +16,10 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Area, Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.book import plain
 from kindmesh.coordinator.brain.cortex.intents.household import number
-from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, heard
+from kindmesh.coordinator.brain.cortex.terms import Clause
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
 _UNITS: Final = (("hours", 3600), ("minutes", 60), ("seconds", 1))
@@ -121,6 +123,14 @@ def _called(one: Entity, name: str) -> bool:
     }
 
 
+def called_at(meaning: Meaning, clause: Clause, timers: tuple[Entity, ...]) -> tuple[int, ...]:
+    """Positions of the words that say which timer: name or place, and "timer" where that is part of its name."""
+    at = {word for key in ("name", "area") if key in meaning.slots for word in meaning.slots[key].words}
+    names = {word for one in timers for name in (one.name, *one.aliases) for word in plain(name).split()}
+    said = enumerate(plain(word) for word in clause.text.split())
+    return heard(clause, [*at, *(number for number, word in said if word in names)]) if at else ()
+
+
 def _bare(name: str) -> str:
     return "_".join(part for part in slug(name).split("_") if part not in ("timer", "the", "my"))
 
@@ -130,8 +140,13 @@ def slug(name: str) -> str:
     return _SLUG.sub("_", name.casefold()).strip("_") or "timer"
 
 
-def new_timer(home: Home, name: str, area: Area | None) -> Entity:
-    """The timer that a sentence starts: an idle one of that name, else a new one under a free id."""
+def new_timer(home: Home, name: str, area: Area | None, *, placed: bool = False) -> Entity:
+    """The timer that a sentence starts: an idle one of that name; where only the area was said (`placed`), the only
+    idle one there; else a new one under a free id."""
+    there = [one for one in home.entities.values() if one.domain == "timer" and area is not None
+             and one.area == area.id and one.state not in RUNNING]  # fmt: skip
+    if placed and not name and len(there) == 1:
+        return there[0]
     for one in home.entities.values():
         called = bool(name) and _called(one, name)
         if called and one.domain == "timer" and one.state not in RUNNING:
@@ -139,8 +154,8 @@ def new_timer(home: Home, name: str, area: Area | None) -> Entity:
     stem = slug(name)
     for count in range(1, NEW_MAX):
         found = f"timer.{stem}" if count == 1 else f"timer.{stem}_{count}"
-        there = home.entities.get(found)
-        if there is None or there.state not in RUNNING:
+        same = home.entities.get(found)
+        if same is None or same.state not in RUNNING:
             return Entity(found, name or "Timer", area=area.id if area is not None else "", state="idle")
     return Entity(f"timer.{stem}_{NEW_MAX}", name or "Timer", state="idle")
 
@@ -160,6 +175,6 @@ def view(one: Entity, home: Home, now_ms: int) -> TimerView:
 
 
 __all__ = [
-    "RUNNING", "TIMER_INTENTS", "TimerView", "clock_text", "left", "new_timer", "seconds_in", "seconds_said", "slug",
-    "timers_meant", "view", "words_said",
+    "RUNNING", "TIMER_INTENTS", "TimerView", "called_at", "clock_text", "left", "new_timer", "seconds_in",
+    "seconds_said", "slug", "timers_meant", "view", "words_said",
 ]  # fmt: skip

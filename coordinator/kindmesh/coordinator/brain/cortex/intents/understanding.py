@@ -28,6 +28,7 @@ from kindmesh.coordinator.brain.cortex.intents.resolve import CHOICES_MAX, Found
 from kindmesh.coordinator.brain.cortex.intents.templates import render
 from kindmesh.coordinator.brain.cortex.intents.timers import (
     TIMER_INTENTS,
+    called_at,
     clock_text,
     new_timer,
     seconds_said,
@@ -211,7 +212,8 @@ class SentenceReader(msgspec.Struct, frozen=True):
             pool = tuple(home.entities[one] for one in target.ids if one in home.entities)
             return self._recognised((), tuple(one.id for one in pool))
         pool = tuple(one for one in home.entities.values() if _measures(one))
-        outside = self._outside(pool)
+        there = placed(home, pool, target.areas, ()) if target.areas else ()
+        outside = None if there else self._outside(pool)
         if outside is not None:
             return outside
         if target.areas or target.floors:
@@ -278,6 +280,7 @@ class SentenceReader(msgspec.Struct, frozen=True):
             sign = "-" if meaning.intent == "HassDecreaseTimer" else ""
             data["duration"] = sign + clock_text(seconds_said(meaning))
             said["data.duration"] = heard(self.clause, words_said(meaning))
+        said["entities"] = called_at(meaning, self.clause, pool)
         return self._recognised(self._timer_act(service, ids, data, said), ids)
 
     def _start_timer(self) -> Recognised | None:
@@ -289,15 +292,18 @@ class SentenceReader(msgspec.Struct, frozen=True):
         if command is not None:
             return self._delayed(command, seconds)
         name = meaning.slots.get("name")
-        area = self.situation.home.areas.get(self.situation.area)
-        timer = new_timer(self.situation.home, str(name.value).strip() if name is not None else "", area)
-        said = {"data.duration": heard(self.clause, words_said(meaning))}
-        if name is not None:
-            said["entities"] = heard(self.clause, name.words)
+        areas = meaning.targets[0].areas if meaning.targets else ()
+        area = self.situation.home.areas.get(areas[0] if areas else self.situation.area)
+        called = str(name.value).strip() if name is not None else ""
+        timer = new_timer(self.situation.home, called, area, placed=bool(areas))
+        said = {
+            "data.duration": heard(self.clause, words_said(meaning)),
+            "entities": called_at(meaning, self.clause, (timer,)),
+        }
         data: dict[str, Any] = {"duration": clock_text(seconds)}
         if name is not None and timer.id not in self.situation.home.entities:
             data["name"] = timer.name
-            said["data.name"] = said["entities"]
+            said["data.name"] = heard(self.clause, name.words)
         return self._recognised(self._timer_act("timer.start", (timer.id,), data, said), (timer.id,))
 
     def _delayed(self, command: Slot, seconds: int) -> Recognised | None:
