@@ -52,7 +52,7 @@ drop pill tablet medicine
 steps walk
 humid humidity
 update change edit modify move reschedule rename replace adjust set postpone shift
-complete done finish check tick mark
+complete done finish check tick mark cross strike
 clean vacuum hoover sweep mop robot cleaner
 water irrigate sprinkle sprinkler valve irrigation
 announce broadcast say speak tell read aloud
@@ -73,7 +73,7 @@ disarm
 return dock home base charge
 medicine medication pill tablet drug dose dispense
 cook stove oven hob bake cooker boil kettle
-light lamp bulb lighting
+light lamp bulb lighting lite
 media player radio music speaker tv television song play listen volume
 cover blind curtain shade shutter awning roller drape window
 door gate garage
@@ -99,6 +99,11 @@ lounge living sitting
 couch sofa
 fridge refrigerator
 """.strip().splitlines()
+
+SAID_FOR: Final = {
+    ("valve", "open"): "on start run", ("valve", "close"): "off stop", ("todo", "remove"): "take off strike cross",
+}  # fmt: skip
+"""What people say for a verb, of that kind of thing only: water is turned on, and milk taken off the list."""
 
 OPPOSITE: Final = (
     ("on enable activate", "off disable deactivate kill quench cut shut stop halt"),
@@ -179,6 +184,6 @@ RELATIVE: Final = _words(
 )
 
 __all__ = [
-    "ALIKE", "EVERYTHING", "GENERIC", "MONEY", "NUMBERS", "OPPOSITE", "PLACES", "RELATIVE", "SCALES", "STOP",
-    "TEMPORAL", "UNITS_MS",
+    "ALIKE", "EVERYTHING", "GENERIC", "MONEY", "NUMBERS", "OPPOSITE", "PLACES", "RELATIVE", "SAID_FOR", "SCALES",
+    "STOP", "TEMPORAL", "UNITS_MS",
 ]  # fmt: skip

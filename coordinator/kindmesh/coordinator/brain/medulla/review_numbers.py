@@ -140,6 +140,7 @@ def numbers_of(text: str) -> frozenset[float]:
             found |= {total / unit for unit in _MS}
         if parts[reach : reach + 3] == ["and", "a", "half"]:
             found |= {length * 1.5 / unit for unit in _MS}
+    found |= {value + 0.5 for _, end, value in spoken if parts[end : end + 3] == ["and", "a", "half"]}
     found |= _idioms(parts)
     return frozenset(sorted(found)[:NUMBERS_MAX])
 
@@ -154,7 +155,7 @@ def _articles(parts: list[str]) -> list[tuple[int, int, float]]:
         before = parts[max(0, position - 2) : position]
         if word == "half" or before[-1:] == ["half"]:
             found.append((position, position + 2, unit * 0.5))
-        elif "quarter" in before:
+        elif not {"quarter", "quarters"}.isdisjoint(before):
             found.append((position, position + 2, unit * 0.25))
             if "three" in parts[max(0, position - 3) : position]:
                 found.append((position, position + 2, unit * 0.75))

@@ -86,7 +86,7 @@ def _bare(word: str) -> str:
 
 
 _TOKEN: Final = re.compile("[^\\W_]+(?:['\u2019][^\\W\\d_]+)?", re.UNICODE)
-_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s\b)[a-z])")
 _DIGITS: Final = re.compile(r"\d")
 
 

@@ -7,6 +7,7 @@ what people call it: its place and its kind have to fit, and nothing that was sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
+from kindmesh.coordinator.brain.medulla.review_names import nearly_named, only_fits
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
@@ -247,6 +249,14 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
     kind = text.partition(".")[0]
     kinds = _DOMAIN_STEMS.get(kind, frozenset({stem(kind)}))
     kind_said = any(whole.says(word) for word in kinds)
+    if not strict and (nearly_named(names, text, words) or only_fits(names, _DOMAIN_STEMS, text, words)):
+        return not _names_another(scene, text)
+    if (
+        not strict
+        and _EVERYTHING in words.stems
+        and any(words.named(name) for name in called if name not in own)
+    ):
+        return True
     if not kind_said or (strict and not whole.everything):
         return False
     places = {name for name in called if name not in own}
@@ -266,6 +276,17 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
     return whole.everything or bool(here) or alike == [text]
 
 
+def _names_another(scene: Scene, text: str) -> bool:
+    """Whether the whole sentence names a thing, by a name of its own, that the plan does nothing with."""
+    names = scene.facts.names
+    used = {str(leaf.value) for call in scene.made.calls for leaf in Scene.all_leaves(call) if leaf.known}
+    shared = Counter(name for many in names.values() for name in set(many))
+    return any(
+        shared[name] == 1 and scene.words.named(name)
+        for other, many in names.items() if other != text and other not in used for name in many
+    )  # fmt: skip
+
+
 def _place_said(words: Words) -> bool:
     return any(is_place(word) for word in words.stems)
 
@@ -277,10 +298,12 @@ def _points_elsewhere(scene: Scene, known: list[str], words: Words) -> bool:
     return any(word not in kinds and len(word) > 2 and word not in _FILLER for word in left)
 
 
+_EVERYTHING: Final = stem("everything")
 _FILLER: Final = _stems(
     """please turn switch make set get put give bring let go room bit lot thing stuff light lights upstairs
     downstairs percent degrees degree minute hour second half all every everything both whole entire
-    time day night bed sleep dark bright movie leaving leave gone away here there coming home house
+    time day night bed sleep dark bright movie leaving leave gone away here there coming home house flat
+    apartment bungalow cottage
     warm cold hot too late early good morning evening dinner now tired hurry"""
 )
 

@@ -16,6 +16,7 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
+from kindmesh.coordinator.brain.medulla.review_lexicon import SAID_FOR
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, compiled, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
@@ -190,7 +191,12 @@ def _meant(call: Call, words: Words) -> bool:
         verbs = list(_stems("run execute"))
     if verbs:
         verbs += [word for word in title[:6] if word in _VERBS and not call.effects & _GRAVE]
-        return any(words.means(word) for word in verbs) or _implied(call, words, verbs, about)
+        otherwise = [other for kind in about for verb in verbs for other in _SAID_FOR.get((kind, verb), ())]
+        return (
+            any(words.means(word) for word in verbs)
+            or any(words.says(word) for word in otherwise)
+            or _implied(call, words, verbs, about)
+        )
     named = [word for word in (*doing, *about, *title) if not is_generic(word) and word not in _CREATING]
     if not verbs and not named and not words.stems.isdisjoint(_ASKING):
         # A name that says nothing ("set device"): what it is done to, and how, is checked by itself.
@@ -207,6 +213,7 @@ def _meant(call: Call, words: Words) -> bool:
     return any(words.says(word) for word in (*doing, *about, *title) if word not in _EMPTY)
 
 
+_SAID_FOR: Final = {(stem(kind), stem(verb)): _stems(text) for (kind, verb), text in SAID_FOR.items()}
 _EMPTY: Final = _stems("set get make do home house device use control access one the a of it put thing")
 _ASKING: Final = _stems("turn switch set put make on off to start stop open close up down change")
 _CAPTURE: Final = _stems(
