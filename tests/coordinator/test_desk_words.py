@@ -15,7 +15,7 @@ from kindmesh.coordinator.brain.desk.personas import (
     persona_names,
     worded,
 )
-from kindmesh.coordinator.brain.desk.routing import routed
+from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.verifying import finding_parts, verify
 from kindmesh.coordinator.brain.desk.wording import Said, batch_reply, needs_yes, plain_text, refused
 from kindmesh.protocol.errors import InvalidInput
@@ -110,6 +110,42 @@ def test_a_step_about_two_devices_becomes_one_for_each_with_its_own_deadline() -
     ]  # fmt: skip
     assert found.step("do1_3").args["entities"] == {"$value": ["light.bedroom"], "$label": label}
     assert found.step("do2").after == ("do1", "do1_3")
+
+
+def test_labels_at_every_leaf_as_a_language_model_plans_change_neither_places_nor_words() -> None:
+    said = {"source": "user", "words": ["kitchen", "light"]}
+    kitchen = {"$value": "light.kitchen", "$label": said}
+    bedroom = {"$value": "light.bedroom", "$label": {"source": "model"}}
+    service = {"$value": "light.turn_off", "$label": {"source": "model"}}
+    data = {"$value": {}, "$label": {"source": "model"}}
+    made = plan(
+        {"id": "do1", "call": "home.control",
+         "args": {"service": service, "entities": [kitchen, bedroom], "data": data}},
+        {"id": "look1", "call": "home.get", "args": {"entities": [bedroom]}},
+    )  # fmt: skip
+    where = {"light.kitchen": "K", "light.bedroom": "B"}
+    found = routed(made, where, lambda device, operation: 5)
+    assert [(one.id, one.target, one.args["entities"]) for one in found.steps] == [
+        ("do1", "K", [kitchen]), ("do1_2", "B", [bedroom]), ("look1", "B", [bedroom]),
+    ]  # fmt: skip
+    assert entities_of(made.steps[0]) == ["light.kitchen", "light.bedroom"]
+    lines = plan_lines(made, HOME)
+    assert lines[:2] == [
+        "1. turn off the kitchen light and the bedroom light",
+        "     entities: light.kitchen, light.bedroom"
+        ' (your words "kitchen light" and chosen by the language model)',
+    ]
+    assert "data" not in lines[2]
+    # Reasons are sentences, also one after the other.
+    assert plan_lines(made, HOME, "ask", ["one", "two"])[-1] == "Medulla: needs a yes first. One. Two."
+    mixed = {"id": "do2", "call": "home.control", "args": {
+        "service": "light.turn_off", "entities": [bedroom, {"$from": "look1.entities"}], "data": {}}}  # fmt: skip
+    assert (
+        "chosen by the language model and worked out from the steps before"
+        in plan_lines(
+            plan({"id": "look1", "call": "home.get", "args": {"entities": [bedroom]}}, mixed), HOME
+        )[-1]
+    )
 
 
 def test_a_step_whose_output_is_read_stays_whole() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
-from tests.system.kit import mesh, say
+from tests.system.kit import mesh, say, until
+from tests.system.test_ask import ROOMS, allow_home, asked, state_of
 
+from kindmesh.coordinator.lab.device import Device
+from kindmesh.coordinator.lab.mesh import watching
 from kindmesh.mesh.files import private_folder
 
 RIDDLE = "which soup would suit a rainy evening best"
@@ -16,20 +20,24 @@ ANSWERS = [
     {"say": "The kettle is on.", "when": "kettle", "times": 0},
     {"say": "one two three", "times": 0},
 ]
-SETTINGS = {
-    "providers": {"script": {"kind": "scripted", "answers": ANSWERS}},
-    "models": {"small": {"provider": "script", "name": "script"}},
-}
 ASK = 'messages=[{"role": "user", "text": "Is the kettle on?"}]'
+
+
+def set_up(device: Device, answers: list[dict[str, Any]]) -> None:
+    """As `kindmesh llm add` does, before the device joins: what it then asks to be granted includes the models."""
+    folder = device.home.node
+    private_folder(folder.parent)
+    private_folder(folder)
+    settings = {
+        "providers": {"script": {"kind": "scripted", "answers": answers}},
+        "models": {"small": {"provider": "script", "name": "script", "context": 65_536}},
+    }
+    (folder / "llm.yaml").write_text(json.dumps(settings))
 
 
 async def test_a_model_on_one_device_answers_the_others_and_only_where_it_is_set_up(tmp_path: Path) -> None:
     async with mesh(tmp_path / "lab", "hall") as lab:
-        # As `kindmesh llm add` does, before the device joins: what it then asks to be granted includes the models.
-        folder = lab.device("kitchen").home.node
-        private_folder(folder.parent)
-        private_folder(folder)
-        (folder / "llm.yaml").write_text(json.dumps(SETTINGS))
+        set_up(lab.device("kitchen"), ANSWERS)
         kitchen = await lab.add("kitchen")
         offers: list[dict[str, Any]] = lab.ask("capabilities")
         assert {one["device_name"] for one in offers if one["capability"] == "llm"} == {"kitchen"}
@@ -63,3 +71,64 @@ async def test_a_model_on_one_device_answers_the_others_and_only_where_it_is_set
         assert [one["name"] for one in listed.objects[-1]["models"]] == ["small"]
         tested = await say(kitchen, "llm", "test")
         assert tested.objects[-1]["models"][0]["text"] == "one two three"
+
+
+FILM = "get the flat ready for film night"
+PLANNED: list[dict[str, Any]] = [
+    {"name": "home__control",
+     "arguments": {"service": "light.turn_off", "entities": ["light.kitchen", "light.bedroom"]}},
+    {"name": "home__control", "arguments": {"service": "light.turn_on", "entities": ["light.counter"]}},
+    {"name": "finish", "arguments": {"say": "Dark, but for one lamp."}},
+]  # fmt: skip
+PLANS: list[dict[str, Any]] = [
+    {"when": f"request:\n{FILM}", "times": 0,
+     "calls": [{"name": "home__get", "arguments": {"entities": ["light.bedroom"]}}]},
+    {"when": "this is look1", "times": 0, "calls": PLANNED},
+]  # fmt: skip
+
+
+async def test_a_plan_of_a_model_is_carried_out_at_the_homes_of_its_things_after_a_yes(
+    tmp_path: Path,
+) -> None:
+    async with mesh(tmp_path / "lab", KINDMESH_NODE_CAPABILITIES="device,home,llm") as lab:
+        set_up(lab.device("upstairs"), PLANS)
+        for name in ROOMS:
+            await lab.add(name)
+        await lab.alive("desk", *ROOMS)
+        allow_home(lab, "home.load")
+        for name, inventory in ROOMS.items():
+            wish = {"operation": "home.load", "args": {"inventory": inventory}, "target": name, "wait": True}
+            assert lab.ask("submit", wish)["state"] == "succeeded"
+        assert (await asked(lab.desk, "turn off the counter lamp"))[0] == 0
+
+        # In words, with each thing by its name, and nothing is done.
+        shown = await say(lab.desk, "plan", FILM)
+        found = shown.objects[-1]
+        assert (found["outcome"], found["verdict"], found["run"]) == ("planned", "ask", ""), found
+        lines = [line for line in found["lines"] if line[:1].isdigit()]
+        assert lines == [
+            "1. turn off the kitchen light and the bedroom light", "2. turn on the counter lamp (after 1)",
+        ]  # fmt: skip
+        assert "$value" not in str(found["lines"])
+        assert state_of(lab, "light.kitchen") == "on"
+
+        # It waits for a yes; then each step is done where its things are, and read back.
+        async with watching(lab.desk.home.socket("coordinator")) as events:
+            asking = asyncio.create_task(asked(lab.desk, FILM))
+            answered: set[str] = set()
+            while len(answered) < 3:
+                waiting = await until(
+                    events,
+                    lambda event: event.get("state") == "waiting_approval" and event["job"] not in answered,
+                )
+                yes = await say(lab.desk, "review", waiting["job"], typed="yes\n")
+                assert yes.code == 0, yes
+                answered.add(waiting["job"])
+            code, found = await asking
+        assert (code, found["outcome"]) == (0, "done"), found
+        assert {(one["entity"], one["after"]) for one in found["changes"]} == {
+            ("light.kitchen", "off"), ("light.bedroom", "off"), ("light.counter", "on"),
+        }  # fmt: skip
+        assert [state_of(lab, one) for one in ("light.kitchen", "light.bedroom", "light.counter")] == [
+            "off", "off", "on",
+        ]  # fmt: skip

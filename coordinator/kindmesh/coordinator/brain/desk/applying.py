@@ -21,6 +21,7 @@ from kindmesh.protocol.plan_labels import Traced
 from kindmesh.protocol.plan_values import evaluate, truth
 
 HOME_ACTS: Final = frozenset({"home.control", "home.access", "home.note"})
+LOOK: Final = "home.get"
 """Operations whose arguments are `service`, `entities` and `data`, and whose output says what changed."""
 
 
@@ -161,6 +162,7 @@ def net(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 __all__ = [
     "HOME_ACTS",
+    "LOOK",
     "Applied",
     "Failure",
     "HomeCall",

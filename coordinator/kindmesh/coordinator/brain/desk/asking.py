@@ -133,8 +133,9 @@ class Asking:
             if not understanding.understood and self._planning.is_there():
                 emit({"event": "thinking"})
                 understanding = await self._planning.plan(
-                    asked.text, situation, asked.who, partial(self._reviewed, asked, situation), check
-                )
+                    asked.text, situation, asked.who,
+                    review=partial(self._reviewed, asked, situation), check=check, where=seen.where,
+                )  # fmt: skip
             if understanding.plan is None:
                 return await self._answered(asked, understanding, situation, seen)
             check_plan(understanding.plan)

@@ -11,12 +11,13 @@ Medulla: allowed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.desk.applying import in_order
-from kindmesh.coordinator.brain.desk.wording import listed, spoken_name
+from kindmesh.coordinator.brain.desk.routing import plain
+from kindmesh.coordinator.brain.desk.wording import ended, listed, spoken_name
 from kindmesh.protocol.plan import Plan, Step
 from kindmesh.protocol.plan_check import needs
 from kindmesh.protocol.plan_values import operator
@@ -30,6 +31,7 @@ _FROM: Final[Mapping[str, str]] = {
 }
 _VERDICTS: Final[Mapping[str, str]] = {"allow": "allowed", "ask": "needs a yes first", "deny": "refused"}
 _UNITS: Final = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"))
+_WORKED_OUT: Final = "worked out from the steps before"
 _SHOWN_MAX: Final = 200
 
 
@@ -44,7 +46,7 @@ def plan_lines(plan: Plan, home: Home, verdict: str = "", reasons: Sequence[str]
         lines.append(f"{numbers[step.id]}. {step_words(step, home)}{after}")
         lines += [f"     {name}: {shown}" for name, shown in _values(step.args) if name != "service"]
     if verdict:
-        why = " ".join(dict.fromkeys(reasons))
+        why = " ".join(ended(reason) for reason in dict.fromkeys(reasons))
         lines.append(f"Medulla: {_VERDICTS.get(verdict, verdict)}. {why}".strip())
     return lines
 
@@ -59,15 +61,15 @@ def step_words(step: Step, home: Home) -> str:
     if step.pause is not None:
         return _pause_words(step)
     if step.ask is not None:
-        return f"ask: {_plain(step.ask.question)}"
+        return f"ask: {plain(step.ask.question)}"
     if step.event is not None:
         return f"wait until {step.event.topic} is heard"
     if step.sub is not None:
         return "run a plan inside this one"
-    service = _plain(step.args.get("service"))
+    service = plain(step.args.get("service"))
     if not step.call.startswith("home.") or not isinstance(service, str):
         return step.title or step.call
-    entities = _plain(step.args.get("entities"))
+    entities = plain(step.args.get("entities"))
     named = [_name(home, one) for one in entities] if isinstance(entities, list) else []
     shown = named if len(named) <= 4 else [*named[:3], f"{len(named) - 3} more"]
     return f"{service.partition('.')[2].replace('_', ' ')} {listed(shown)}".strip()
@@ -80,10 +82,10 @@ def _name(home: Home, named: Any) -> str:
 
 def _pause_words(step: Step) -> str:
     pause = step.pause
-    for_ms = None if pause is None else _plain(pause.for_ms)
+    for_ms = None if pause is None else plain(pause.for_ms)
     if isinstance(for_ms, int) and not isinstance(for_ms, bool):
         return f"wait {duration_words(for_ms)}"
-    until_ms = None if pause is None else _plain(pause.until_ms)
+    until_ms = None if pause is None else plain(pause.until_ms)
     if isinstance(until_ms, int) and not isinstance(until_ms, bool):
         from kindmesh.coordinator.heart.schedules.zones import show, zone_named  # noqa: PLC0415 - rarely
 
@@ -101,23 +103,23 @@ def duration_words(milliseconds: int) -> str:
     return " ".join(said[:2])
 
 
-def _plain(value: Any) -> Any:
-    return value.get("$value") if isinstance(value, dict) and operator(value) == "$value" else value
-
-
 def _values(value: Any, where: str = "") -> list[tuple[str, str]]:
     """Each value of a step's arguments, with where it came from."""
     word = operator(value)
+    if word == "$value" and value["$value"] in ({}, []):
+        return []
     if word == "$value":
         return [(where, f"{_short(value['$value'])} ({_origin(value.get('$label', {}))})")]
     if word:
-        return [(where, f"{_short(value)} (worked out from the steps before)")]
+        return [(where, f"{_short(value)} ({_WORKED_OUT})")]
     if isinstance(value, dict) and (not where or any(_labelled(item) for item in value.values())):
         return [
             pair
             for name, item in value.items()
             for pair in _values(item, f"{where}.{name}" if where else name)
         ]
+    if isinstance(value, list) and (origins := list(dict.fromkeys(_origins(value)))):
+        return [(where, f"{_short(plain(value))} ({listed(origins)})")]
     if value in ({}, []):
         return []
     return [(where, f"{_short(value)} (what the sentence stands for)")]
@@ -127,6 +129,16 @@ def _labelled(value: Any) -> bool:
     if isinstance(value, dict):
         return bool(operator(value)) or any(_labelled(item) for item in value.values())
     return isinstance(value, list) and any(_labelled(item) for item in value)
+
+
+def _origins(value: Any) -> Iterator[str]:
+    """Where the leaves of a list came from, as far as that is said."""
+    word = operator(value)
+    if word:
+        yield _origin(value.get("$label", {})) if word == "$value" else _WORKED_OUT
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _origins(item)
 
 
 def _origin(label: Any) -> str:

@@ -7,7 +7,7 @@ the reasons, at most as often as the planner allows. What it made up is labelled
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
-from kindmesh.protocol.errors import InternalError, UnknownOperation, WireError, error_from_wire
+from kindmesh.protocol.errors import InternalError, InvalidInput, UnknownOperation, WireError, error_from_wire
+from kindmesh.protocol.ids import parse_id
 from kindmesh.protocol.manifest import Manifest
 from kindmesh.protocol.plan import Plan
 from kindmesh.protocol.principal import Principal
@@ -47,10 +48,13 @@ class Planning:
         text: str,
         situation: Situation,
         who: Principal,
+        *,
         review: Callable[[Plan], Judged],
         check: Callable[[Seat], None],
+        where: Mapping[str, str],
     ) -> Understanding:
-        """What a sentence means to a language model; an honest answer when it does not work."""
+        """What a sentence means to a language model; an honest answer when it does not work. `where`: thing of the
+        home -> device (text id) that it is at."""
         from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
 
         async def reasons(plan: Plan) -> tuple[str, ...]:
@@ -58,7 +62,10 @@ class Planning:
             return judged.messages if judged.verdict == "deny" else ()
 
         planner = Planner(
-            partial(self._chat, who), look=partial(self._look, check), review=reasons, clock=self._clock
+            partial(self._chat, who),
+            look=partial(self._look, check, where),
+            review=reasons,
+            clock=self._clock,
         )
         return await planner.plan(text, situation, self._manifests())
 
@@ -72,10 +79,17 @@ class Planning:
             raise error_from_wire(WireError(error["code"], error["message"], error["hint"], error["field"]))
         raise InternalError(f"the language model's job {job['state']}")
 
-    async def _look(self, check: Callable[[Seat], None], operation: str, arguments: dict[str, Any]) -> Any:
+    async def _look(
+        self,
+        check: Callable[[Seat], None],
+        where: Mapping[str, str],
+        operation: str,
+        arguments: dict[str, Any],
+    ) -> Any:
         for seat in self._heart.devices.seats(operation):
             check(seat)
-        return await self._heart.call(operation, arguments, within_ms=LOOK_MS)
+        target = _place(arguments, where)
+        return await self._heart.call(operation, arguments, target=target, within_ms=LOOK_MS)
 
     def _manifests(self) -> list[Manifest]:
         found: dict[str, Manifest] = {}
@@ -84,6 +98,22 @@ class Planning:
             for offer in advert.offers if advert is not None else ():
                 found.setdefault(offer.manifest.capability, offer.manifest)
         return list(found.values())
+
+
+def _place(arguments: dict[str, Any], where: Mapping[str, str]) -> bytes:
+    """The device that has the things of the home that are named; empty: none is named.
+
+    Raises:
+        InvalidInput: they are at several devices, each of which knows its own.
+    """
+    named = (one for given in arguments.values() for one in (given if isinstance(given, list) else (given,)))
+    devices = {where[one]: one for one in named if isinstance(one, str) and one in where}
+    if len(devices) > 1:
+        one, other = sorted(devices.values())[:2]
+        raise InvalidInput(
+            f"{one} and {other} are at different devices: look at them one by one", field="entities"
+        )
+    return next((parse_id(device) for device in devices), b"")
 
 
 __all__ = ["CHAT", "Planning"]

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.desk.applying import HOME_ACTS
+from kindmesh.coordinator.brain.desk.applying import HOME_ACTS, LOOK
 from kindmesh.protocol.plan import Plan, Step
 from kindmesh.protocol.plan_check import values_of
 from kindmesh.protocol.plan_values import operator, references
 
 ID_MAX: Final = 32
+_AT_A_HOME: Final = HOME_ACTS | {LOOK}
 
 
 def routed(plan: Plan, where: Mapping[str, str], within_ms: Callable[[str, str], int]) -> Plan:
@@ -46,9 +47,19 @@ def routed(plan: Plan, where: Mapping[str, str], within_ms: Callable[[str, str],
 
 def entities_of(step: Step) -> list[str]:
     """The entities that a step is about, as far as they stand in the plan."""
-    given = step.args.get("entities")
-    value = given["$value"] if isinstance(given, dict) and operator(given) == "$value" else given
+    value = plain(step.args.get("entities"))
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def plain(value: Any) -> Any:
+    """A value as it stands in the plan, without its labels, which may stand at every leaf; what is worked out from
+    the steps before stays as it is."""
+    word = operator(value)
+    if word:
+        return value["$value"] if word == "$value" else value
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _split(
@@ -59,8 +70,9 @@ def _split(
     *,
     whole: bool,
 ) -> list[Step]:
-    if step.call not in HOME_ACTS or step.target:
+    if step.call not in _AT_A_HOME or step.target:
         return [step]
+    whole = whole or step.call not in HOME_ACTS
     by_device: dict[str, list[str]] = {}
     for named in entities_of(step):
         by_device.setdefault(where.get(named, ""), []).append(named)
@@ -81,7 +93,9 @@ def _placed(step: Step, device: str, within_ms: Callable[[str, str], int]) -> St
 
 
 def _only(given: Any, entities: list[str]) -> Any:
-    return {**given, "$value": entities} if operator(given) == "$value" else entities
+    if operator(given) == "$value":
+        return {**given, "$value": entities}
+    return [one for one in given if plain(one) in entities]
 
 
 def _fresh(name: str, number: int, taken: set[str]) -> str:
@@ -94,4 +108,4 @@ def _fresh(name: str, number: int, taken: set[str]) -> str:
         number += 1
 
 
-__all__ = ["entities_of", "routed"]
+__all__ = ["entities_of", "plain", "routed"]
