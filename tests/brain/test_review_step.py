@@ -14,7 +14,10 @@ from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.asking import role_of
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import sha256
+from kindmesh.protocol.errors import BadSignature, Replayed
 from kindmesh.protocol.guards import FIRST_GUARDS, Guards, Quiet
+from kindmesh.protocol.ids import key_id
+from kindmesh.protocol.messages.hello import Thing
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.policy import Policy, first_policy, sign_policy
 from kindmesh.protocol.principal import OWNER, Principal, device_principal, person_principal
@@ -38,6 +41,14 @@ class Household(People):
         first = first_policy(self.mesh, T0)
         policy = Policy(self.mesh, version, self.now_ms, first.rules, self.beliefs.policy.roles, guards)
         self.ask(m.Install(sign_policy(policy, self.owner)))
+
+    def named(self, *things: Thing, version: int = 3, offering: str = "phone") -> None:
+        self.ask(m.Advertise(self.advert(key(offering), HOME, version=version, things=things)))
+
+    def upstairs(self, text: str, *entities: str) -> m.Verdict:
+        args = {"service": "light.turn_off", "entities": list(entities), "data": {}}
+        labels = {f"entities.{number}": "lights upstairs" for number in range(len(entities))}
+        return self.step(self.said(text), "home.control", args, labels)
 
     def said(self, text: str, *, present: bool = True) -> Evidence:
         self.counter += 1
@@ -125,3 +136,62 @@ def test_roles_are_those_that_medulla_knows(home: Household) -> None:
     assert role_of(home.beliefs, device_principal(home.device)) == "device"
     assert role_of(home.beliefs, person_principal(person_id("nobody"), "nobody")) == "guest"
     assert role_of(home.beliefs, Principal("person", "not an id")) == "guest"
+
+
+UPSTAIRS = (
+    Thing("light.bedroom", ("Bedroom light", "Bedroom", "Upper floor", "upstairs")),
+    Thing("light.bathroom", ("Bathroom light", "Bathroom", "Upper floor", "upstairs")),
+    Thing("light.kitchen", ("Kitchen light", "Kitchen", "Ground floor", "downstairs")),
+    Thing("media_player.tv", ("Television", "telly", "Living room")),
+)
+
+
+def test_things_count_by_the_names_that_their_device_signed(home: Household) -> None:
+    sentence = "turn off all the lights upstairs"
+    assert home.upstairs(sentence, "light.bedroom", "light.bathroom").answer == "ask"
+    home.named(*UPSTAIRS)
+    assert home.upstairs(sentence, "light.bedroom", "light.bathroom").answer == "allow"
+    elsewhere = home.upstairs(sentence, "light.bedroom", "light.kitchen")
+    assert elsewhere.answer == "ask"
+    assert "light.kitchen" in elsewhere.reasons[0]
+    home.named(version=4)
+    assert home.upstairs(sentence, "light.bedroom", "light.bathroom").answer == "ask"
+
+
+def test_a_name_of_its_own_is_enough_for_that_thing_only(home: Household) -> None:
+    home.named(*UPSTAIRS)
+    assert (
+        home.light("turn off the telly", "media_player.tv", "telly", "media_player.turn_off").answer
+        == "allow"
+    )
+    assert home.light("turn off the telly", "light.bedroom", "telly").answer == "ask"
+
+
+def test_names_that_the_device_did_not_sign_and_older_ones_are_not_taken(home: Household) -> None:
+    home.named(*UPSTAIRS)
+    forged = home.advert(home.phone, HOME, version=4, things=UPSTAIRS[:1], by=key("desk"))
+    with pytest.raises(BadSignature):
+        home.ask(m.Advertise(msgspec.structs.replace(forged, author=key_id(home.phone.public))))
+    with pytest.raises(Replayed):
+        home.named(version=2)
+    assert (
+        home.upstairs("turn off all the lights upstairs", "light.bedroom", "light.bathroom").answer == "allow"
+    )
+
+
+def test_no_device_says_what_the_things_of_another_are_called(home: Household) -> None:
+    """It can only say that there is more that could be meant."""
+    home.named(Thing("light.bedroom", ("telly",)), version=1, offering="desk")
+    assert home.light("turn off the telly", "light.bedroom", "telly").answer == "ask"
+    home.named(*UPSTAIRS)
+    assert home.light("turn off the telly", "light.bedroom", "telly").answer == "ask"
+
+
+def test_names_are_known_again_after_a_start_and_forgotten_with_their_device(home: Household) -> None:
+    home.named(*UPSTAIRS)
+    home.beliefs = home.restored()
+    assert (
+        home.upstairs("turn off all the lights upstairs", "light.bedroom", "light.bathroom").answer == "allow"
+    )
+    home.ask(m.Revoke(home.removal(home.device)))
+    assert home.beliefs.names(b"") == {}

@@ -22,7 +22,7 @@ from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.ids import key_id, new_id
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
-from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.messages.hello import Advert, Offer, Thing, sign_advert
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import (
     Approval,
@@ -145,9 +145,10 @@ class World:
         *manifests: Manifest,
         version: int = 1,
         by: SigningKey | None = None,
+        things: tuple[Thing, ...] = (),
         **changes: Any,
     ) -> Signed:
-        offers = tuple(Offer(found, ready=True) for found in manifests or (manifest(),))
+        offers = tuple(Offer(found, ready=True, things=things) for found in manifests or (manifest(),))
         advert = Advert(self.mesh, key_id(phone.public), 1, version, self.now_ms, offers)
         return sign_advert(msgspec.structs.replace(advert, **changes), by or phone)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.node.probe_capability import PROBES
 from tests.node.rig import ENTROPY, Rig, rig
 
-from kindmesh.capabilities.registry import Entry
+from kindmesh.capabilities.registry import ENTRIES, Entry
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.store import Store
 from kindmesh.node.config import NodeSection
@@ -32,7 +33,9 @@ from kindmesh.protocol.errors import (
     StoreDamaged,
     UnknownOperation,
 )
+from kindmesh.protocol.limits import THINGS_MAX
 from kindmesh.protocol.messages import JobResult
+from kindmesh.protocol.messages.hello import Thing
 
 
 @pytest.fixture
@@ -141,13 +144,19 @@ def test_there_are_not_too_many_uploads_at_once(tmp_path: Path) -> None:
 
 
 def supervisor(
-    folder: Path, mesh: Rig, hours: Hours, entries: Sequence[Entry] = PROBES, store: Store | None = None
+    folder: Path,
+    mesh: Rig,
+    hours: Hours,
+    entries: Sequence[Entry] = PROBES,
+    store: Store | None = None,
+    *,
+    first: bool = False,
 ) -> Supervisor:
     certificate = mesh.household.trust("phone").certificate
     return Supervisor(
         artifacts=HeldArtifacts(ArtifactStore.open(folder / "a", b"k" * 32)), data_dir=folder / "data",
         work_root=folder / "work", settings=NodeSection(), certificate=lambda: certificate, monotonic=hours,
-        entries=entries, ward=Ward(store, lambda: 1_000_000 + int(hours.now * 1000)),
+        entries=entries, ward=Ward(store, lambda: 1_000_000 + int(hours.now * 1000)), first=first,
     )  # fmt: skip
 
 
@@ -326,3 +335,38 @@ async def test_a_result_is_kept_for_its_time_after_it_was_taken_also_over_a_rest
     assert again.untaken() == []
     assert again.forget(taken_ms + 1) == 1
     again.store.close()
+
+
+async def test_what_things_are_called_is_in_the_advert_and_changes_it_only_when_it_changed(
+    mesh: Rig, tmp_path: Path
+) -> None:
+    home = next(entry for entry in ENTRIES if entry.capability == "home")
+    parts = supervisor(tmp_path, mesh, Hours(), (home,), first=True)
+    told: list[int] = []
+    parts.on_change = lambda: told.append(parts.version)
+
+    async def call(operation: str, arguments: dict[str, Any]) -> tuple[Thing, ...]:
+        await parts.call(operation, arguments, job_id=b"j" * 16, timeout_ms=10_000)
+        (offer,) = parts.offers()
+        return offer.things
+
+    lamp = {"id": "light.a", "name": "Lamp", "aliases": ["reading light"], "area": "den"}
+    inventory = {"areas": [{"id": "den", "name": "Den"}], "entities": [lamp]}
+    async with parts:
+        assert await call("home.describe", {}) == ()
+        assert await call("home.load", {"inventory": inventory}) == (
+            Thing("light.a", ("Lamp", "reading light", "Den")),
+        )
+        await call("home.load", {"inventory": inventory})
+        switch = {"service": "light.turn_on", "entities": ["light.a"], "data": {}}
+        await call("home.control", switch)
+        assert told == [2]
+        timer = {"service": "timer.start", "entities": ["timer.tea"], "data": {"duration": "0:03:00"}}
+        assert [thing.id for thing in await call("home.note", timer)] == ["light.a", "timer.tea"]
+        many = [{"id": f"light.{number}", "name": f"Lamp {number}"} for number in range(THINGS_MAX + 1)]
+        assert await call("home.load", {"inventory": {"entities": many}}) == ()
+        assert [thing.id for thing in await call("home.load", {"undo": True})] == ["light.a", "timer.tea"]
+        assert told == [2, 3, 4, 5]
+    async with supervisor(tmp_path, mesh, Hours(), (home,), first=True) as again:
+        (offer,) = again.offers()
+        assert [thing.id for thing in offer.things] == ["light.a", "timer.tea"]

@@ -106,7 +106,7 @@ from kindmesh.protocol.messages.events import (
     MeshEvent,
     sign_event,
 )
-from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.messages.hello import Advert, Offer, Thing, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import MeshPapers
 from kindmesh.protocol.people import (
@@ -268,7 +268,8 @@ MANIFEST: Final = Manifest(
         Operation("speech.say", "Say it", (Field("text", "text"),), (), int(Effect.NOTIFY), False),
     ),
 )
-ADVERT: Final = Advert(MESH, IDS["phone"], 3, 1, NOW, (Offer(MANIFEST, True, "", 0.75),))
+THINGS: Final = (Thing("media_player.radio", ("Radio", "Kitchen")),)
+ADVERT: Final = Advert(MESH, IDS["phone"], 3, 1, NOW, (Offer(MANIFEST, True, "", 0.75, False, THINGS),))
 SIGNED_ADVERT: Final = sign_advert(ADVERT, SIGNING["phone"])
 
 POLICY: Final = Policy(

@@ -37,7 +37,7 @@ from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.limits import PERMIT_TTL_MS
 from kindmesh.protocol.manifest import HARMLESS
 from kindmesh.protocol.messages import Heartbeat, Job, JobResult, MessageType, ResultTaken, SessionType
-from kindmesh.protocol.messages.hello import Advert
+from kindmesh.protocol.messages.hello import Advert, Thing, sign_advert
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.policy import (
@@ -161,6 +161,7 @@ async def everything(hijacker: Hijacker) -> dict[str, str]:
             signed = await hijacker.adverts.get()
         hijacker.ask("advert", m.Advertise(signed), m.Advertised)
         await plans(hijacker, decode(Advert, signed.payload))
+        names(hijacker, signed)
         await words(hijacker)
         await permits(hijacker)
         papers(hijacker)
@@ -180,6 +181,27 @@ async def plans(hijacker: Hijacker, advert: Advert) -> None:
     await hijacker.tries("plan as an emergency", hijacker.request(priority="emergency"))
     forged = (ArgumentLabel("text", Label("user", words=("kitchen", "light"))),)
     await hijacker.tries("labels without evidence", hijacker.request(labels=forged))
+
+
+def names(hijacker: Hijacker, signed: Signed) -> None:
+    """Other things of the home shall be called what was said."""
+    advert, own = decode(Advert, signed.payload), hijacker.identity
+    things = tuple(
+        Thing(one, ("kitchen light",)) for one in ("light.bedroom", "lock.front_door", "todo.kitchen")
+    )
+    offers = tuple(msgspec.structs.replace(offer, things=things) for offer in advert.offers)
+    lying = msgspec.structs.replace(advert, version=advert.version + 1, offers=offers)
+    changed = msgspec.structs.replace(signed, payload=encode(lying))
+    by_node = msgspec.structs.replace(sign_advert(lying, own.signing), author=hijacker.node)
+    of_node = sign_advert(lying, own.signing)
+    as_own = sign_advert(msgspec.structs.replace(lying, device=own.device_id), own.signing)
+    for name, paper in (
+        ("names: a true advert that was changed", changed),
+        ("names: its own by the node's word", by_node),
+        ("names: its own about the node", of_node),
+        ("names: its own about itself", as_own),
+    ):
+        hijacker.refused(name, "advert", m.Advertise(paper), m.Advertised)
 
 
 async def words(hijacker: Hijacker) -> None:

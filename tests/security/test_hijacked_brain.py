@@ -115,6 +115,17 @@ def test_a_hijacked_coordinator_that_uses_words_for_something_else(found: dict[s
         assert how == "ask policy", (name, how)
 
 
+def test_a_hijacked_coordinator_that_names_the_things_of_the_home(found: dict[str, str]) -> None:
+    """What the node's things are called, only the node says; what was said still names nothing else (see above)."""
+    assert named(found, "names: ") == {
+        "names: a true advert that was changed": "BAD_SIGNATURE",
+        "names: its own by the node's word": "BAD_SIGNATURE",
+        "names: its own about the node": "SOURCE_MISMATCH",
+        "names: its own about itself": "taken",
+    }
+    assert found["in the home: home.control light.turn_off light.bedroom"] == "ask policy"
+
+
 def test_a_hijacked_coordinator_that_replays_an_old_utterance_for_another_run(found: dict[str, str]) -> None:
     assert found["an old utterance for another run"] == "deny evidence"
 

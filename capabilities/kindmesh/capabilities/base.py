@@ -20,7 +20,7 @@ import os
 import time
 import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, TypeVar
@@ -44,6 +44,7 @@ __all__ = [
     "Capability",
     "Context",
     "Duplex",
+    "Named",
     "Piece",
     "Progress",
     "Services",
@@ -60,6 +61,9 @@ Progress = Callable[[float | None, str], None]
 
 Tell = Callable[[str, dict[str, Any], Labels | None], None]
 """Takes a topic, its values, and labels where they are not the topic's own."""
+
+Named = Callable[[Mapping[str, Sequence[str]]], None]
+"""Takes what people call each thing that a capability works on, by the thing's id."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
@@ -197,6 +201,10 @@ class Context:
         return Artifact(await self.artifacts.put_file(path, media_type), size, media_type)
 
 
+def _unnamed(things: Mapping[str, Sequence[str]]) -> None:
+    """Nobody is told what things are called."""
+
+
 def _nowhere(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     work.close()
     raise InternalError(f"{name} cannot go on between calls here")
@@ -206,13 +214,15 @@ def _nowhere(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 class Services:
     """What a part is given when it starts: the folder where it may keep data of its own, and the one in which a person
     writes its settings (None: there is none); on the node's own loop also the time (UTC, ms), where to tell events
-    outside of a call (None: nobody hears), and `spawn(work, name)` for work that goes on between calls: the part
-    cancels it when it stops, and if it fails by itself the node ends with it."""
+    outside of a call (None: nobody hears), `named(things)` to say, anew whenever that changed, what people call the
+    things that it works on, and `spawn(work, name)` for work that goes on between calls: the part cancels it when it
+    stops, and if it fails by itself the node ends with it."""
 
     data_dir: Path
     config_dir: Path | None = None
     now_ms: Callable[[], int] = SystemClock().now_ms
     tell: Tell | None = None
+    named: Named = _unnamed
     spawn: Spawn = _nowhere
 
 

@@ -18,7 +18,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,6 +147,8 @@ class CapabilityHost:
         self._now_ms = now_ms
         self.on_event: Callable[[str, str, dict[str, Any], Labels | None], None] | None = None
         """Told (capability, topic, values, labels) of what capabilities publish; raises what it refuses."""
+        self.on_named: Callable[[str, Mapping[str, Sequence[str]]], None] | None = None
+        """Told (capability, names by the id of a thing) of what inline parts say that their things are called."""
         self._available = available(entries)
         self._operations = {op.name: op for known in self._available for op in known.manifest.operations}
         self._inline: dict[str, _Inline] = {}
@@ -187,6 +189,7 @@ class CapabilityHost:
                 self._config_dir,
                 now_ms=self._now_ms,
                 tell=partial(self._heard, entry.capability),
+                named=partial(self._named, entry.capability),
                 spawn=self._spawn,
             )
             self._inline[part.name] = _Inline(part, services)
@@ -319,6 +322,10 @@ class CapabilityHost:
     def _heard(self, capability: str, topic: str, values: dict[str, Any], labels: Labels | None) -> None:
         if self.on_event is not None:
             self.on_event(capability, topic, values, labels)
+
+    def _named(self, capability: str, things: Mapping[str, Sequence[str]]) -> None:
+        if self.on_named is not None:
+            self.on_named(capability, things)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -11,7 +11,7 @@ the advert is sent again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,10 +24,12 @@ from kindmesh.node.config import NodeSection
 from kindmesh.node.quarantine_machine import Changed
 from kindmesh.node.ward import Ward
 from kindmesh.protocol.certificate import Certificate
+from kindmesh.protocol.codec import encode
 from kindmesh.protocol.errors import CapabilityMissing, CapabilityQuarantined, UnknownOperation
+from kindmesh.protocol.limits import THINGS_BYTES_MAX, THINGS_MAX
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.events import Labels
-from kindmesh.protocol.messages.hello import Offer
+from kindmesh.protocol.messages.hello import Offer, Thing
 
 log = logging.getLogger("kindmesh.node.supervisor")
 
@@ -81,6 +83,8 @@ class Supervisor:
         }
         inline = {name for entry in self._entries for part in entry.parts if part.isolation == "inline"
                   for name in part.operations}  # fmt: skip
+        self._things: dict[str, tuple[Thing, ...]] = {}
+        self._host.on_named = self._named
         self._quick = frozenset(name for name in inline if _is_quick(self._operations[name]))
         self.ward = ward
         ward.on_change.append(self._quarantine_changed)
@@ -155,8 +159,19 @@ class Supervisor:
                 hint = self.ward.hint(capability)
                 found.append(Offer(known.manifest, ready=False, hint=hint, resting=True))
             else:
-                found.append(Offer(known.manifest, ready=known.ready, hint=known.install))
+                things = self._things.get(capability, ())
+                found.append(Offer(known.manifest, ready=known.ready, hint=known.install, things=things))
         return tuple(found)
+
+    def _named(self, capability: str, names: Mapping[str, Sequence[str]]) -> None:
+        """All of them or none: of a part of them nobody could say which names are of one thing only."""
+        things = tuple(Thing(one, tuple(called)) for one, called in names.items())
+        if len(things) > THINGS_MAX or sum(len(encode(one)) for one in things) > THINGS_BYTES_MAX:
+            log.warning("too many things to tell what they are called", extra={"capability": capability})
+            things = ()
+        if self._things.get(capability, ()) != things:
+            self._things[capability] = things
+            self._changed()
 
     def manifests(self) -> tuple[Manifest, ...]:
         """All manifests, offered or not."""

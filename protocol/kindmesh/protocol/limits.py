@@ -33,6 +33,12 @@ ISSUERS_MAX: Final = 64
 """Issuers that a device remembers, those that were replaced included."""
 OFFERS_MAX: Final = 128
 """Capabilities that a device may ask for when it is paired."""
+THINGS_MAX: Final = 1_000
+"""Things that a device names for one capability."""
+THING_NAMES_MAX: Final = 96
+"""Names of one of them, those of where it is included."""
+THINGS_BYTES_MAX: Final = 262_144
+"""All things that a device names for one capability, as canonical MessagePack."""
 NAME_MAX: Final = 64
 """Characters in a device's or a person's name."""
 TEXT_MAX: Final = 4_096

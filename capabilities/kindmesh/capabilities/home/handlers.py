@@ -23,6 +23,7 @@ from kindmesh.capabilities.home.inventory import (
 )
 from kindmesh.capabilities.home.manifest import CHANGED, MANIFEST, TIMER_FINISHED
 from kindmesh.capabilities.home.model import Change, Entity, Home
+from kindmesh.capabilities.home.naming import names_of
 from kindmesh.capabilities.home.provider import Happened, Provider, SimulatedHome
 from kindmesh.capabilities.home.risk import ACCESS, CONTROL, NOTE, operation_for
 from kindmesh.capabilities.home.timers import ends_ms
@@ -120,6 +121,7 @@ class HomeCapability(Capability):
             self._store.store.close()
             raise
         self._provider = simulated
+        services.named(names_of(simulated.home))
         self._clock = services.spawn(self._keep_time(simulated), "home:time")
 
     async def stop(self) -> None:
@@ -244,6 +246,7 @@ class HomeCapability(Capability):
                 wanted = home_from_document(inventory)
             context.check()
             found = await provider.load(wanted, fresh=fresh)
+        self._services.named(names_of(provider.home))
         return Loaded(len(provider.home.entities), *(list(names) for names in found))
 
     def _opened(self) -> HomeStore:
@@ -253,6 +256,8 @@ class HomeCapability(Capability):
 
     def _tell(self, happened: Happened) -> None:
         """Events of what changed. Who may not speak (the owner took the grant away) changes things silently."""
+        if happened.before.entities.keys() != happened.after.entities.keys():
+            self._services.named(names_of(happened.after))
         tell = self._services.tell
         if tell is None:
             return

@@ -16,6 +16,7 @@ from kindmesh.protocol.bounds import Count, Fraction, Hash, Key, KeyId, Line, Me
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import Malformed, SourceMismatch
 from kindmesh.protocol.extensions import Ext
+from kindmesh.protocol.limits import THING_NAMES_MAX, THINGS_MAX
 from kindmesh.protocol.manifest import Manifest, check_manifest
 from kindmesh.protocol.messages.trust import TrustKnown, TrustUpdate
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
@@ -63,15 +64,23 @@ class NodeFacts(msgspec.Struct, array_like=True, frozen=True):
     rtt_ms: Measure | None = None
 
 
+class Thing(msgspec.Struct, array_like=True, frozen=True):
+    """What a capability works on: its `id`, as arguments give it, and what people call it and where it is."""
+
+    id: Annotated[str, Meta(max_length=255)]
+    names: Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=THING_NAMES_MAX)]
+
+
 class Offer(msgspec.Struct, array_like=True, frozen=True):
     """A capability on a device: whether it can run now, and if not what to do about it; `fit` 0..1 as declared;
-    `resting`: it is not ready because it kept failing, and will be tried again."""
+    `resting`: it is not ready because it kept failing, and will be tried again; `things` that people call by name."""
 
     manifest: Manifest
     ready: bool
     hint: Line = ""
     fit: Fraction = 0.5
     resting: bool = False
+    things: Annotated[tuple[Thing, ...], Meta(max_length=THINGS_MAX)] = ()
 
 
 class Advert(msgspec.Struct, array_like=True, frozen=True):
@@ -114,4 +123,6 @@ def open_advert(signed: Signed, device_pub: bytes) -> Advert:
     return advert
 
 
-__all__ = ["Advert", "Hello", "NodeFacts", "Offer", "SignedAdvert", "Welcome", "open_advert", "sign_advert"]
+__all__ = [
+    "Advert", "Hello", "NodeFacts", "Offer", "SignedAdvert", "Thing", "Welcome", "open_advert", "sign_advert",
+]  # fmt: skip

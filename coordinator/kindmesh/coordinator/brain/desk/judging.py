@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Home
+from kindmesh.capabilities.home.naming import area_words, names_of
 from kindmesh.protocol.guards import FIRST_GUARDS, Guards
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan import Plan
@@ -90,23 +91,6 @@ def judge(
     return Judged(reviewed.verdict, tuple(Why(one.rule, one.step, one.message) for one in reviewed.reasons))
 
 
-def names_of(home: Home) -> dict[str, tuple[str, ...]]:
-    """What people call each entity, and the areas and floors they are in."""
-    return {
-        entity.id: (entity.name, *entity.aliases, *area_words(home, entity.area))
-        for entity in home.entities.values()
-    }
-
-
-def area_words(home: Home, area: str) -> tuple[str, ...]:
-    """What people call an area and its floor."""
-    found = home.areas.get(area)
-    if found is None:
-        return ()
-    floor = home.floors.get(found.floor)
-    return (found.name, *found.aliases, *((floor.name, *floor.aliases) if floor is not None else ()))
-
-
 @lru_cache(maxsize=1)
 def _operations() -> Mapping[str, Operation]:
     from kindmesh.capabilities.home.manifest import MANIFEST  # noqa: PLC0415 - only once something is judged
@@ -123,4 +107,4 @@ def _policy() -> Any:
     return first_policy(_NO_MESH, 0)
 
 
-__all__ = ["Judged", "Why", "area_words", "judge", "names_of"]
+__all__ = ["Judged", "Why", "judge"]

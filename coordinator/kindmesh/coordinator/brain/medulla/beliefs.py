@@ -65,7 +65,8 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 class Offers(msgspec.Struct, frozen=True):
     """A device's newest advert: its (boot, version), and what it declared of each operation: effects, classes of
     data where there are any, the defaults (canonical MessagePack) of values that may be left out, and the most that a
-    stream of it may be, where it streams; `operations`: all of it, by name."""
+    stream of it may be, where it streams; `operations`: all of it, by name; `names`: what people call its things, by
+    their ids."""
 
     age: tuple[int, int]
     effects: dict[str, int]
@@ -73,6 +74,7 @@ class Offers(msgspec.Struct, frozen=True):
     defaults: dict[str, dict[str, bytes]] = {}
     streams: dict[str, StreamBounds] = {}
     operations: dict[str, Operation] = {}
+    names: dict[str, tuple[str, ...]] = {}
 
 
 class Beliefs:
@@ -213,7 +215,8 @@ class Beliefs:
         }
         age = (advert.boot, advert.version)
         known = {operation.name: operation for operation in operations}
-        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams, known)
+        names = {thing.id: thing.names for offer in advert.offers for thing in offer.things}
+        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams, known, names)
         return advert
 
     def put_policy(self, signed: Signed) -> None:
@@ -330,6 +333,18 @@ class Beliefs:
                 self._decided.clear()
             answer = self._decided[operation, effects] = self._strictest(operation, effects)
         return answer
+
+    def names(self, target: bytes) -> dict[str, tuple[str, ...]]:
+        """What people call the things of the home, by id, as `target` knows them. Things of others only tell what else
+        could be meant: they are under ids that no argument has, so no device says what another's things are called."""
+        others = {
+            f"{thing}@{device.hex()}": called
+            for device, offers in self.offers.items()
+            if device != target
+            for thing, called in offers.names.items()
+        }
+        own = self.offers.get(target)
+        return others if own is None else {**others, **own.names}
 
     def _strictest(self, operation: str, effects: int) -> Answer:
         answer = decide(self.policy, operation, effects)

@@ -234,6 +234,7 @@ def _unsettled(
         rights=asker.rights or EVERYTHING,
         present=prover.present,
         purpose=request.purpose,
+        names=beliefs.names(request.target),
         now_ms=now_ms,
         minute=(now_ms + beliefs.offset_ms) // 60_000 % 1_440,
         emergency=is_alert(request.priority, effects),

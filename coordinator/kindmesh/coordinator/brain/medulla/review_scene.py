@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -35,12 +36,28 @@ class Scene:
         self.facts, self.made, self.words = facts, made, words
         self.mentioned = frozenset(_mentioned(made.calls, facts))
         self._outward: dict[int, bool] = {}
+        self._shared: Counter[str] | None = None
+        self._named: dict[Words, frozenset[str]] = {}
 
     def outward(self, call: Call) -> bool:
         """Whether it carries something out of the house."""
         known = self._outward.get(id(call))
         if known is None:
             known = self._outward[id(call)] = is_outward(call.name, call.operation, call.effects)
+        return known
+
+    def is_own(self, name: str) -> bool:
+        """Whether one thing of the home only is called that."""
+        if self._shared is None:
+            self._shared = Counter(name for many in self.facts.names.values() for name in set(many))
+        return self._shared[name] == 1
+
+    def named(self, words: Words) -> frozenset[str]:
+        """All names of things that were said."""
+        known = self._named.get(words)
+        if known is None:
+            every = {name for many in self.facts.names.values() for name in many}
+            known = self._named[words] = frozenset(name for name in every if words.named(name))
         return known
 
     def has_effect(self, call: Call) -> bool:

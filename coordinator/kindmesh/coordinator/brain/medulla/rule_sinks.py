@@ -7,7 +7,6 @@ what people call it: its place and its kind have to fit, and nothing that was sa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -243,35 +242,23 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
     or because it is the only one of its kind."""
     names, whole = scene.facts.names, scene.words
     called = names[text]
-    own = [name for name in called if sum(name in other for other in names.values()) == 1]
-    if any(words.named(name) for name in own):
+    said = scene.named(words)
+    if any(scene.is_own(name) for name in said.intersection(called)):
         return True
     kind = text.partition(".")[0]
     kinds = _DOMAIN_STEMS.get(kind, frozenset({stem(kind)}))
     kind_said = any(whole.says(word) for word in kinds)
     if not strict and (nearly_named(names, text, words) or only_fits(names, _DOMAIN_STEMS, text, words)):
         return not _names_another(scene, text)
-    if (
-        not strict
-        and _EVERYTHING in words.stems
-        and any(words.named(name) for name in called if name not in own)
-    ):
+    if not strict and _EVERYTHING in words.stems and said.intersection(called):
         return True
     if not kind_said or (strict and not whole.everything):
         return False
-    places = {name for name in called if name not in own}
-    elsewhere = [
-        name
-        for other, many in names.items()
-        if other != text
-        for name in many
-        if name not in called and words.named(name)
-    ]
-    if any(words.named(name) for name in places):
+    if said.intersection(called):
         return True
     alike = [known for known in names if known.partition(".")[0] == kind]
     here = {area.casefold() for area in scene.facts.area} & {name.casefold() for name in called}
-    if elsewhere or _points_elsewhere(scene, list(kinds), words):
+    if said.difference(called) or _points_elsewhere(scene, list(kinds), words):
         return False
     return whole.everything or bool(here) or alike == [text]
 
@@ -280,11 +267,10 @@ def _names_another(scene: Scene, text: str) -> bool:
     """Whether the whole sentence names a thing, by a name of its own, that the plan does nothing with."""
     names = scene.facts.names
     used = {str(leaf.value) for call in scene.made.calls for leaf in Scene.all_leaves(call) if leaf.known}
-    shared = Counter(name for many in names.values() for name in set(many))
+    said = frozenset(name for name in scene.named(scene.words) if scene.is_own(name))
     return any(
-        shared[name] == 1 and scene.words.named(name)
-        for other, many in names.items() if other != text and other not in used for name in many
-    )  # fmt: skip
+        other != text and other not in used and said.intersection(many) for other, many in names.items()
+    )
 
 
 def _place_said(words: Words) -> bool:
