@@ -275,7 +275,7 @@ def test_a_plan_in_words_names_things_times_and_where_values_come_from() -> None
         "     data.brightness_pct: 50 (chosen by the language model)",
         "3. say hello (after 2)",
         '     text: {"$from": "on.changes"} (worked out from the steps before)',
-        "Medulla: needs a yes first. somebody has to say yes.",
+        "Medulla: needs a yes first. Somebody has to say yes.",
     ]
     assert duration_words(1) == "1 second"
     assert duration_words(90_061_000) == "1 day 1 hour"
