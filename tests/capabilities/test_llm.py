@@ -12,7 +12,12 @@ from tests.capabilities.conftest import Bench, OpenBench
 
 from kindmesh.capabilities.llm.budget import FILE as BUDGET_FILE
 from kindmesh.capabilities.llm.budget import SCHEMA, BudgetKeeper, money, read_ledger
-from kindmesh.capabilities.llm.config import Budget
+from kindmesh.capabilities.llm.circuit_machine import FAILURES, PAUSE_MS
+from kindmesh.capabilities.llm.clients import make_client
+from kindmesh.capabilities.llm.config import Budget, from_document
+from kindmesh.capabilities.llm.engine import Engine
+from kindmesh.capabilities.llm.model import Ask, Message, unheard
+from kindmesh.capabilities.llm.routing import Wish
 from kindmesh.capabilities.llm.scripted import ScriptedModel, pieces
 from kindmesh.capabilities.testing import ScriptedDuplex
 from kindmesh.mesh.clock import SystemClock
@@ -25,6 +30,7 @@ from kindmesh.protocol.errors import (
     InvalidInput,
     ModelMalformed,
     ModelUnavailable,
+    PeerUnreachable,
 )
 
 HELLO = [{"role": "user", "text": "Good morning."}]
@@ -178,6 +184,37 @@ async def test_altogether_it_takes_no_longer_than_allowed(open_bench: OpenBench,
     async with open_bench() as bench:
         with pytest.raises(ModelUnavailable, match="took too long"):
             await chat(bench)
+
+
+class LateClock(SystemClock):
+    """A real clock, and `later_s` seconds."""
+
+    later_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.later_s
+
+
+async def test_a_try_whose_listener_is_gone_says_nothing_of_the_model_and_the_next_one_may_ask() -> None:
+    settings = from_document({
+        "providers": {"script": scripted({"fails": "unavailable", "times": FAILURES}, "fine")},
+        "models": {"small": {"provider": "script", "name": "s"}},
+    })  # fmt: skip
+    clock = LateClock()
+    engine = Engine(settings, make_client, None, clock)
+    asked, wish = Ask((Message("user", "hello"),)), Wish("chat", 0, 0)
+    for _ in range(FAILURES):
+        with pytest.raises(ModelUnavailable):
+            await engine.ask(wish, asked, unheard)
+    assert list(engine.failing()) == ["small"]
+    clock.later_s = PAUSE_MS / 1000 + 1
+
+    async def gone(text: str) -> None:
+        raise PeerUnreachable("whoever listened is gone")
+
+    with pytest.raises(PeerUnreachable):
+        await engine.ask(wish, asked, gone)
+    assert (await engine.ask(wish, asked, unheard)).answer.text == "fine"
 
 
 def outside(tmp_path: Path, *answers: Any, **more: Any) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.capabilities.llm.budget import BudgetKeeper
-from kindmesh.capabilities.llm.circuit_machine import Answered, Asked, Circuit, Failed, GivenUp
+from kindmesh.capabilities.llm.circuit_machine import Answered, Asked, Circuit, Event, Failed, GivenUp
 from kindmesh.capabilities.llm.config import NANOS, Settings
 from kindmesh.capabilities.llm.model import Answer, Ask, Model, NotCharged, OnText, prompt_tokens
 from kindmesh.capabilities.llm.routing import PassedOver, Wish, nobody, route
@@ -118,18 +118,17 @@ class Engine:
         circuit = self._circuits[name]
         circuit.handle(Asked(), self._now_ms())
         cost = worst
+        verdict: Event = GivenUp()
         try:
             answer = await self._timed(client, ask, hearing)
             cost = settings.cost(name, answer.usage.input_tokens, answer.usage.output_tokens)
-            circuit.handle(Answered(), self._now_ms())
+            verdict = Answered()
         except (ModelUnavailable, ModelMalformed) as error:
             cost = 0 if isinstance(error, NotCharged) else worst
-            circuit.handle(Failed(error.message[:200], error.retry_ms), self._now_ms())
-            raise
-        except asyncio.CancelledError:
-            circuit.handle(GivenUp(), self._now_ms())
+            verdict = Failed(error.message[:200], error.retry_ms)
             raise
         finally:
+            circuit.handle(verdict, self._now_ms())
             if charge is not None and self._budget is not None:
                 await self._budget.settle(charge, cost)
         return Replied(answer, name, local, -(-cost // _MICROS), tuple(passed))
