@@ -1,4 +1,5 @@
-"""What no grammar understands, given to a language model, if a device of the household offers one (`llm.chat`).
+"""What no grammar understands, given to a language model, if a device of the household offers one (`llm.chat`:
+in the house, nothing leaves it).
 
 The model is asked by ordinary jobs of whoever asked, with permits like any other; it looks at what devices tell by
 session calls that only read. Each of its plans goes through the same look ahead as all plans, and comes back to it with

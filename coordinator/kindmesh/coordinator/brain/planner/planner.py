@@ -3,11 +3,10 @@
     planner = Planner(chat, look=look, review=review)
     understanding = await planner.plan("make it cosy for the film", situation, manifests)
 
-`chat` runs `llm.chat` (or `llm.chat_outside`, where the household lets requests leave) with the arguments given and
-returns its result. `look` runs one operation that only reads; without it, what reads becomes steps of the plan.
-`review` says why a plan is not allowed, in sentences; no sentence, it is. All decisions are in `loop_machine`; here
-things are done. The planner never raises for what a model, a device or a reviewer does: the person gets an honest
-sentence.
+`chat` runs `llm.chat`, whose models are in the house, with the arguments given and returns its result. `look` runs
+one operation that only reads; without it, what reads becomes steps of the plan. `review` says why a plan is not
+allowed, in sentences; no sentence, it is. All decisions are in `loop_machine`; here things are done. The planner never
+raises for what a model, a device or a reviewer does: the person gets an honest sentence.
 """
 
 from __future__ import annotations
