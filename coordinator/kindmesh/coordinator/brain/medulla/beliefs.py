@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.approvals import Approvals
+from kindmesh.coordinator.brain.medulla.counts import Counts
 from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
@@ -118,6 +119,7 @@ class Beliefs:
         self.offset_ms = 0
         """How far the household's clock is ahead of UTC; the driver keeps it."""
         self.approvals = Approvals()
+        self.counts = Counts()
         self._decided: dict[tuple[str, int], Answer] = {}
 
     def restore(
@@ -161,6 +163,7 @@ class Beliefs:
             **self.people.restorers(lambda author: self.history.ever_pub(author, "person")),
             **self.utterances.restorers(),
             **self.approvals.restorers(self._person_pub),
+            **self.counts.restorers(),
             "held": lambda key, value: self.held.__setitem__(key, int.from_bytes(value, "big")),
             "serial": lambda _, value: setattr(self, "serial", int.from_bytes(value, "big")),
         }

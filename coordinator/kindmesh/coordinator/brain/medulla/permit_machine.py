@@ -30,11 +30,19 @@ from kindmesh.coordinator.brain.medulla.asking import (
     standing,
 )
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
-from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
+from kindmesh.coordinator.brain.medulla.counts import Counted, count_key
+from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Prover, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
-from kindmesh.coordinator.brain.medulla.review_facts import Facts
-from kindmesh.coordinator.brain.medulla.review_step import unsettled
+from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
+from kindmesh.coordinator.brain.medulla.review_scene import Scene
+from kindmesh.coordinator.brain.medulla.review_step import (
+    beyond,
+    counted_for_ms,
+    done_here,
+    scene_of,
+    unsettled,
+)
 from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
 from kindmesh.protocol.codec import decode, decode_value, encode
 from kindmesh.protocol.crypto import sha256
@@ -47,15 +55,16 @@ from kindmesh.protocol.errors import (
     PermitMismatch,
     PermitUsed,
 )
-from kindmesh.protocol.guards import settled_by_words
+from kindmesh.protocol.guards import Guards, settled_by_words
 from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PERMIT_TTL_MS
+from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.permit_chain import Link, check_link
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
-from kindmesh.protocol.principal import OWNER, principal_text
-from kindmesh.protocol.roles import EVERYTHING
+from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.roles import EVERYTHING, matches
 
 APPROVAL_TTL_MS: Final = 3_600_000
 """How long a question waits for its answer."""
@@ -182,7 +191,7 @@ def _case(
     offers = beliefs.offers.get(request.target)
     declared = offers.effects.get(request.operation) if offers else None
     effects = (declared or 0) | request.effects
-    return Case(
+    case = Case(
         operation=request.operation,
         target=beliefs.member(request.target),
         revoked=beliefs.is_removed(request.target),
@@ -205,30 +214,72 @@ def _case(
         evidence=proven.problem,
         prover=proven.prover,
         labels=proven.labels,
-        unsettled=None if approved else _unsettled(beliefs, request, effects, known, now_ms),
     )
+    scene = _scene(beliefs, request, effects, known, now_ms)
+    return case if scene is None else _bounded(beliefs, request, case, scene, now_ms)
 
 
-def _unsettled(
-    beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
-) -> tuple[str, ...] | None:
+def _bounded(beliefs: Beliefs, request: PermitRequest, case: Case, scene: Scene, now_ms: int) -> Case:
+    """The case with what the owner's bounds say of it, and what they have to count."""
+    by_words = settled_by_words(beliefs.policy.guards, request.operation, True)
+    lasts_ms = counted_for_ms(scene, by_words=by_words)
+    counted = Counted(now_ms + lasts_ms, done_here(scene)) if lasts_ms else None
+    if case.approved:
+        return msgspec.structs.replace(case, counted=counted)
+    over = beyond(scene)
+    if counted is not None and beliefs.counts.is_full(_count_key(request), now_ms):
+        over = (*over, Reason("rate", "", "so much was done lately that no more can be counted"))
+    words = _unsettled(beliefs, request, case, scene)
+    return msgspec.structs.replace(case, counted=counted, beyond=over, unsettled=words)
+
+
+def _count_key(request: PermitRequest) -> bytes:
+    return count_key(request.job_id, request.operation, request.args)
+
+
+def _unsettled(beliefs: Beliefs, request: PermitRequest, case: Case, scene: Scene) -> tuple[str, ...] | None:
     """Why the proven words are not enough for this, where the owner lets them be; None: the owner does not."""
+    prover = case.prover
+    # A word that is held back could be a "not".
+    if not prover.whole or not settled_by_words(beliefs.policy.guards, request.operation, prover.present):
+        return None
+    if case.policy != "ask" or not isinstance(decode_value(request.args), dict):
+        return None
+    return unsettled(scene)
+
+
+def _concerned(guards: Guards, operation: str, effects: int) -> bool:
+    """Whether anything that the owner bounds could be about this operation."""
+    if guards.quiet or guards.egress or effects & Effect.SPEND:
+        return True
+    rated = any(matches(rate.operation, operation) for rate in guards.rates)
+    return rated or settled_by_words(guards, operation, True)
+
+
+def _origin(request: PermitRequest, prover: Prover) -> bytes:
+    """What led to the request: the words that were said, which may serve several runs, or else the run."""
+    if request.evidence is None or not prover.words:
+        return request.run_id
+    return sha256(request.evidence.utterance.payload)
+
+
+def _scene(
+    beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
+) -> Scene | None:
+    """The step as the rules of a review see it; None where no device declares it, or no bound concerns it."""
     asker, proven = known
     guards, prover = beliefs.policy.guards, proven.prover
-    # A word that is held back could be a "not".
-    if not prover.whole or not settled_by_words(guards, request.operation, prover.present):
-        return None
     offers = beliefs.offers.get(request.target)
     operation = offers.operations.get(request.operation) if offers else None
-    args = decode_value(request.args)
-    if operation is None or not isinstance(args, dict) or beliefs.decide(request.operation, effects) != "ask":
+    if operation is None or not _concerned(guards, request.operation, effects):
         return None
+    args = decode_value(request.args)
     facts = Facts(
         operations={operation.name: operation},
         policy=beliefs.decide,
         guards=guards,
         prover=prover,
-        principal=principal_text(request.principal),
+        principal="",
         name=request.principal.name,
         role=role_of(beliefs, request.principal),
         rights=asker.rights or EVERYTHING,
@@ -238,8 +289,11 @@ def _unsettled(
         now_ms=now_ms,
         minute=(now_ms + beliefs.offset_ms) // 60_000 % 1_440,
         emergency=is_alert(request.priority, effects),
+        ledger=beliefs.counts.ledger(_count_key(request), now_ms),
+        run=_origin(request, prover),
     )
-    return unsettled(operation, effects, args, proven.labels, facts)
+    # What is no set of values is refused by the device.
+    return scene_of(operation, effects, args if isinstance(args, dict) else {}, proven.labels, facts)
 
 
 def _chain_problem(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> str:
@@ -298,7 +352,10 @@ def _allow(
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1
     log = beliefs.log("permit", "allow", now_ms, permit_id, request=request, contents=request.args)
-    return [log, Answer(Verdict("allow", permit=signed), durable=bool(approval_id))]
+    counted: list[Instruction] = []
+    if case.counted is not None:
+        counted += beliefs.counts.count(_count_key(request), case.counted, now_ms)
+    return [log, *counted, Answer(Verdict("allow", permit=signed), durable=bool(approval_id))]
 
 
 def _refuse(beliefs: Beliefs, request: PermitRequest, judgement: Judgement, now_ms: int) -> list[Instruction]:

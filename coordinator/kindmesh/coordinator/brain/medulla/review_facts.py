@@ -41,7 +41,8 @@ class Reviewed(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True):
-    """An effect that was let through: whose, when (UTC ms), what, to whom or what (`key`), and for how much."""
+    """An effect that was let through: whose, when (UTC ms), what, to whom or what (`key`), for how much, and of which
+    words or run it came (empty: not known)."""
 
     principal: str
     at_ms: int
@@ -49,6 +50,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
     effects: int
     key: str = ""
     amount: float = 0.0
+    run: bytes = b""
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -78,10 +80,11 @@ class Facts(msgspec.Struct, frozen=True):
     """See the module.
 
     `operations`: by name; `policy`: the owner's; `words_settle`: whether proven words settle an `ask` of the policy for
-    an operation; `prover`: what was said; `principal`: text of who asks, `name` and `role` of that person; `present`:
-    the person is at home; `purpose` as in requests; `address_book`: addresses by name; `names`: what people call an
-    entity or a device, by id; `area`: where it was said; `now_ms`: UTC, and `minute`: of the local day; `approved`:
-    steps to which a person said yes.
+    an operation; `prover`: what was said; `principal`: by whom the ledger counts (empty: the household as one), `name`
+    and `role` of who asks; `present`: the person is at home; `purpose` as in requests; `address_book`: addresses by
+    name; `names`: what people call an entity or a device, by id; `area`: where it was said; `now_ms`: UTC, and
+    `minute`: of the local day; `approved`: steps to which a person said yes; `run`: what of the ledger came of the same
+    words, empty: not known.
     """
 
     operations: Mapping[str, Operation]
@@ -102,6 +105,7 @@ class Facts(msgspec.Struct, frozen=True):
     emergency: bool = False
     approved: frozenset[str] = frozenset()
     ledger: Ledger = Ledger()
+    run: bytes = b""
 
 
 __all__ = [

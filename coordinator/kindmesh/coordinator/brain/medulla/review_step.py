@@ -1,4 +1,5 @@
-"""One step when its arguments are known: do the proven words settle what the owner's policy asks about?
+"""One step when its arguments are known: do the proven words settle what the owner's policy asks about, and is it
+within the owner's bounds (quiet hours, rates, spending, places), which count whatever the policy says?
 
 The same rules as for a whole plan (`review`), over one call whose values carry the labels as they count. What the plan
 as a whole decides (how steps hang together, loops) was reviewed before; here everything has its final value. Pure.
@@ -9,38 +10,82 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from kindmesh.coordinator.brain.medulla.review_facts import Facts
+from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_facts import Done, Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call, Made
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene, compiled
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
-from kindmesh.coordinator.brain.medulla.rule_amounts import amounts
-from kindmesh.coordinator.brain.medulla.rule_bounds import egress, presence, quiet
+from kindmesh.coordinator.brain.medulla.rule_amounts import DAY_MS, amounts, spending, spent
+from kindmesh.coordinator.brain.medulla.rule_bounds import (
+    again,
+    countable,
+    egress,
+    lasting,
+    presence,
+    quiet,
+    rates,
+)
 from kindmesh.coordinator.brain.medulla.rule_flows import two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent
-from kindmesh.coordinator.brain.medulla.rule_sinks import sinks
+from kindmesh.coordinator.brain.medulla.rule_sinks import signature, sinks
 from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label
+from kindmesh.protocol.roles import matches
 from kindmesh.protocol.utterance_evidence import ArgumentLabel
 
 STEP_RULES: Final[tuple[Rule, ...]] = (
-    known, asker, consent, sinks, amounts, asked_for, said, alphabets, two_of_three, egress, quiet, presence,
+    known, asker, consent, sinks, amounts, asked_for, said, alphabets, two_of_three, spending, again, presence,
 )  # fmt: skip
+BOUND_RULES: Final[tuple[Rule, ...]] = (egress, quiet, rates)
 _DEPTH: Final = 16
 
 
-def unsettled(
+def scene_of(
     operation: Operation, effects: int, args: Mapping[str, Any], labels: Sequence[ArgumentLabel], facts: Facts
-) -> tuple[str, ...]:
-    """What speaks against doing this without a question, as sentences; empty: the words are enough."""
+) -> Scene:
+    """The step as the rules see it."""
     by_path = {one.path: one.label for one in labels}
     leaves = tuple(
         leaf for name, value in args.items() for leaf in _leaves(Leaf(name, name, value), name, by_path)
     )
     call = Call("", operation.name, operation, effects, leaves, None, Label())
-    scene = Scene(facts, Made((call,)), compiled(tuple(facts.prover.proven())))
+    return Scene(facts, Made((call,)), compiled(tuple(facts.prover.proven())))
+
+
+def unsettled(scene: Scene) -> tuple[str, ...]:
+    """What speaks against doing this without a question, as sentences; empty: the words are enough."""
     return tuple(dict.fromkeys(reason.message for rule in STEP_RULES for reason in rule(scene)))
+
+
+def beyond(scene: Scene) -> tuple[Reason, ...]:
+    """Which of the owner's bounds this goes beyond; what is spent only where the owner wrote how much may be."""
+    guards = scene.facts.guards
+    rules = (*BOUND_RULES, spending) if guards.spend_plan or guards.spend_day else BOUND_RULES
+    return tuple(reason for rule in rules for reason in rule(scene))
+
+
+def counted_for_ms(scene: Scene, *, by_words: bool) -> int:
+    """How long the bounds look back at this step once it is done, 0: they do not; `by_words`: whether words may settle
+    such a step, so that the same again matters."""
+    (call,) = scene.made.calls
+    spans = [
+        rate.per_ms for rate in scene.facts.guards.rates
+        if matches(rate.operation, call.name) and countable(scene, call)
+    ]  # fmt: skip
+    spans += [DAY_MS] if by_words and lasting(scene, call) else []
+    spans += [DAY_MS] if call.effects & bits.SPEND else []
+    return max(spans, default=0)
+
+
+def done_here(scene: Scene) -> Done:
+    """What the ledger remembers of this step."""
+    facts, (call,) = scene.facts, scene.made.calls
+    amount = spent(call) if call.effects & bits.SPEND else 0.0
+    return Done(
+        facts.principal, facts.now_ms, call.name, call.effects, signature(call), min(amount, 1e12), facts.run
+    )
 
 
 def _leaves(leaf: Leaf, exact: str, labels: Mapping[str, Label], depth: int = 0) -> Iterator[Leaf]:
@@ -67,4 +112,4 @@ def _label(exact: str, labels: Mapping[str, Label]) -> Label:
     return labels[path]
 
 
-__all__ = ["STEP_RULES", "unsettled"]
+__all__ = ["BOUND_RULES", "STEP_RULES", "beyond", "counted_for_ms", "done_here", "scene_of", "unsettled"]

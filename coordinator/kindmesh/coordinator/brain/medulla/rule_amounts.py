@@ -45,6 +45,7 @@ _LENGTH: Final = _stems(
 _COUNTS: Final = _stems(
     "count quantity qty number times copies people guests party persons seats tickets nights units servings repeat"
 )
+_NO_MONEY: Final = _stems("token tokens")
 _COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
 
 
@@ -190,12 +191,12 @@ def spending(scene: Scene) -> Iterator[Reason]:
     """What is spent by this plan, and by the same person within a day, stays within the owner's bounds; the same
     payment twice is asked about, whether in one plan or in two."""
     facts = scene.facts
-    total = 0.0
     day = [
         done for done in facts.ledger.done
         if done.principal == facts.principal and done.effects & bits.SPEND and facts.now_ms - done.at_ms < DAY_MS
     ]  # fmt: skip
-    before = sum(done.amount for done in day)
+    total = sum(done.amount for done in day if facts.run and done.run == facts.run)
+    before = sum(done.amount for done in day) - total
     for call in scene.made.calls:
         if not call.effects & bits.SPEND or call.undo:
             continue
@@ -224,6 +225,7 @@ def spent(call: Call) -> float:
             number_of(call, leaf)
             for leaf in call.leaves
             if not sink_of(call.effects, call.name, call.operation, leaf)
+            and not field_words(call.operation, leaf) & _NO_MONEY
         ]
         found = [value for value in others if value is not None]
     cents = any(field_words(call.operation, leaf) & _stems("cent cents minor pence") for leaf in call.leaves)
@@ -245,6 +247,7 @@ def done_of(scene: Scene) -> tuple[Done, ...]:
             call.effects,
             signature(call),
             spent(call) if call.effects & bits.SPEND else 0.0,
+            facts.run,
         )
         for call in scene.made.calls
         if scene.has_effect(call) and not call.undo

@@ -11,6 +11,7 @@ from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown
 from kindmesh.coordinator.brain.medulla.review_sources import name_words, sink_of
 from kindmesh.coordinator.brain.medulla.review_words import stem
+from kindmesh.coordinator.brain.medulla.rule_amounts import DAY_MS
 from kindmesh.coordinator.brain.medulla.rule_sinks import signature
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.roles import matches
@@ -48,7 +49,7 @@ def rates(scene: Scene) -> Iterator[Reason]:
         return
     counted: dict[str, int] = {}
     for call in scene.made.calls:
-        if call.operation is None or call.undo or not scene.has_effect(call):
+        if call.operation is None or call.undo or not countable(scene, call):
             continue
         times = call.most if call.repeats and call.over is not None else 1
         for rate in facts.guards.rates:
@@ -61,12 +62,20 @@ def rates(scene: Scene) -> Iterator[Reason]:
                     )
 
 
+def countable(scene: Scene, call: Call) -> bool:
+    """Whether a rate counts it: all but what only reads."""
+    return bool(call.effects & ~int(bits.READ | bits.SENSE)) or scene.outward(call)
+
+
 def again(scene: Scene) -> Iterator[Reason]:
-    """The same effect, with the same values, is not done twice: not in one plan, and not in two within minutes."""
+    """The same effect, with the same values, is not done twice: not in one plan, not in two within minutes, and, where
+    it is known what came of which words, not within a day unless it is said once more."""
     if scene.facts.emergency:
         return
     seen: set[str] = set()
-    earlier = {f"{done.operation} {done.key}" for done in _recent(scene, SAME_MS)}
+    run = scene.facts.run
+    recent = _recent(scene, DAY_MS if run else SAME_MS)
+    earlier = {f"{done.operation} {done.key}" for done in recent if done.run == run}
     for call in scene.made.calls:
         if call.operation is None or call.undo or not lasting(scene, call):
             continue
@@ -74,7 +83,8 @@ def again(scene: Scene) -> Iterator[Reason]:
         if key in seen:
             yield _RATE(call.step, f"{call.name} would be done twice with the same values")
         elif key in earlier:
-            yield _RATE(call.step, f"{call.name} was done with the same values a few minutes ago")
+            when = "for these words" if run else "a few minutes ago"
+            yield _RATE(call.step, f"{call.name} was done with the same values {when}")
         seen.add(key)
 
 
@@ -137,6 +147,7 @@ def presence(scene: Scene) -> Iterator[Reason]:
 __all__ = [
     "SAME_MS",
     "again",
+    "countable",
     "egress",
     "lasting",
     "presence",

@@ -3,8 +3,7 @@
 `Case` holds every fact a rule may look at; `RULES` is the list, each a function from a case to a `Finding` or nothing.
 All rules are heard, the worst answer wins (deny > ask > allow), and only findings of that severity are reported. A rule
 can only make the answer worse: with no rules everything is allowed, so whoever adds a rule never opens a door, and
-facts that are missing are refused by the rule that needs them. Further rules (quiet hours, spending, labels) are
-appended to `RULES`, with the facts they need in `Case`.
+facts that are missing are refused by the rule that needs them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.counts import Counted
 from kindmesh.coordinator.brain.medulla.evidence import Prover
+from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.protocol.certificate import Certificate
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
 from kindmesh.protocol.manifest import HARMLESS, effect_names
@@ -39,7 +40,8 @@ class Case(msgspec.Struct, frozen=True):
     `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares;
     `unsettled`: why the proven words of who asks are not enough where the owner's policy lets them be, None: they are
     not looked at; `evidence`: why what shall prove where values came from does not hold; `prover`: which words are
-    proven; `labels` of the parts of the arguments, as they count.
+    proven; `labels` of the parts of the arguments, as they count; `beyond`: the owner's bounds (quiet hours, rates,
+    spending, places) that this goes beyond; `counted`: what they look back at once it is permitted, None: nothing.
     """
 
     operation: str
@@ -65,6 +67,8 @@ class Case(msgspec.Struct, frozen=True):
     prover: Prover = Prover()
     labels: tuple[ArgumentLabel, ...] = ()
     unsettled: tuple[str, ...] | None = None
+    beyond: tuple[Reason, ...] = ()
+    counted: Counted | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -205,6 +209,14 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
+def bounded(case: Case) -> Finding | None:
+    """The bounds that the owner set beside the rules; a yes to exactly this settles them."""
+    if case.approved or not case.beyond:
+        return None
+    said = "; ".join(dict.fromkeys(reason.message for reason in case.beyond))
+    return Finding(case.beyond[0].rule, "ask", said)
+
+
 RULES: Final[tuple[Rule, ...]] = (
     member,
     current,
@@ -217,6 +229,7 @@ RULES: Final[tuple[Rule, ...]] = (
     streamed,
     evidenced,
     policy,
+    bounded,
 )
 """All rules; the order is that of the reasons."""
 
