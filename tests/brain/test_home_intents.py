@@ -195,6 +195,35 @@ def test_outside_in_a_place_that_is_measured_is_that_place() -> None:
     assert "11.5" in said("what is the temperature outside in the garden", home=home)
 
 
+def test_all_the_lights_of_a_place_are_more_than_the_one_that_is_called_so() -> None:
+    home = household()
+    wanted = {one.id for one in home.entities.values() if one.domain == "light" and one.area == "bedroom"}
+    assert len(wanted) > 1
+    assert {one for _, one in did("all the bedroom lights off", home=home)} == wanted
+    assert did("turn off the bedroom light", home=home) == {("light.turn_off", "light.bedroom")}
+
+
+def test_a_thing_is_put_on_at_a_value_that_can_be_no_hour() -> None:
+    found = heard("put the desk lamp on at 40 percent")
+    assert found is not None
+    assert [act.args["data"] for act in found.acts] == [{"brightness_pct": 40}]
+    hour = heard("put the desk lamp on at 7")
+    assert hour is None or not any(act.args["data"] for act in hour.acts)
+
+
+def test_a_degree_and_half_a_degree_are_steps_of_the_heating() -> None:
+    home = household().with_entities(
+        Entity("climate.attic", "Attic Heater", area="", state="heat", attributes={"temperature": 20})
+    )
+    for text, wanted in (
+        ("turn the attic heater up a degree", 21),
+        ("turn the attic heater down by half a degree", 19.5),
+    ):
+        found = heard(text, home=home)
+        assert found is not None, text
+        assert [act.args["data"] for act in found.acts] == [{"temperature": wanted}], text
+
+
 def test_a_command_for_later_waits_and_claims_nothing() -> None:
     found = heard("turn off the kitchen lights in 10 minutes")
     assert found is not None

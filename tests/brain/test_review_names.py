@@ -93,3 +93,12 @@ def test_taking_something_off_a_list_asks_for_its_removal() -> None:
     item = {"$value": ["lavender soap"], "$label": {"source": "user", "words": ["lavender", "soap"]}}
     text = "take lavender soap off my wish list"
     assert verdict(text, NOTE, "todo.remove_item", "todo.wishes", "wish list", item=item) == "allow"
+
+
+def test_by_how_much_is_reckoned_from_how_it_is_now_and_to_what_is_not() -> None:
+    step = {"$value": 22, "$label": {"source": "user", "words": ["two", "degrees"]}}
+    service, thing = "climate.set_temperature", "climate.hall"
+    text = "turn the hall heating up two degrees"
+    assert verdict(text, CONTROL, service, thing, "hall heating", temperature=step) == "allow"
+    text = "turn the hall heating up to two degrees"
+    assert verdict(text, CONTROL, service, thing, "hall heating", temperature=step) == "ask"

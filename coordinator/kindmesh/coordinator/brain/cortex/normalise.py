@@ -106,7 +106,7 @@ def original(text: str, positions: Iterable[int]) -> str:
 
 def starts(words: Sequence[Word], phrase: Sequence[str], at: int = 0) -> bool:
     """Whether the words at `at` are this phrase."""
-    if at < 0 or at + len(phrase) > len(words):
+    if at < 0 or at + len(phrase) > len(words) or (phrase and words[at].low != phrase[0]):
         return False
     return all(words[at + number].low == part for number, part in enumerate(phrase))
 

@@ -172,8 +172,9 @@ def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> b
         return True
     plain = words.numbers - _IMPLIED
     mild = not call.effects & ~int(bits.ACTUATE | bits.READ) and not scene.physical(call)
-    if mild and known_things(scene, call) and (not plain or "by" in words.stems):
-        # How much louder or dimmer is reckoned from how it is now.
+    stepped = "by" in words.stems or (words.relative and words.stems.isdisjoint(("to", "at")))
+    if mild and known_things(scene, call) and (not plain or stepped):
+        # How much louder or dimmer, or by how many degrees, is reckoned from how it is now.
         return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
     if names & _COLOURS and 0 <= value <= 7_000:
         return True

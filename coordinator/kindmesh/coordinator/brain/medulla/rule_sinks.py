@@ -248,8 +248,9 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
     kind = text.partition(".")[0]
     kinds = _DOMAIN_STEMS.get(kind, frozenset({stem(kind)}))
     kind_said = any(whole.says(word) for word in kinds)
-    if not strict and (nearly_named(names, text, words) or only_fits(names, _DOMAIN_STEMS, text, words)):
-        return not _names_another(scene, text)
+    nearly = not strict and (nearly_named(names, text, words) or only_fits(names, _DOMAIN_STEMS, text, words))
+    if nearly and not _names_another(scene, text, words):
+        return True
     if not strict and _EVERYTHING in words.stems and said.intersection(called):
         return True
     if not kind_said or (strict and not whole.everything):
@@ -263,11 +264,11 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
     return whole.everything or bool(here) or alike == [text]
 
 
-def _names_another(scene: Scene, text: str) -> bool:
-    """Whether the whole sentence names a thing, by a name of its own, that the plan does nothing with."""
+def _names_another(scene: Scene, text: str, words: Words) -> bool:
+    """Whether the sentence, beyond the words of this thing, names another one that the plan does nothing with."""
     names = scene.facts.names
     used = {str(leaf.value) for call in scene.made.calls for leaf in Scene.all_leaves(call) if leaf.known}
-    said = frozenset(name for name in scene.named(scene.words) if scene.is_own(name))
+    said = {name for name in scene.named(scene.words) - scene.named(words) if scene.is_own(name)}
     return any(
         other != text and other not in used and said.intersection(many) for other, many in names.items()
     )

@@ -17,6 +17,8 @@ from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 _DROPPED: Final = re.compile("[\u2019'`\u00b4]")
+WORDS_KEPT: Final = 8192
+"""Words and names of which the plain form and the stem are remembered."""
 _BREAKS: Final = re.compile(r"[^\w%°.+-]+|(?<!\d)[.](?!\d)|[.](?!\d)|(?<=\w)-(?=\w)|_")
 
 
@@ -39,19 +41,22 @@ class Place(msgspec.Struct, frozen=True):
 
 class Book(msgspec.Struct, frozen=True):
     """See the module. Keys are compact names; `names`: stems of the names of each thing (one set per name);
-    `around`: stems that may be said with them (area, kind)."""
+    `around`: stems that may be said with them (area, kind); `stems`: the things in whose names a stem is."""
 
     things: dict[str, tuple[str, ...]]
     places: dict[str, Place]
     names: dict[str, tuple[frozenset[str], ...]]
     around: dict[str, frozenset[str]]
+    stems: dict[str, frozenset[str]]
 
 
+@lru_cache(maxsize=WORDS_KEPT)
 def plain(text: str) -> str:
     """A word or a name in small letters without punctuation: "Emma's-Room" is "emmas room"."""
     return " ".join(_BREAKS.sub(" ", _DROPPED.sub("", text.casefold())).split())
 
 
+@lru_cache(maxsize=WORDS_KEPT)
 def stem(word: str, language: str) -> str:
     """A word without the ending of a plural."""
     for ending, instead in _endings(language):
@@ -112,7 +117,14 @@ def book_of(home: Home, language: str) -> Book:
                 things.setdefault(key, []).append(one.id)
         names[one.id] = tuple(frozenset(stem(word, language) for word in name) for name in called if name)
         around[one.id] = _around(home, one, language)
-    return Book({key: tuple(dict.fromkeys(ids)) for key, ids in things.items()}, places, names, around)
+    stems: dict[str, set[str]] = {}
+    for one_id, called_ in names.items():
+        for part in frozenset[str]().union(*called_):
+            stems.setdefault(part, set()).add(one_id)
+    return Book(
+        {key: tuple(dict.fromkeys(ids)) for key, ids in things.items()}, places, names, around,
+        {part: frozenset(ids) for part, ids in stems.items()},
+    )  # fmt: skip
 
 
 def _around(home: Home, one: Entity, language: str) -> frozenset[str]:

@@ -73,13 +73,11 @@ class Describer(msgspec.Struct, frozen=True):
             without = msgspec.structs.replace(self, bare=self.bare or self.everything or ("light",)).read(
                 left_out
             )
-            if without is None or without.doubt:
-                return None
-            but = tuple(one for target in without.targets for one in self._members(target))
+            if without is not None and not without.doubt:
+                but = tuple(one for target in without.targets for one in self._members(target))
             if not but:
                 return None
-        pieces = self._split(said)
-        pieces = self._spread(pieces)
+        pieces = self._spread(self._split(said))
         whole = self._part(said, guess=self.guess and len(pieces) < 2)
         parts = [whole] if whole is not None else [self._part(part, guess=self.guess) for part in pieces]
         if not parts or len(parts) > PARTS_MAX or any(part is None for part in parts):
@@ -170,16 +168,17 @@ class Describer(msgspec.Struct, frozen=True):
     def _part(self, said: Sequence[Word], *, guess: bool = False) -> Described | None:
         at = tuple(word.at for word in said)
         exact = self._allowed(said_name(self.book, [word.text for word in said], self.language))
-        if exact:
-            return Described((Target(ids=exact, words=at),))
         said, every = self._without(said, "every")
+        whole = every and self._many_there(said)
+        if exact and not whole:
+            return Described((Target(ids=exact, words=at),))
         said, here = self._without(said, "here")
         said, anywhere = self._without(said, "everywhere")
         said = [word for word in said if word.text not in determiners(self.language)]
         if not said:
             return None
         flags = Target(here=not anywhere, here_said=here, every=anywhere or (every and not here), words=at)
-        for thing, place in self._cuts(said):
+        for thing, place in self._cuts(said)[1 if whole else 0 :]:
             found = self._thing(thing, place, flags, every=every, here=here)
             if found is not None:
                 return found
@@ -265,6 +264,12 @@ class Describer(msgspec.Struct, frozen=True):
             return None
         return self._fitting(texts, base, every)
 
+    def _many_there(self, said: Sequence[Word]) -> bool:
+        """Whether it is a place and a plural: all "the bedroom lights" are more than the one called "Bedroom Light"."""
+        said = [word for word in said if word.text not in determiners(self.language)]
+        noun = kinds(self.language).get(said[-1].text) if said else None
+        return noun is not None and noun.many and self._place(said[:-1]) is not None
+
     def _of_kind(self, kind: Kind, base: Target, every: bool) -> Described | None:
         domains = tuple(one for one in kind.domains if not self.domains or one in self.domains)
         if not domains:
@@ -289,7 +294,10 @@ class Describer(msgspec.Struct, frozen=True):
         nouns = self._nouns(texts)
         head = stem(texts[-1], self.language)
         found: list[tuple[int, str]] = []
-        for one, names in self.book.names.items():
+        likely = {one for part in wanted - nouns for one in self.book.stems.get(part, ())}
+        for one, names in self.book.names.items() if likely else ():
+            if one not in likely:
+                continue
             entity = self.home.entities[one]
             if entity.domain in WHOLE_NAMES or (self.domains and entity.domain not in self.domains):
                 continue
@@ -390,9 +398,8 @@ def _phrases(language: str, group: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _find(said: Sequence[Word], phrase: tuple[str, ...]) -> int:
-    texts = tuple(word.text for word in said)
-    for at in range(len(texts) - len(phrase) + 1):
-        if texts[at : at + len(phrase)] == phrase:
+    for at in range(len(said) - len(phrase) + 1):
+        if said[at].text == phrase[0] and tuple(word.text for word in said[at : at + len(phrase)]) == phrase:
             return at
     return -1
 

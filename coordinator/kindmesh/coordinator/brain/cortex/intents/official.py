@@ -42,11 +42,12 @@ def _data(language: str) -> Mapping[str, Any]:
 
 
 class _Grammar(msgspec.Struct, frozen=True):
-    """A parsed grammar; `clauses`: each set of literal pieces of which a template needs one; `needs`: for each block of
-    templates the clauses (by number) that each of them needs, all of a template's at once."""
+    """A parsed grammar; `clauses`: each set of literal pieces of which a template needs one (`pieces`: all of them);
+    `needs`: for each block of templates the clauses (by number) that each needs, all of a template's at once."""
 
     intents: Any
     clauses: tuple[frozenset[str], ...]
+    pieces: frozenset[str]
     needs: tuple[tuple[Any, Any, tuple[frozenset[int], ...]], ...]
 
     def fitting(self, text: str) -> Any:
@@ -56,8 +57,9 @@ class _Grammar(msgspec.Struct, frozen=True):
         from hassil.intents import Intent  # noqa: PLC0415 - as above
 
         said = text.casefold()
+        heard = {piece for piece in self.pieces if piece in said}
         there = frozenset(
-            number for number, clause in enumerate(self.clauses) if any(piece in said for piece in clause)
+            number for number, clause in enumerate(self.clauses) if not heard.isdisjoint(clause)
         )
         found: dict[str, Any] = {}
         for intent, block, templates in self.needs:
@@ -91,7 +93,7 @@ def _grammar(language: str) -> _Grammar | None:
                 for one in block.sentences
             ]
             needs.append((intent, block, tuple(dict.fromkeys(templates))))
-    return _Grammar(intents, tuple(numbers), tuple(needs))
+    return _Grammar(intents, tuple(numbers), frozenset().union(*numbers), tuple(needs))
 
 
 def responses(language: str) -> Mapping[str, Mapping[str, str]]:

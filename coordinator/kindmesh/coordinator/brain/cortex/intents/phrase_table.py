@@ -22,7 +22,7 @@ _HOLE: Final = re.compile(r"\{(\w+)\}")
 
 
 class Phrase(msgspec.Struct, frozen=True):
-    """A phrase ready to be tried. `do`: an intent, or `set` or `step` where the thing decides which one.
+    """A phrase ready to be tried. `do`: an intent, or where the thing decides: `set`, `set_on` (switched on) or `step`.
     `needs`: of each of these sets a sentence has a word, or it is not tried."""
 
     do: str

@@ -37,6 +37,8 @@ from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
+HOURS: Final = 24
+"""A bare number up to this, after "on at", may be an hour, and no brightness."""
 NAME_WORDS_MAX: Final = 4
 """Words of a timer's name."""
 SCORE: Final = 0.9
@@ -133,7 +135,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if "v" in holes:
             value = value_of([word.text for word in holes["v"]], self.language)
             value_at = tuple(word.at for word in holes["v"])
-            if value is None:
+            if value is None or (phrase.do == "set_on" and value.kind == NUMBER and value.value <= HOURS):
                 return None
         slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
         if "d" in holes or "m" in holes or "measure" in phrase.slots:
@@ -154,7 +156,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         if phrase.do == "HassGetState":
             return self._asked(phrase, described, slots)
-        if phrase.do == "set":
+        if phrase.do in ("set", "set_on"):
             return self._setting(described, value, value_at, slots)
         if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(said):
             return None

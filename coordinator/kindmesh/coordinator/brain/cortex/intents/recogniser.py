@@ -69,10 +69,6 @@ class HomeIntents:
         others.sort(key=_worth, reverse=True)
         return others[0] if others else None
 
-    def warm(self, home: Home) -> None:
-        """Loads the grammar and what is derived from the names of `home`, so that the first sentence does not wait."""
-        self.recognise(Clause("turn on the light"), Situation(home, 0, language=self.language))
-
     def _heard_of(self, home: Home) -> _Names:
         structure = _structure(home)
         key = hash(structure)

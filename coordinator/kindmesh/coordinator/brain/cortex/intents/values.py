@@ -49,11 +49,16 @@ def value_of(said: Sequence[str], language: str) -> Value | None:
     for unit in (PERCENT, DEGREES, KELVIN):
         for name in sorted(units[unit], key=len, reverse=True):
             parts = plain(name).split()
+            if texts == parts and len(said) > len(texts):
+                return Value(unit, 1)  # "a degree"
             if len(texts) > len(parts) and texts[-len(parts) :] == parts:
                 kind, texts = unit, texts[: -len(parts)]
                 break
         if kind != NUMBER:
             break
+    share = table.get(" ".join(texts)) if kind == DEGREES else None
+    if share is not None and share.kind == PERCENT:
+        return Value(DEGREES, share.value / 100)  # "half a degree"
     if len(texts) == 1:
         found = _DIGITS.fullmatch(texts[0])
         if found is not None:
