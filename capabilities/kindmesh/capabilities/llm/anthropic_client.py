@@ -4,17 +4,17 @@ retries nothing, and traces nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import anthropic
 import msgspec
 
-from kindmesh.capabilities.llm.assembly import Assembly
+from kindmesh.capabilities.llm.assembly import Assembly, hear_all
 from kindmesh.capabilities.llm.config import Entry, Timeouts
 from kindmesh.capabilities.llm.http import TRANSPORT_ERRORS, http_client, lost, refused
 from kindmesh.capabilities.llm.keys import Key
 from kindmesh.capabilities.llm.model import Answer, Ask, Finish, Message, OnText
-from kindmesh.protocol.errors import ModelMalformed
 
 _FINISH: Final[dict[str, Finish]] = {
     "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_context_window_exceeded": "length",
@@ -78,7 +78,7 @@ class AnthropicModel:
             # What is asked is plain data of ours: the SDK's parameter types add nothing to it.
             create: Any = self._client.messages.create
             async with await create(**self._request(ask)) as stream:
-                await _read(heard, stream)
+                await hear_all(stream, partial(_take, heard))
         except anthropic.APIStatusError as error:
             status = error.status_code if error.status_code >= 300 else 500  # said in the middle of a stream
             raise refused(status, error.response.headers, getattr(error, "type", "")) from None
@@ -134,15 +134,6 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
         for call in message.tool_calls
     ]
-
-
-async def _read(heard: Assembly, stream: Any) -> None:
-    """All of it; what the SDK stumbles over (it checks nothing) is the provider's doing."""
-    try:
-        async for event in stream:
-            await _take(heard, event)
-    except (msgspec.MsgspecError, ValueError, AttributeError, TypeError) as error:
-        raise ModelMalformed(f"the provider's answer cannot be read ({type(error).__name__})") from None
 
 
 async def _take(heard: Assembly, event: Any) -> None:

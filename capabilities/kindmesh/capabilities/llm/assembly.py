@@ -6,7 +6,10 @@ broken off, however well its connection was closed.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
+
+import msgspec
 
 from kindmesh.capabilities.llm.model import (
     TEXT_MAX,
@@ -125,4 +128,17 @@ class Assembly:
             raise ModelMalformed(f"the model made more than {TOOL_CALLS_MAX} tool calls")
 
 
-__all__ = ["Assembly"]
+async def hear_all(events: AsyncIterable[Any], take: Callable[[Any], Awaitable[None]]) -> None:
+    """Take all of what an SDK streams; what it stumbles over (it checks nothing) is the provider's doing.
+
+    Raises:
+        ModelMalformed: it cannot be read.
+    """
+    try:
+        async for event in events:
+            await take(event)
+    except (msgspec.MsgspecError, ValueError, AttributeError, TypeError) as error:
+        raise ModelMalformed(f"the provider's answer cannot be read ({type(error).__name__})") from None
+
+
+__all__ = ["Assembly", "hear_all"]

@@ -115,6 +115,14 @@ async def unheard(text: str) -> None:
     """Nobody reads along."""
 
 
+def function_tool(tool: Tool) -> dict[str, Any]:
+    """A tool as OpenAI writes it down, and Ollama too."""
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
+
+
 def tokens_in(text: str) -> int:
     """An upper estimate of the tokens of a text."""
     return -(-len(text.encode()) // CHARS_PER_TOKEN)
@@ -197,6 +205,6 @@ def _read(values: list[Any], kind: Any, field: str) -> Any:
 
 __all__ = [
     "MESSAGES_MAX", "TEXT_MAX", "TOKENS_MAX", "TOOLS_MAX", "TOOL_CALLS_MAX", "Answer", "Ask", "Finish", "Message",
-    "Model", "NotCharged", "OnText", "Role", "Tool", "ToolCall", "Usage", "prompt_tokens", "read_messages",
-    "read_tools", "tokens_in", "unheard",
+    "Model", "NotCharged", "OnText", "Role", "Tool", "ToolCall", "Usage", "function_tool", "prompt_tokens",
+    "read_messages", "read_tools", "tokens_in", "unheard",
 ]  # fmt: skip

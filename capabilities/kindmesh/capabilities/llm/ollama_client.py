@@ -12,7 +12,7 @@ from kindmesh.capabilities.llm.assembly import Assembly
 from kindmesh.capabilities.llm.config import Entry, Timeouts
 from kindmesh.capabilities.llm.http import TRANSPORT_ERRORS, http_client, lost, refused
 from kindmesh.capabilities.llm.keys import Key
-from kindmesh.capabilities.llm.model import Answer, Ask, Finish, Message, OnText
+from kindmesh.capabilities.llm.model import Answer, Ask, Finish, Message, OnText, function_tool
 from kindmesh.protocol.errors import ModelMalformed, ModelUnavailable
 
 _FINISH: Final[dict[str, Finish]] = {"stop": "stop", "length": "length"}
@@ -76,17 +76,7 @@ class OllamaModel:
             "model": self._entry.name, "messages": turns(ask.messages), "stream": True, "options": options,
         }  # fmt: skip
         if ask.tools:
-            request["tools"] = [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "parameters": tool.parameters,
-                    },
-                }
-                for tool in ask.tools
-            ]
+            request["tools"] = [function_tool(tool) for tool in ask.tools]
         return request
 
 

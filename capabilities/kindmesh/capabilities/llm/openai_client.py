@@ -5,17 +5,17 @@ module that imports it; it does not get the key (see `http`), and retries nothin
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import openai
 
-from kindmesh.capabilities.llm.assembly import Assembly
+from kindmesh.capabilities.llm.assembly import Assembly, hear_all
 from kindmesh.capabilities.llm.config import Entry, Timeouts
 from kindmesh.capabilities.llm.http import TRANSPORT_ERRORS, http_client, lost, refused
 from kindmesh.capabilities.llm.keys import Key
-from kindmesh.capabilities.llm.model import Answer, Ask, Finish, Message, OnText
-from kindmesh.protocol.errors import ModelMalformed
+from kindmesh.capabilities.llm.model import Answer, Ask, Finish, Message, OnText, function_tool
 
 _FINISH: Final[dict[str, Finish]] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
@@ -73,7 +73,7 @@ class OpenAIModel:
             # What is asked is plain data of ours: the SDK's parameter types add nothing to it.
             create: Any = self._client.chat.completions.create
             async with await create(**self._request(ask)) as stream:
-                await _read(heard, stream)
+                await hear_all(stream, partial(_take, heard))
         except openai.APIStatusError as error:
             raise refused(error.status_code, error.response.headers, error.code or error.type) from None
         except openai.APIConnectionError as error:
@@ -100,17 +100,7 @@ class OpenAIModel:
         if self._entry.temperature:
             request["temperature"] = ask.temperature
         if ask.tools:
-            request["tools"] = [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "parameters": tool.parameters,
-                    },
-                }
-                for tool in ask.tools
-            ]
+            request["tools"] = [function_tool(tool) for tool in ask.tools]
         return request
 
 
@@ -127,15 +117,6 @@ def _message(message: Message) -> dict[str, Any]:
             for call in message.tool_calls
         ]  # fmt: skip
     return said
-
-
-async def _read(heard: Assembly, stream: Any) -> None:
-    """All of it; what the SDK stumbles over (it checks nothing) is the provider's doing."""
-    try:
-        async for chunk in stream:
-            await _take(heard, chunk)
-    except (msgspec.MsgspecError, ValueError, AttributeError, TypeError) as error:
-        raise ModelMalformed(f"the provider's answer cannot be read ({type(error).__name__})") from None
 
 
 async def _take(heard: Assembly, chunk: Any) -> None:
