@@ -29,6 +29,8 @@ async def test_a_household_loads_its_home_and_uses_it(tmp_path: Path) -> None:
         desk = lab.desk
         refused = await say(desk, "home", "load", str(EXAMPLE), "--no-ask")
         assert (refused.code, refused.error["code"]) == (4, "NEEDS_APPROVAL")
+        (waiting,) = lab.ask("approvals")
+        assert len(str(waiting)) < 4_000, "whoever is asked sees the file's hash, not every value of the home"
         let(lab, "home.load", "home.control", "home.note")
         loaded = await say(desk, "home", "load", str(EXAMPLE))
         assert (loaded.code, loaded.objects[-1]["value"]["entities"]) == (0, 49)

@@ -31,9 +31,7 @@ from kindmesh.coordinator.cli.local import check_target, upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home as Folder
-from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.errors import InvalidInput, NoDeviceAble, NotInitialised, NotRunning
-from kindmesh.protocol.limits import ARGUMENTS_MAX
 
 _TIMEOUT_MS: Final = 10_000
 _SHOWN_MAX: Final = 12
@@ -100,12 +98,16 @@ def run_load(out: Output, where: Where, file: Path, *, dry: bool, fresh: bool) -
         return _show_difference(out, where, wanted)
     with _open(where) as client:
         reach = _Reach(client, where)
-        document = home_to_document(wanted)
         args: dict[str, Any] = {"fresh": True} if fresh else {}
-        if len(encode_value(document)) < ARGUMENTS_MAX - 4_096:
-            args["inventory"] = document
-        else:
+        if file.is_file():
+            # By its hash: whoever is asked for a yes sees what is different above, not hundreds of lines of values.
             args["file"] = upload(client, file, lambda part: out.progress(f"{file.name} {part * 100:.0f} %"))
+        else:
+            args["inventory"] = home_to_document(wanted)
+        out.clear()
+        lines = _difference_lines(difference(reach.home()[0], wanted)._asdict())
+        for line in ["Compared with how the home is now:", *lines] if lines else []:
+            out.note(line)
         return _loaded(out, reach.job(out, "home.load", args))
 
 
