@@ -281,3 +281,10 @@ def test_a_plan_in_words_names_things_times_and_where_values_come_from() -> None
     assert duration_words(90_061_000) == "1 day 1 hour"
     many = light("x", *[f"light.l{number}" for number in range(9)])
     assert step_words(plan(many).steps[0], HOME) == "turn off light.l0, light.l1, light.l2 and 6 more"
+
+
+def test_two_reasons_are_told_and_the_others_counted() -> None:
+    said = plain_text([needs_yes([f"this is about thing {n}" for n in range(7)])])
+    assert said.endswith("This is about thing 0. This is about thing 1. And 5 more.")
+    lines = plan_lines(TWO, HOME, "ask", ["it opens a door", "it opens a door", "it is late"])
+    assert lines[-1] == "Medulla: needs a yes first. It opens a door. It is late."

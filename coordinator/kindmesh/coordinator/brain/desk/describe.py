@@ -17,7 +17,7 @@ from typing import Any, Final
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.desk.applying import in_order
 from kindmesh.coordinator.brain.desk.routing import plain
-from kindmesh.coordinator.brain.desk.wording import ended, listed, spoken_name
+from kindmesh.coordinator.brain.desk.wording import listed, reasons_text, spoken_name
 from kindmesh.protocol.plan import Plan, Step
 from kindmesh.protocol.plan_check import needs
 from kindmesh.protocol.plan_values import operator
@@ -46,8 +46,7 @@ def plan_lines(plan: Plan, home: Home, verdict: str = "", reasons: Sequence[str]
         lines.append(f"{numbers[step.id]}. {step_words(step, home)}{after}")
         lines += [f"     {name}: {shown}" for name, shown in _values(step.args) if name != "service"]
     if verdict:
-        why = " ".join(ended(reason) for reason in dict.fromkeys(reasons))
-        lines.append(f"Medulla: {_VERDICTS.get(verdict, verdict)}. {why}".strip())
+        lines.append(f"Medulla: {_VERDICTS.get(verdict, verdict)}. {reasons_text(reasons)}".strip())
     return lines
 
 

@@ -15,6 +15,8 @@ import msgspec
 from kindmesh.capabilities.home.model import Change, Entity, Home
 from kindmesh.coordinator.brain.desk.applying import Applied
 
+REASONS_SAID: Final = 2
+"""Reasons that are told in full; nobody listens to ten."""
 CONFIRMED_MAX: Final = 3
 """Things that are named one by one when all went well."""
 _PLAIN_STATES: Final = frozenset({"on", "off", "locked", "unlocked", "open", "closed"})
@@ -89,12 +91,12 @@ def not_changed(home: Home, named: str, why: str) -> str:
 
 def refused(reasons: Iterable[str]) -> Said:
     """A verdict of deny."""
-    return Said(f"I did not do that. {_reasons(reasons)}".strip(), "safety")
+    return Said(f"I did not do that. {reasons_text(reasons)}".strip(), "safety")
 
 
 def needs_yes(reasons: Iterable[str]) -> Said:
     """A verdict of ask: nothing was done."""
-    return Said(f"This needs a yes first, so nothing was done. {_reasons(reasons)}".strip(), "safety")
+    return Said(f"This needs a yes first, so nothing was done. {reasons_text(reasons)}".strip(), "safety")
 
 
 def batch_reply(applied: Applied, good: str) -> tuple[Said, ...]:
@@ -113,14 +115,34 @@ def batch_reply(applied: Applied, good: str) -> tuple[Said, ...]:
 
 
 def confirmed(good: str, changes: Iterable[Change], home: Home, language: str = "en") -> str:
-    """`good`, and then by name how the few things are that changed: proof that the right one was meant."""
+    """`good`, and then how the things are that changed, few of them by name, many by number: proof that the right ones
+    were meant."""
     named = [one.entity for one in changes if one.attribute == "state" and one.after in _PLAIN_STATES]
     told = [
         one for one in dict.fromkeys(named) if spoken_name(home.entities.get(one), one) not in good.lower()
     ]
-    if language != "en" or not 0 < len(told) <= CONFIRMED_MAX:
+    if language != "en" or not told:
         return good
+    if len(told) > CONFIRMED_MAX:
+        return f"{ended(good)} {_counted(told, home)}"
     return " ".join([ended(good), *(state_sentence(home, one) for one in told)]).strip()
+
+
+def _counted(told: list[str], home: Home) -> str:
+    """`The hall light, the stairs light and 9 more are on.`, for each state that there is."""
+    states: dict[str, list[str]] = {}
+    for one in told:
+        states.setdefault(home.entities[one].state if one in home.entities else "", []).append(one)
+    return " ".join(_together(state, ones, home) for state, ones in states.items())
+
+
+def _together(state: str, ones: list[str], home: Home) -> str:
+    if len(ones) == 1 or not state:
+        return " ".join(state_sentence(home, one) for one in ones)
+    names = [spoken_name(home.entities.get(one), one) for one in ones]
+    shown = names if len(names) <= CONFIRMED_MAX else [*names[:2], f"{len(names) - 2} more"]
+    said = listed(shown)
+    return f"{said[0].upper()}{said[1:]} are {state.replace('_', ' ')}."
 
 
 def _unavailable(home: Home, named: str) -> bool:
@@ -128,8 +150,11 @@ def _unavailable(home: Home, named: str) -> bool:
     return entity is not None and entity.state == "unavailable"
 
 
-def _reasons(reasons: Iterable[str]) -> str:
-    return " ".join(ended(reason) for reason in dict.fromkeys(reasons) if reason.strip())
+def reasons_text(reasons: Iterable[str]) -> str:
+    """The first reasons as sentences, and how many there are beside them."""
+    found = [ended(reason) for reason in dict.fromkeys(reasons) if reason.strip()]
+    more = len(found) - REASONS_SAID
+    return " ".join([*found[:REASONS_SAID], *([f"And {more} more."] if more > 0 else [])])
 
 
 __all__ = [
@@ -143,6 +168,7 @@ __all__ = [
     "no_answer",
     "not_changed",
     "plain_text",
+    "reasons_text",
     "refused",
     "spoken_name",
     "state_sentence",

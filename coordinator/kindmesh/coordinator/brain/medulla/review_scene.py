@@ -112,10 +112,20 @@ class Scene:
             return compiled(leaf.label.words)
         return self.words
 
+    def called(self, value: str) -> str:
+        """What people call a thing, where it is known; else the value itself."""
+        name = next(iter(self.facts.names.get(value, ())), "")
+        return shown(name or value)
+
+    def whence(self, leaf: Leaf) -> str:
+        """Why a value is in doubt, for the end of a sentence about it: `and that comes from the web or a message`."""
+        origin = self.origin(leaf)
+        return f"and that comes from {origin}" if origin else "and nobody said so"
+
     def origin(self, leaf: Leaf) -> str:
-        """Where a value came from, in words for a person."""
+        """Where a value came from, in words for a person; empty: nobody said it."""
         if leaf.label is None or self.claims(leaf):
-            return "nothing that was said"
+            return ""
         if leaf.label.source == "user":
             return "words that are not proven"
         return _ORIGINS[leaf.label.source]

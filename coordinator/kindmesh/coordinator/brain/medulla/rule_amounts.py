@@ -70,9 +70,7 @@ def amounts(scene: Scene) -> Iterator[Reason]:
             or not (leaf.known and isinstance(leaf.value, (int, float)))
         ):
             if effects and worse(leaf.label, "memory", "model", "web"):
-                yield _AMOUNT(
-                    leaf.path.rpartition(".")[0], f"how long to wait comes from {scene.origin(leaf)}"
-                )
+                yield _AMOUNT(leaf.path.rpartition(".")[0], _whence("how long to wait", scene, leaf))
             continue
         said = leaf.field == "until_ms" and scene.words.temporal
         said = said or (
@@ -134,7 +132,7 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
         grave = (call.effects & bits.SPEND and (numeric or is_amount(call.operation, leaf))) or (
             numeric and (call.effects & (bits.MOVE | bits.ACTUATE) or scene.outward(call))
         )
-        return f"how much ({leaf.path}) comes from {scene.origin(leaf)}" if grave else ""
+        return _whence(f"how much the {_spoken(leaf)} is", scene, leaf) if grave else ""
     value = number_of(call, leaf)
     if value is None:
         if call.effects & bits.SPEND and is_amount(call.operation, leaf) and isinstance(leaf.value, str):
@@ -151,7 +149,17 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
                 return ""
         elif _follows(scene, names, value, call):
             return ""
-    return f"{leaf.path} is {value:g}, and that comes from {scene.origin(leaf)}"
+    return f"the {_spoken(leaf)} would be {value:g}, {scene.whence(leaf)}"
+
+
+def _whence(what: str, scene: Scene, leaf: Leaf) -> str:
+    origin = scene.origin(leaf)
+    return f"{what} comes from {origin}" if origin else f"nobody said {what}"
+
+
+def _spoken(leaf: Leaf) -> str:
+    """A value's name for people: `brightness pct` for `data.brightness_pct`."""
+    return leaf.path.rpartition(".")[2].replace("_", " ")
 
 
 _IMPLIED: Final = frozenset({0.0, 1.0, 50.0, 0.5, 100.0, 255.0, 254.0, 127.0, 128.0, 30.0})

@@ -140,7 +140,7 @@ def presence(scene: Scene) -> Iterator[Reason]:
         if scene.physical(call) and scene.opening(call):
             yield _RISK(
                 call.step,
-                f"{call.name} could hurt somebody or let somebody in, and nobody is known to be there",
+                "this could hurt somebody or let somebody in, and nobody is known to be there",
             )
 
 

@@ -15,7 +15,7 @@ from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_names import nearly_named, only_fits
-from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
     is_address_book,
@@ -31,6 +31,10 @@ _SINK: Final = Sentence("sink")
 _KIND: Final = {
     "recipient": "who gets this", "link": "where this goes", "shell": "what is run", "path": "which file this is",
     "lock": "what is opened or locked", "thing": "which device this is",
+}  # fmt: skip
+_WOULD: Final = {
+    "recipient": "this would go to", "link": "this would go to", "shell": "this would run",
+    "path": "this is about the file", "lock": "this would open or lock", "thing": "this is about",
 }  # fmt: skip
 _DOMAINS: Final = {
     "light": "light lamp bulb lighting brightness dim bright",
@@ -109,15 +113,15 @@ def _gravity(call: Call, leaf: Leaf, kind: str) -> Answer | None:
 
 def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
     if leaf.book and not worse(leaf.label, "web", "model"):
-        return "" if kind in ("recipient", "thing") else f"{_KIND[kind]} comes from {scene.origin(leaf)}"
+        return "" if kind in ("recipient", "thing") else _unknown(scene, leaf, kind)
     if not leaf.known:
-        return f"{_KIND[kind]} comes from {scene.origin(leaf)}"
+        return _unknown(scene, leaf, kind)
     if leaf.value in (None, "", [], {}):
         return ""
     if scene.is_default(call, leaf):
         return ""
     if not scene.claims(leaf, model=kind == "thing"):
-        return f"{_KIND[kind]}, {shown(leaf.value)}, comes from {scene.origin(leaf)}"
+        return f"{_WOULD[kind]} {scene.called(str(leaf.value))}, {scene.whence(leaf)}"
     words = scene.words_for(leaf)
     text = (
         leaf.value
@@ -136,7 +140,12 @@ def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
         fits = _addressed(scene, text, words)
     if fits:
         return ""
-    return f"{_KIND[kind]}, {shown(text)}, is nothing that was said"
+    return f"{_WOULD[kind]} {scene.called(text)}, and nobody said so"
+
+
+def _unknown(scene: Scene, leaf: Leaf, kind: str) -> str:
+    origin = scene.origin(leaf)
+    return f"{_KIND[kind]} comes from {origin}" if origin else f"nobody said {_KIND[kind]}"
 
 
 def _looks_run(text: str) -> bool:

@@ -79,15 +79,13 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
         if _is_lookup(scene, call):
             continue
         if not scene.words:
-            yield _ASKED(
-                call.step, f"nothing that a person said is proven, so nothing asks for {_title(call)}"
-            )
+            yield _ASKED(call.step, f"it is not proven that a person asked for {_title(call)}")
             continue
         against = _against(call, _clause(scene, call))
         if against:
             yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
         elif not _meant(call, scene.words) and not _plainly(scene, call):
-            yield _ASKED(call.step, f"nothing that was said asks for {_title(call)}")
+            yield _ASKED(call.step, f"nobody asked for {_title(call)}")
 
 
 def _title(call: Call) -> str:
@@ -277,9 +275,9 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
     grave = scene.outward(call) or scene.physical(call) or call.effects & _GRAVE
     switching = call.effects & int(bits.ACTUATE) and worse(leaf.label, "memory", "model", "web")
     if switching and not leaf.book:
-        return f"{leaf.path} comes from {scene.origin(leaf)}"
+        return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
     if outside and (names & _TIMES or names & _QUANTITY or (grave and not is_content(call.operation, leaf))):
-        return f"{leaf.path} comes from {scene.origin(leaf)}"
+        return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
     return ""
 
 
@@ -291,7 +289,7 @@ _QUANTITY: Final = _stems(
 
 def _untimed(scene: Scene, leaf: Leaf, value: str, names: frozenset[str]) -> str:
     if not scene.claims(leaf, model=True):
-        return f"when it is, {shown(value)}, comes from {scene.origin(leaf)}"
+        return f"this is for {shown(value)}, {scene.whence(leaf)}"
     if (names & _ENDS and not clock_times(scene.words.text)) or time_said(value, scene.words):
         return ""
     return (
@@ -342,7 +340,7 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
         whole = scene.words.share(value) * len(parts)
         if trusted and whole + 1e-9 >= enough:
             return ""
-    return f"{shown(value)} comes from {scene.origin(leaf)}"
+    return f"this says {shown(value)}, {scene.whence(leaf)}"
 
 
 _BEGINS: Final = _stems("start begin at when due from")
