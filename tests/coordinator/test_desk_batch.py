@@ -203,3 +203,56 @@ def test_a_plan_is_shown_in_plain_words(home: Path, capsys: pytest.CaptureFixtur
     assert '     entities: light.kitchen (your words "kitchen light")' in lines
     assert any(line.startswith("2. wait 2 hours") for line in lines)
     assert lines[-1].startswith("Medulla: ")
+
+
+TIMED = "\n".join(
+    [
+        "entities:",
+        '  - {id: timer.tea, name: Tea timer, state: active, attributes: {duration: "0:03:00", remaining: "0:02:00"}}',
+        "  - {id: light.a, name: A light, state: 'off'}",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("set a timer for five minutes", ["five", "minutes"]),
+        ("start a 10 minute timer", ["10", "minute"]),
+        ("set a timer for one hour and 20 minutes", ["one", "hour", "and", "20", "minutes"]),
+        ("add five minutes to the tea timer", ["five", "minutes"]),
+    ],
+)
+def test_a_timer_is_proven_by_the_number_with_its_unit_and_needs_no_yes(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str, words: list[str]
+) -> None:
+    home.write_text(TIMED)
+    code, (found,) = batch(home, capsys, {"id": 1, "text": text})
+    args = found["plan"]["steps"][0]["args"]
+    assert args["data"]["duration"]["$label"]["words"] == words
+    assert (code, found["verdict"]) == (0, "allow"), found["reply"]
+    if "tea" in text:
+        assert "tea" in args["entities"]["$label"]["words"]
+
+
+def test_what_was_done_to_many_is_told_with_how_they_are_now_and_a_reason_names_things(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lights = [
+        f"  - {{id: light.{n}, name: {n.title()} light, state: 'off'}}"
+        for n in ("hall", "desk", "stairs", "attic", "porch", "cellar")
+    ]
+    home.write_text(
+        "\n".join(["entities:", *lights, "  - {id: lock.front, name: Front door, state: unlocked}"])
+    )
+    _, (many, late, locked) = batch(
+        home,
+        capsys,
+        {"id": 1, "text": "turn on all the lights"},
+        {"id": 2, "text": "turn on the hall light and turn off the desk light in ten minutes"},
+        {"id": 3, "text": "lock up the house"},
+    )
+    assert many["reply"].endswith("The hall light, the desk light and 4 more are on.")
+    assert ". " in late["reply"]
+    assert "light I" not in late["reply"]
+    assert "lock.front" not in locked["reply"]

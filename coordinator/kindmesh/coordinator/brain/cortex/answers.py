@@ -38,8 +38,9 @@ class Answers:
         return self._joined(understanding.recognised, home_after, now_ms)
 
     def _joined(self, recognised: Sequence[Recognised], home: Home, now_ms: int) -> str:
-        said = (self._one(one, home, now_ms) for one in recognised)
-        return " ".join(dict.fromkeys(text for text in said if text))
+        told = (self._one(one, home, now_ms) for one in recognised)
+        said = list(dict.fromkeys(text for text in told if text))
+        return " ".join([*map(_closed, said[:-1]), *said[-1:]])
 
     def _one(self, recognised: Recognised, home: Home, now_ms: int) -> str:
         reply = recognised.reply
@@ -51,6 +52,11 @@ class Answers:
             return wording(self._language, reply.key, recognised.clause.text, dict(reply.values))
         said: str = importlib.import_module(_INTENTS).answer(reply, recognised, home, now_ms)
         return said
+
+
+def _closed(text: str) -> str:
+    """A sentence with its stop, so that another can follow."""
+    return text if text.rstrip()[-1:] in (".", "!", "?") else f"{text.rstrip()}."
 
 
 def _seen(values: Mapping[str, Any], home: Home) -> bool:

@@ -9,6 +9,7 @@ hassil answers with the words it matched (spans of characters), from which the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -177,7 +178,7 @@ def _meaning(text: str, found: RecognizeResult) -> Meaning:
     words: set[int] = set()
     here = False
     for one in found.entities_list:
-        at = words_between(text, *one.text_span) if one.text_span else ()
+        at = words_between(text, *_span(text, one.text, *one.text_span)) if one.text_span else ()
         known = tuple(one.metadata.get(_IDS, ())) if one.metadata else ()
         if one.name == _HERE and one.value == "":
             here = True
@@ -199,6 +200,19 @@ def _meaning(text: str, found: RecognizeResult) -> Meaning:
         here=here, words=tuple(sorted(words)),
     )  # fmt: skip
     return Meaning(found.intent.name, slots, (target,), found.response or "default")
+
+
+def _span(text: str, said: str, start: int, end: int) -> tuple[int, int]:
+    """Where `said` stands in `text`. The matcher's own spans run ahead behind a number or an article, so one that does
+    not hold what was matched is moved to the nearest place that does."""
+    wanted, heard = said.strip().casefold(), text.casefold()
+    if not wanted or heard[start:end].strip() == wanted or len(heard) != len(text):
+        return start, end
+    places = [one.start() for one in re.finditer(rf"(?<!\w){re.escape(wanted)}(?!\w)", heard)]
+    if not places:
+        return start, end
+    begin = min(places, key=lambda place: (abs(place - start), place))
+    return begin, begin + len(wanted)
 
 
 __all__ = ["Ear", "complaints", "ear_of", "read", "responses"]

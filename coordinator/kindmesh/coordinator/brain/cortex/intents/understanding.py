@@ -36,7 +36,7 @@ from kindmesh.coordinator.brain.cortex.intents.timers import (
     words_said,
 )
 from kindmesh.coordinator.brain.cortex.intents.words import joined, say, words
-from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Reply, Situation
+from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Reply, Situation, words_of
 
 SPEAK: Final = "speech.say"
 _CLEANING: Final = frozenset({"HassVacuumCleanArea", "HassVacuumStart"})
@@ -279,7 +279,7 @@ class SentenceReader(msgspec.Struct, frozen=True):
         if service == "timer.change":
             sign = "-" if meaning.intent == "HassDecreaseTimer" else ""
             data["duration"] = sign + clock_text(seconds_said(meaning))
-            said["data.duration"] = heard(self.clause, words_said(meaning))
+            said["data.duration"] = self._duration_words()
         said["entities"] = called_at(meaning, self.clause, pool)
         return self._recognised(self._timer_act(service, ids, data, said), ids)
 
@@ -297,7 +297,7 @@ class SentenceReader(msgspec.Struct, frozen=True):
         called = str(name.value).strip() if name is not None else ""
         timer = new_timer(self.situation.home, called, area, placed=bool(areas))
         said = {
-            "data.duration": heard(self.clause, words_said(meaning)),
+            "data.duration": self._duration_words(),
             "entities": called_at(meaning, self.clause, (timer,)),
         }
         data: dict[str, Any] = {"duration": clock_text(seconds)}
@@ -305,6 +305,15 @@ class SentenceReader(msgspec.Struct, frozen=True):
             data["name"] = timer.name
             said["data.name"] = heard(self.clause, name.words)
         return self._recognised(self._timer_act("timer.start", (timer.id,), data, said), (timer.id,))
+
+    def _duration_words(self) -> tuple[int, ...]:
+        """Where the duration was said, each number with its unit: "five" alone says no five minutes."""
+        table = words(self.language)["durations"]
+        spoken = [word.strip(",.;!?").casefold() for word in words_of(self.clause.text)]
+        found = set(words_said(self.meaning))
+        found |= {at + 1 for at in found if at + 1 < len(spoken) and spoken[at + 1] in table["units"]}
+        found |= {at + 1 for at in found if at + 2 in found and spoken[at + 1] in table["and"]}
+        return heard(self.clause, found)
 
     def _delayed(self, command: Slot, seconds: int) -> Recognised | None:
         """ "Turn off the lights in ten minutes": what the command means, in a clause that says to wait first."""
