@@ -59,10 +59,15 @@ async def household(root: Path, *, acts: Sequence[str] = ACTS) -> AsyncIterator[
     async with mesh(root, *ROOMS, KINDMESH_NODE_CAPABILITIES="device,home") as lab:
         allow_home(lab, *acts)
         for name, inventory in ROOMS.items():
-            wish = {"operation": "home.load", "args": {"inventory": inventory}, "target": name, "wait": True}
-            job = lab.ask("submit", wish)
-            assert job["state"] == "succeeded", job
+            await load(lab, name, inventory)
         yield lab
+
+
+async def load(lab: Lab, name: str, inventory: dict[str, Any]) -> None:
+    """A device takes over an inventory."""
+    wish = {"operation": "home.load", "args": {"inventory": inventory}, "target": name, "wait": True}
+    job = lab.ask("submit", wish)
+    assert job["state"] == "succeeded", job
 
 
 async def asked(device: Device, *words: str) -> tuple[int, dict[str, Any]]:
@@ -94,6 +99,9 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         # Of the same conversation.
         code, found = await asked(lab.desk, "turn it on again")
         assert (code, state_of(lab, "light.kitchen")) == (0, "on"), found
+        # What no device had before is read back, too.
+        code, found = await asked(lab.desk, "set a timer for five minutes")
+        assert (code, found["outcome"], found["findings"][0]["outcome"]) == (0, "done", "verified"), found
         # Not understood: nothing is done.
         code, found = await asked(lab.desk, "transfer all my money to Bob")
         assert (code, found["outcome"], found["run"]) == (1, "lost", ""), found
@@ -101,6 +109,17 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         said = await say(lab.desk, "plan", "turn off the kitchen light")
         assert (said.code, said.objects[-1]["outcome"], said.objects[-1]["run"]) == (0, "planned", "")
         assert state_of(lab, "light.kitchen") == "on"
+        # One of two things is gone from the inventory: that says nothing of the other.
+        both = ("turn off the kitchen light and the counter lamp", "--key", "both")
+        assert (await asked(lab.desk, *both))[1]["outcome"] == "done"
+        await load(
+            lab, "downstairs", {**ROOMS["downstairs"], "entities": ROOMS["downstairs"]["entities"][::2]}
+        )
+        code, found = await asked(lab.desk, *both)
+        assert (code, found["outcome"]) == (1, "partly"), found
+        assert [(one["entity"], one["outcome"]) for one in found["findings"]] == [
+            ("light.kitchen", "verified"), ("light.counter", "silent"),
+        ]  # fmt: skip
         # A device is gone: the other one is done, and the one that did not answer is named.
         await lab.devices["upstairs"].kill()
         code, found = await asked(lab.desk, "turn off the kitchen light and the bedroom light")
@@ -196,7 +215,10 @@ async def test_what_needs_a_yes_is_done_after_it_and_unanswered_is_not_done(tmp_
         deny_words(lab)
         code, found = await asked(lab.desk, "turn off the kitchen light", "--wait", "3")
         assert (code, found["outcome"]) == (6, "unanswered"), found
-        assert found["reply"].startswith("Nobody said yes in time, so it was not done. The kitchen light")
+        said = "Nobody said yes in time, so it was not done. The kitchen light was left as it was."
+        assert found["reply"] == said
+        assert [one["outcome"] for one in found["findings"]] == ["unasked"]
+        assert [one["rule"] for one in found["reasons"]] == ["policy"]
         assert (state_of(lab, "light.kitchen"), lab.ask("approvals")) == ("on", [])
         async with watching(lab.desk.home.socket("coordinator")) as events:
             running = await lab.desk.start("ask", "turn off the kitchen light", "--json", stdin=True)

@@ -81,6 +81,8 @@ class Answer(msgspec.Struct, frozen=True):
     verified: Verified = Verified()
     run: str = ""
     lines: tuple[str, ...] = ()
+    would: str = ""
+    """The plan in one sentence, when nothing was done."""
 
 
 class Asking:
@@ -224,7 +226,15 @@ class Asking:
             parts, outcome = (needs_yes(judged.messages),), "planned"
         else:
             parts, outcome = (Said(plan_sentence(plan, home)),), "planned"
-        return Answer(parts, outcome, understanding, judged, plan_to_document(plan), lines=lines)
+        return Answer(
+            parts,
+            outcome,
+            understanding,
+            judged,
+            plan_to_document(plan),
+            lines=lines,
+            would=plan_sentence(plan, home),
+        )
 
     def _taken(self, asked: Asked, understanding: Understanding, judged: Judged, seen: Seen) -> Taken:
         plan = understanding.plan
@@ -245,7 +255,7 @@ class Asking:
             for entity in entities_of(step)
             if entity in seen.where
         }
-        return Taken(asked.text, understanding, split, judged.verdict, ids, where)
+        return Taken(asked.text, understanding, split, judged.verdict, ids, where, judged.reasons)
 
     # --------------------------------------------------------------------------------------------------- act
 
@@ -272,8 +282,9 @@ class Asking:
         touched |= {change.entity for change in reported(items)}
         where = msgspec.structs.replace(seen, where={**seen.where, **taken.where})
         home, read = await self._homes.again(where, touched)
-        verified = verify(plan, items, home, read, now, given_up=given_up)
-        unanswered = (given_up and follower.waits) or lacks_yes(items)
+        asked_in_vain = given_up and follower.waits
+        verified = verify(plan, items, home, read, now, given_up=given_up and not asked_in_vain)
+        unanswered = asked_in_vain or lacks_yes(items)
         parts, outcome = await self._ending(
             understanding=understanding, situation=situation, home=home, verified=verified, unanswered=unanswered,
             later=any(step.id not in now for step in plan.steps),
@@ -282,7 +293,7 @@ class Asking:
             parts,
             outcome,
             understanding,
-            Judged(taken.verdict),
+            Judged(taken.verdict, taken.reasons),
             plan_to_document(plan),
             verified,
             format_time_id(run_id),

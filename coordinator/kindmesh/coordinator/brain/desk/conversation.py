@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from kindmesh.coordinator.brain.cortex.terms import Turn, Understanding
+from kindmesh.coordinator.brain.desk.judging import Why
 from kindmesh.coordinator.brain.desk.keeping import NOTE_MAX, Keeping
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.protocol.codec import decode, encode
@@ -38,6 +39,7 @@ class Taken(msgspec.Struct, frozen=True):
     verdict: Answer = "allow"
     now: tuple[str, ...] = ()
     where: dict[str, str] = {}
+    reasons: tuple[Why, ...] = ()
 
 
 class Feedback(msgspec.Struct, frozen=True):

@@ -221,7 +221,7 @@ class Desk:
             "ok": True,
             "text": turn.text,
             "proposed": {"id": made, "sentence": turn.text, "plan": plan_to_document(plan)},
-            "does": plan_sentence(plan, Home()),
+            "does": answer.would,
         }
 
     # ---------------------------------------------------------------------------------------------- routines

@@ -82,15 +82,34 @@ class Homes:
         return self._joined(devices, dict(zip(devices, answers, strict=True)))
 
     async def again(self, seen: Seen, entities: set[str]) -> tuple[Home, frozenset[str]]:
-        """The home with these entities read anew, and those of them that could be."""
+        """The home with these entities read anew, and those of them that could be. One that no device had before (a
+        new timer) is looked for on all of them."""
         wanted: dict[str, list[str]] = {}
         for entity in sorted(entities):
             wanted.setdefault(seen.where.get(entity, ""), []).append(entity)
         devices = {format_id(device): device for device in self._told}
+        new = set(wanted.pop("", ()))
+        if new:
+            wanted = {device: wanted.get(device, []) for device in sorted({*devices, *wanted})}
         known = [device for device in wanted if device in devices]
-        answers = await asyncio.gather(*(self._states(devices[device], wanted[device]) for device in known))
-        fresh = [entity for answer in answers if answer is not None for entity in answer]
+        answers = await asyncio.gather(
+            *(self._anew(devices[device], None if new else wanted[device]) for device in known)
+        )
+        fresh = [
+            entity
+            for device, answer in zip(known, answers, strict=True)
+            for entity in answer
+            if entity.id in new or entity.id in wanted[device]
+        ]
         return seen.home.with_entities(*fresh), frozenset(one.id for one in fresh)
+
+    async def _anew(self, device: bytes, entities: list[str] | None) -> list[Entity]:
+        """The states of these, as far as the device tells them. One that it no longer has makes it refuse the whole
+        question, and says nothing of the others: then it is asked for all it has."""
+        found = await self._states(device, entities)
+        if found is None and entities is not None and self._heart.devices.is_here(device):
+            found = await self._states(device, None)
+        return found or []
 
     async def _ask(self, device: bytes) -> bool:
         """Whether it told its home now."""
