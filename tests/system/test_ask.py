@@ -120,6 +120,7 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         assert [(one["entity"], one["outcome"]) for one in found["findings"]] == [
             ("light.kitchen", "verified"), ("light.counter", "silent"),
         ]  # fmt: skip
+        assert (await asked(lab.desk, "turn on the kitchen light"))[0] == 0
         # A device is gone: the other one is done, and the one that did not answer is named.
         await lab.devices["upstairs"].kill()
         code, found = await asked(lab.desk, "turn off the kitchen light and the bedroom light")
