@@ -205,6 +205,9 @@ def test_a_step_that_nothing_is_known_of_was_not_done_and_one_that_hangs_is_unce
     items = [item("k", "running")]
     found = verify(TWO, items, HOME, EVERYWHERE, frozenset({"k", "b"}), given_up=True)
     assert [one.outcome for one in found.findings] == ["uncertain", "unasked"]
+    unsaid = [item("k", "failed", code="NEEDS_APPROVAL")]
+    found = verify(TWO, unsaid, HOME, EVERYWHERE, frozenset({"k"}), given_up=True)
+    assert [one.outcome for one in found.findings] == ["unasked"], "nobody asked the lamp"
     called_off = verify(TWO, [item("k", "cancelled")], HOME, EVERYWHERE, frozenset({"k"}), given_up=True)
     assert [one.outcome for one in called_off.findings] == ["silent"]
 

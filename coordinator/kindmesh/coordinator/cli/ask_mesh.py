@@ -135,7 +135,7 @@ def _heard(out: Output, client: ControlClient, wish: Wish, text: str) -> bytes:
 
 def _patiently(out: Output, client: ControlClient, request: dict[str, Any], *, act: bool) -> dict[str, Any]:
     """The answer; asked again with the same key when the connection was lost after the sentence was heard."""
-    heard, until = False, 0.0
+    heard, until, run = False, 0.0, ""
     while True:
         try:
             stream = client.stream("ask", request)
@@ -147,7 +147,15 @@ def _patiently(out: Output, client: ControlClient, request: dict[str, Any], *, a
                     answer: dict[str, Any] = end.value
                     return answer
                 heard = True
+                run = event.get("run", "") if event.get("event") == "started" else run
                 _tell(out, event)
+        except KeyboardInterrupt:
+            if run:
+                out.clear()
+                out.note(
+                    f"No longer waited for, but what was begun goes on. To end it: kindmesh jobs cancel {run}"
+                )
+            raise
         except (NotRunning, TransportError) as error:
             until = until or time.monotonic() + AGAIN_S
             if not act or not heard or time.monotonic() > until:

@@ -189,7 +189,7 @@ class Asking:
         )
 
     def _reviewed(self, asked: Asked, situation: Situation, plan: Plan) -> Judged:
-        return self._reviewer.review(plan, asked.who, asked.text, situation.home, situation.area)
+        return self._reviewer.review(plan, asked.who, asked.text, situation.home)
 
     def _words(self, understanding: Understanding, home: Home) -> list[str]:
         plan = understanding.plan

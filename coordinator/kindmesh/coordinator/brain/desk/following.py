@@ -29,6 +29,7 @@ class Follower:
         self._emit = emit
         self._news = asyncio.Event()
         self._waiting: set[str] = set()
+        self._in_vain = False
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Something happened in the run."""
@@ -43,8 +44,8 @@ class Follower:
 
     @property
     def waits(self) -> bool:
-        """Whether a job waited for a yes when last heard of."""
-        return bool(self._waiting)
+        """Whether a job waits for a yes, or did when the run was called off."""
+        return self._in_vain or bool(self._waiting)
 
     async def wait(
         self, run_id: bytes, now: frozenset[str], act_ms: int, yes_ms: int
@@ -66,6 +67,7 @@ class Follower:
                 async with asyncio.timeout(patience_ms / 1000):
                     await self._news.wait()
             except TimeoutError:
+                self._in_vain = bool(self._waiting)
                 return await self._called_off(run_id), True
 
     def _over(self, run_id: bytes, now: frozenset[str]) -> dict[str, Any] | None:

@@ -36,8 +36,9 @@ class Reviewer:
         self._clock = clock
         self._zone = zone
 
-    def review(self, plan: Plan, who: Principal, text: str, home: Home, area: str) -> Judged:
-        """What the rules say of a plan that `who` asked for in these words.
+    def review(self, plan: Plan, who: Principal, text: str, home: Home) -> Judged:
+        """What the rules say of a plan that `who` asked for in these words. Where they stand is proven to nobody, so it
+        counts for nothing here either.
 
         Raises:
             KindmeshError: it cannot be reviewed.
@@ -48,7 +49,7 @@ class Reviewer:
             plan,
             text,
             home,
-            area=area,
+            area="",
             now_ms=self._clock.now_ms(),
             zone=self._zone,
             operations=self._operations(plan),

@@ -108,7 +108,7 @@ def verify(
         outcome, why = _step_outcome(item)
         if given_up and item is not None and item["state"] not in ITEM_ENDED:
             outcome = "uncertain"
-        elif given_up and outcome == "unasked" and item is not None:
+        elif given_up and outcome == "unasked" and item is not None and not lacks_yes([item]):
             outcome, why = "silent", ""
         named = entities_of(step) or sorted(
             {one.entity for one in changes if item is not None and _says(item, one.entity)}
