@@ -79,12 +79,11 @@ Allowed = Callable[[str, int], Answer]
 class Facts(msgspec.Struct, frozen=True):
     """See the module.
 
-    `operations`: by name; `policy`: the owner's; `words_settle`: whether proven words settle an `ask` of the policy for
-    an operation; `prover`: what was said; `principal`: by whom the ledger counts (empty: the household as one), `name`
-    and `role` of who asks; `present`: the person is at home; `purpose` as in requests; `address_book`: addresses by
-    name; `names`: what people call an entity or a device, by id; `area`: where it was said; `now_ms`: UTC, and
-    `minute`: of the local day; `approved`: steps to which a person said yes; `run`: what of the ledger came of the same
-    words, empty: not known.
+    `operations`: by name; `policy`: the owner's; `prover`: what was said; `principal`: by whom the ledger counts
+    (empty: the household as one), `name` and `role` of who asks; `present`: the person is at home; `purpose` as in
+    requests; `address_book`: addresses by name; `names`: what people call an entity or a device, by id; `area`: where
+    it was said; `now_ms`: UTC, and `minute`: of the local day; `approved`: steps to which a person said yes; `run`:
+    what of the ledger came of the same words, empty: not known.
     """
 
     operations: Mapping[str, Operation]
