@@ -50,12 +50,12 @@ class Household(People):
         labels = {f"entities.{number}": "lights upstairs" for number in range(len(entities))}
         return self.step(self.said(text), "home.control", args, labels)
 
-    def said(self, text: str, *, present: bool = True) -> Evidence:
+    def said(self, text: str, *, present: bool = True, area: str = "") -> Evidence:
         self.counter += 1
         words = spoken(text, SALTS)
         utterance = Utterance(
             self.mesh, self.counter.to_bytes(16, "big"), len(words.words), root_of(words), self.device, b"", "owner",
-            self.now_ms, present=present,
+            self.now_ms, present=present, area=area,
         )  # fmt: skip
         return Evidence(sign_utterance(utterance, self.phone), prove(words, tuple(range(len(words.words)))))
 
@@ -195,3 +195,79 @@ def test_names_are_known_again_after_a_start_and_forgotten_with_their_device(hom
     )
     home.ask(m.Revoke(home.removal(home.device)))
     assert home.beliefs.names(b"") == {}
+
+
+# ----------------------------------------------------------------------------------------------- where it was said
+
+LAMPS = (
+    Thing("light.kitchen", ("Kitchen light", "Kitchen", "Ground floor")),
+    Thing("light.hall", ("Hall light", "Hall", "Ground floor")),
+    Thing("lock.kitchen", ("Kitchen lock", "Kitchen", "Ground floor")),
+    Thing("lock.hall", ("Hall lock", "Hall", "Ground floor")),
+)
+
+
+def heard_in(
+    home: Household, area: str, text: str, entity: str, service: str = "light.turn_off"
+) -> m.Verdict:
+    args = {"service": service, "entities": [entity], "data": {}}
+    operation = "home.control" if service.startswith("light") else "home.access"
+    named = next(word for word in text.split() if word.startswith(("light", "lock")))
+    return home.step(home.said(text, area=area), operation, args, {"entities.0": named})
+
+
+@pytest.mark.parametrize(
+    "text", ["turn off the light", "turn off the light here", "turn off the lights in here"]
+)
+def test_the_light_is_the_one_where_the_device_that_heard_it_stands(home: Household, text: str) -> None:
+    home.named(*LAMPS)
+    for area in ("Kitchen", "kitchen"):
+        assert heard_in(home, area, text, "light.kitchen").answer == "allow"
+    assert heard_in(home, "Kitchen", text, "light.hall").answer == "ask"
+    assert heard_in(home, "", text, "light.kitchen").answer == "ask"
+    assert heard_in(home, "Bedroom", text, "light.kitchen").answer == "ask"
+
+
+def test_another_place_that_was_said_counts_more_than_where_it_was_said(home: Household) -> None:
+    home.named(*LAMPS)
+    args = {"service": "light.turn_off", "entities": ["light.kitchen"], "data": {}}
+    said = home.said("turn off the hall light", area="Kitchen")
+    assert home.step(said, "home.control", args, {"entities.0": "hall light"}).answer == "ask"
+
+
+def test_where_it_was_said_opens_no_door(home: Household) -> None:
+    home.named(*LAMPS)
+    assert heard_in(home, "Kitchen", "unlock the lock", "lock.kitchen", "lock.unlock").answer == "ask"
+
+
+def test_where_it_was_said_is_signed(home: Household) -> None:
+    """The coordinator has what a device in the hall heard, and says that it was the kitchen."""
+    home.named(*LAMPS)
+    shown = home.said("turn off the light", area="Hall")
+    moved = msgspec.structs.replace(
+        shown.utterance, payload=shown.utterance.payload.replace(b"\xa4Hall", b"\xa4Yard")
+    )
+    assert moved != shown.utterance
+    args = {"service": "light.turn_off", "entities": ["light.kitchen"], "data": {}}
+    verdict = home.step(
+        msgspec.structs.replace(shown, utterance=moved), "home.control", args, {"entities.0": "light"}
+    )
+    assert (verdict.answer, verdict.rules) == ("deny", ("evidence",))
+
+
+def test_a_device_says_of_no_other_where_it_stands(home: Household) -> None:
+    """A member in the hall signs that the phone heard it in the kitchen, and that it heard the owner there itself."""
+    home.named(*LAMPS)
+    hall = key("hall")
+    home.ask(m.Issue(home.grant(hall, "hall")))
+    words = spoken("turn off the light", SALTS)
+    for device in (home.device, key_id(hall.public)):
+        home.counter += 1
+        utterance = Utterance(
+            home.mesh, home.counter.to_bytes(16, "big"), len(words.words), root_of(words), device, b"", "owner",
+            home.now_ms, present=True, area="Kitchen",
+        )  # fmt: skip
+        shown = Evidence(sign_utterance(utterance, hall), prove(words, range(len(words.words))))
+        args = {"service": "light.turn_off", "entities": ["light.kitchen"], "data": {}}
+        verdict = home.step(shown, "home.control", args, {"entities.0": "light"})
+        assert (verdict.answer, verdict.rules) == ("deny", ("evidence",))

@@ -17,6 +17,7 @@ from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.run_desk import RunDesk
 from kindmesh.coordinator.utterances import (
     PARAM,
+    area_of,
     hear_here,
     heard_in,
     is_spoken_by,
@@ -57,6 +58,13 @@ def test_what_is_said_at_the_coordinator_is_signed_by_the_node_beside_it(tmp_pat
     again = hear_here(home, TEXT, now_ms=1_800_000_000_000, entropy=ENTROPY)
     assert not set(again.said.salts) & set(made.said.salts)
     assert again.utterance != made.utterance
+
+
+def test_what_is_said_says_where_the_device_stands(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    create_mesh(home, "correct horse", "desk")
+    made = hear_here(home, TEXT, now_ms=1, entropy=ENTROPY, area="Kitchen")
+    assert (area_of(made), area_of(heard()), area_of(None)) == ("Kitchen", "", "")
 
 
 def test_at_a_members_device_it_is_whoever_uses_it(tmp_path: Path) -> None:

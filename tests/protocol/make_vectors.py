@@ -731,6 +731,7 @@ def utterances() -> list[dict[str, Any]]:
         value = Utterance(
             MESH, time_id(60), len(said.words), root_of(said), IDS["phone"], person,
             f"person {format_id(IDS['anna'])}", NOW, "de" if person else "en", present=not person,
+            area="" if person else "Hall",
         )  # fmt: skip
         check_spoken(said, value)
         case = signed_case(name, key, UTTERANCE_DOMAIN, value, bridge=False)

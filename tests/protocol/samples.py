@@ -341,7 +341,17 @@ SIGNED_APPROVAL: Final = sign_approval(APPROVAL, SIGNING["owner"])
 
 _SALT: Final = bytes(range(16))
 UTTERANCE: Final = Utterance(
-    REQUEST.mesh, REQUEST.request_id, 2, bytes(range(32)), REQUEST.target, b"", "owner", NOW, "en", True
+    REQUEST.mesh,
+    REQUEST.request_id,
+    2,
+    bytes(range(32)),
+    REQUEST.target,
+    b"",
+    "owner",
+    NOW,
+    "en",
+    True,
+    "Kitchen",
 )
 SPOKEN: Final = Spoken(("lamp", "on"), (_SALT, _SALT))
 EVIDENCE: Final = Evidence(SIGNED_APPROVAL, (WordProof(0, "lamp", _SALT, (bytes(range(32)),)),))

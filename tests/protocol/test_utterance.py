@@ -172,3 +172,21 @@ def test_what_a_program_logs_of_an_utterance_has_no_words() -> None:
 @given(st.text())
 def test_the_cortex_counts_the_same_words(text: str) -> None:
     assert words_of(text) == words_of_the_cortex(text)
+
+
+def test_one_that_says_nothing_of_where_it_was_said_is_read_as_before() -> None:
+    utterance = msgspec.structs.replace(utterance_of(said_of("the door")), area="Hall")
+    fields = msgspec.msgpack.decode(encode(utterance))
+    assert fields.pop() == "Hall"
+    assert decode(Utterance, msgspec.msgpack.encode(fields)) == msgspec.structs.replace(utterance, area="")
+
+
+def test_where_it_was_said_is_as_long_as_a_word_at_most() -> None:
+    utterance = utterance_of(said_of("the door"))
+    for size, taken in ((80, True), (81, False)):
+        data = encode(msgspec.structs.replace(utterance, area="a" * size))
+        if taken:
+            assert decode(Utterance, data).area == "a" * size
+        else:
+            with pytest.raises(Malformed):
+                decode(Utterance, data)

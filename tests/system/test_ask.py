@@ -238,3 +238,21 @@ def deny_words(lab: Lab) -> None:
     rules = (Rule("*", int(Effect.READ | Effect.NOTIFY), "allow"),)
     policy = Policy(owner.mesh, lab.ask("status")["policy_version"] + 1, SystemClock().now_ms(), rules)
     lab.ask("policy.set", {"policy": signed_to_bytes(owner.sign_policy(policy))})
+
+
+async def test_the_lights_here_are_those_where_the_device_stands_that_heard_it(tmp_path: Path) -> None:
+    """The policy asks before the home acts: without a yes, only what the words and the place prove is done."""
+    async with household(tmp_path / "lab", acts=("home.load",)) as lab:
+        assert (await say(lab.desk, "area", "Kitchen")).objects[-1]["area"] == "Kitchen"
+        code, found = await asked(lab.desk, "turn off the lights here")
+        assert (code, found["outcome"], found["verdict"]) == (0, "done", "allow"), found
+        states = [state_of(lab, one) for one in ("light.kitchen", "light.counter", "light.bedroom")]
+        assert states == ["off", "off", "on"]
+        # What the home does not have is no place, and no reason to fail.
+        await say(lab.desk, "area", "Shed")
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert (code, state_of(lab, "light.kitchen")) == (0, "on"), found
+        # For one sentence somewhere else.
+        await say(lab.desk, "area", "--nowhere")
+        code, found = await asked(lab.desk, "turn on the lights here", "--area", "Kitchen", "--wait", "2")
+        assert (code, state_of(lab, "light.counter")) == (0, "on"), found

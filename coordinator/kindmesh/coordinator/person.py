@@ -84,8 +84,8 @@ class Person:
         )
         return {**params, "proof": signed_to_bytes(sign_request(request, self._key))}
 
-    def hear(self, text: str, *, language: str = "en") -> Heard:
-        """What this person said here, signed with their own key.
+    def hear(self, text: str, *, language: str = "en", area: str = "") -> Heard:
+        """What this person said here (`area`: where this device stands), signed with their own key.
 
         Raises:
             InvalidInput: no words, or too many.
@@ -93,7 +93,7 @@ class Person:
         return make_utterance(
             text, key=self._key, mesh=self.file.mesh, device=self.device, person=self.certificate.person,
             principal=person_principal(self.certificate.person, self.name), now_ms=self._now_ms(),
-            entropy=self._entropy, language=language,
+            entropy=self._entropy, language=language, area=area,
         )  # fmt: skip
 
     def sign_approval(self, request: bytes, *, allow: bool) -> Signed:

@@ -6,8 +6,9 @@
     a person, with `--as` or their own   that person's own key           person      no: their key may be anywhere
 
 A skin makes it (`hear_here`, `Person.hear`) and sends it beside what it asks for, as the parameter `utterance`
-(`to_param`); the coordinator keeps it sealed with the run (`heard_in`). The coordinator's own key hears nobody, so
-whoever takes the coordinator over cannot make up what was said.
+(`to_param`); where the device stands is what its own settings say (`[device] area`), or what is said of it for once.
+The coordinator keeps it sealed with the run (`heard_in`). The coordinator's own key hears nobody, so whoever takes the
+coordinator over cannot make up what was said.
 """
 
 from __future__ import annotations
@@ -56,8 +57,10 @@ def make_utterance(
     person: bytes = b"",
     language: str = "en",
     present: bool = False,
+    area: str = "",
 ) -> Heard:
-    """`text` as `principal` said it on `device` at `now_ms`, signed with `key`: the device's, or that `person`'s.
+    """`text` as `principal` said it on `device` at `now_ms`, signed with `key`: the device's, or that `person`'s;
+    `area` is where the device stands.
 
     Raises:
         InvalidInput: no words, or too many.
@@ -74,15 +77,23 @@ def make_utterance(
         heard_ms=now_ms,
         language=language,
         present=present and not person,
+        area=area,
     )
     return Heard(sign_utterance(utterance, key), said)
 
 
 def hear_here(
-    home: Home, text: str, *, now_ms: int, entropy: Entropy, language: str = "en", present: bool = True
+    home: Home,
+    text: str,
+    *,
+    now_ms: int,
+    entropy: Entropy,
+    language: str = "en",
+    present: bool = True,
+    area: str = "",
 ) -> Heard:
     """What somebody says at this very machine, signed by its node: as the owner where the coordinator runs, else as
-    whoever uses the device. `now_ms` is the mesh's time.
+    whoever uses the device. `now_ms` is the mesh's time, `area` where it stands.
 
     Raises:
         InvalidInput: no words, or too many. NotInitialised, StoreDamaged, InsecurePermissions: the node's key.
@@ -102,6 +113,7 @@ def hear_here(
         entropy=entropy,
         language=language,
         present=present,
+        area=area,
     )
 
 
@@ -143,10 +155,15 @@ def heard_in(params: Params) -> Heard | None:
     return heard
 
 
+def area_of(heard: Heard | None) -> str:
+    """Where that was said, as whoever signed it says; empty: not known."""
+    return "" if heard is None else decode(Utterance, heard.utterance.payload, limit=PERMIT_MAX).area
+
+
 def is_spoken_by(heard: Heard, who: Principal) -> bool:
     """Whether a person's own key signed it, in the name of `who`: as it says itself, Medulla checks it."""
     utterance = decode(Utterance, heard.utterance.payload, limit=PERMIT_MAX)
     return bool(utterance.person) and utterance.principal == principal_text(who)
 
 
-__all__ = ["PARAM", "hear_here", "heard_in", "is_spoken_by", "make_utterance", "to_param"]
+__all__ = ["PARAM", "area_of", "hear_here", "heard_in", "is_spoken_by", "make_utterance", "to_param"]

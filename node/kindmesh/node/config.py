@@ -22,14 +22,18 @@ T = TypeVar("T")
 
 CONFIG_MAX: Final = 262_144
 """Bytes of a configuration file."""
+AREA_MAX: Final = 80
+"""Characters of where a device stands: what an utterance has room for."""
 _PREFIX: Final = "KINDMESH_"
 _ADDRESS: Final = re.compile(r"[^\s/]+:\d{1,5}")
 
 
 class DeviceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[device]`: `name` is what people call it; empty: the host's name."""
+    """`[device]`: `name` is what people call it; empty: the host's name. `area` is where it stands, in the words of the
+    home's inventory ("Kitchen"), so that what is said here means that place; empty: nowhere in particular."""
 
     name: str = ""
+    area: str = ""
 
 
 class MeshSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,7 +270,18 @@ def _checked(section: str, key: str, value: Any, type_: Any, where: str) -> Any:
                 )
     if (section, key) == ("device", "name") and len(converted) > NAME_MAX:
         raise ConfigError(f"{where}: a name has at most {NAME_MAX} characters", field="device.name")
+    if (section, key) == ("device", "area") and not is_area(converted):
+        raise ConfigError(
+            f"{where}: an area has at most {AREA_MAX} characters that can be shown",
+            hint='Like area = "Kitchen", as it is called in your home.',
+            field="device.area",
+        )
     return converted
+
+
+def is_area(text: str) -> bool:
+    """Whether an area of a home can be called so; empty: none."""
+    return len(text) <= AREA_MAX and text.isprintable()
 
 
 def _describe(type_: Any) -> str:
@@ -313,6 +328,7 @@ def _from_text(text: str, type_: Any) -> Any:
 
 
 __all__ = [
+    "AREA_MAX",
     "AuditSection",
     "Config",
     "DeviceSection",
@@ -321,5 +337,6 @@ __all__ = [
     "MedullaSection",
     "MeshSection",
     "NodeSection",
+    "is_area",
     "load_config",
 ]

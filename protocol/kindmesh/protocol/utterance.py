@@ -7,7 +7,8 @@ A value of a plan that came from words names them in its label; `prove` shows ju
 path to the root. Salts are fresh for each word, so that the words that are not shown cannot be found by trying: equal
 words look different, and a root says nothing. An utterance is for one principal (`principal_text`) and serves one run.
 Signed by a device it may say that somebody is there (`present`: a skin on that very machine heard it);
-signed by a person's own key (`person`) it never does, since that key may be anywhere.
+signed by a person's own key (`person`) it never does, since that key may be anywhere. `area` is where that was said, in
+the words of whoever signed: what a device knows of its own place, or what the person there said of it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ WordPath = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=8)]
 
 class Utterance(msgspec.Struct, array_like=True, frozen=True):
     """See the module. `size` words with the Merkle root `root`; `device` (20 bytes) heard it at `heard_ms`; `person`
-    (20 bytes) when a person's own key signs, else empty; `principal` whose words they are; `language` as in `en`."""
+    (20 bytes) when a person's own key signs, else empty; `principal` whose words they are; `language` as in `en`;
+    `area` what people call the place (`Kitchen`), empty: not known."""
 
     mesh: KeyId
     utterance_id: TimeId
@@ -52,6 +54,7 @@ class Utterance(msgspec.Struct, array_like=True, frozen=True):
     heard_ms: TimeMs
     language: Word = "en"
     present: bool = False
+    area: Word = ""
 
 
 class WordProof(msgspec.Struct, array_like=True, frozen=True):

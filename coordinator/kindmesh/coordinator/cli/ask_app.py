@@ -21,7 +21,9 @@ BatchFile = Annotated[
         "--batch", help="With --home: a file with a sentence (JSON) in each line; - is standard input."
     ),
 ]
-Area = Annotated[str, typer.Option(help="Where you are: an area's id or name.")]
+Area = Annotated[
+    str, typer.Option(help="Where you are, as your home calls it; default: where this device stands.")
+]
 Zone = Annotated[str, typer.Option(help="With --home: the time zone, region/city; default: this machine's.")]
 Language = Annotated[str, typer.Option(help="The language of the sentence: en or de.")]
 Conversation = Annotated[str, typer.Option(help="Keeps the turns of one conversation apart from others.")]
@@ -64,7 +66,7 @@ def ask(
         run_command(as_json, lambda out: run_without_mesh(out, alone, act=True))
     from kindmesh.coordinator.cli import ask_mesh
 
-    wish = ask_mesh.Wish(words, area, language, key, conversation, person, wait_s=wait)
+    wish = ask_mesh.Wish(words, area, "", language, key, conversation, person, wait_s=wait)
     if good or wrong:
         run_command(as_json, lambda out: ask_mesh.run_feedback(out, wish, good=good and not wrong))
     if persona:
@@ -101,7 +103,7 @@ def plan(
         run_command(as_json, lambda out: run_without_mesh(out, alone, act=False))
     from kindmesh.coordinator.cli import ask_mesh
 
-    wish = ask_mesh.Wish(words, area, language, "", conversation, person)
+    wish = ask_mesh.Wish(words, area, "", language, "", conversation, person)
     run_command(as_json, lambda out: ask_mesh.run_ask(out, wish, act=False))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kindmesh.coordinator.cli.area_app import area_of
 from kindmesh.coordinator.cli.as_person import AsPerson, connect_as
 from kindmesh.coordinator.cli.output import (
     EXIT_DONE,
@@ -40,10 +41,12 @@ _EXITS: Final = {
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What was typed; `conversation` keeps one prompt's turns apart from another's."""
+    """What was typed; `place` is where this device stands, `conversation` keeps one prompt's turns apart from
+    another's."""
 
     words: tuple[str, ...] = ()
     area: str = ""
+    place: str = ""
     language: str = "en"
     key: str = ""
     conversation: str = ""
@@ -54,6 +57,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 def run_ask(out: Output, wish: Wish, *, act: bool) -> int:
     """Ask once, or, without words at a terminal, again and again."""
+    wish = _placed(wish)
     text = " ".join(wish.words)
     if text == "-":
         text = sys.stdin.read(LINE_MAX).strip()
@@ -63,6 +67,11 @@ def run_ask(out: Output, wish: Wish, *, act: bool) -> int:
         with connect_as(Home.locate(), wish.person) as client:
             return _once(out, client, wish, text, act=act)
     return _prompt(out, wish, act=act)
+
+
+def _placed(wish: Wish) -> Wish:
+    """With where this device stands."""
+    return msgspec.structs.replace(wish, place=area_of(Home.locate()))
 
 
 def _prompt(out: Output, wish: Wish, *, act: bool) -> int:
@@ -100,7 +109,7 @@ def _prompt(out: Output, wish: Wish, *, act: bool) -> int:
 def _once(out: Output, client: ControlClient, wish: Wish, text: str, *, act: bool) -> int:
     request = {
         "text": text, "area": wish.area, "language": wish.language, "conversation": wish.conversation,
-        "key": wish.key or secrets.token_hex(16), "plan": not act, "quiet": wish.quiet,
+        "place": wish.place, "key": wish.key or secrets.token_hex(16), "plan": not act, "quiet": wish.quiet,
         "yes_ms": int(wish.wait_s * 1000),
     }  # fmt: skip
     spoken = _heard(out, client, wish, text) if act else b""
@@ -120,11 +129,14 @@ def _heard(out: Output, client: ControlClient, wish: Wish, text: str) -> bytes:
     from kindmesh.coordinator.utterances import hear_here, to_param
     from kindmesh.mesh.clock import SystemEntropy
 
+    area = (wish.area or wish.place).strip()
     if isinstance(client, AsPerson):
-        return to_param(client.person.hear(text, language=wish.language))
+        return to_param(client.person.hear(text, language=wish.language, area=area))
     now_ms = client.call("clock")["now_ms"]
     try:
-        heard = hear_here(Home.locate(), text, now_ms=now_ms, entropy=SystemEntropy(), language=wish.language)
+        heard = hear_here(
+            Home.locate(), text, now_ms=now_ms, entropy=SystemEntropy(), language=wish.language, area=area
+        )
     except KeysLocked:
         out.note(
             "This device's key is locked, so nothing proves what you said: you are asked for a yes instead."
@@ -195,7 +207,8 @@ def run_feedback(out: Output, wish: Wish, *, good: bool) -> int:
     if good and meant:
         raise InvalidInput("--good takes no text", field="good")
     request = {
-        "good": good, "meant": meant, "area": wish.area, "language": wish.language, "conversation": wish.conversation,
+        "good": good, "meant": meant, "area": wish.area, "place": _placed(wish).place,
+        "language": wish.language, "conversation": wish.conversation,
     }  # fmt: skip
     with connect_as(Home.locate(), wish.person) as client:
         found: dict[str, Any] = client.call("ask.feedback", request)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from kindmesh.coordinator.cli.area_app import check_area, keep_area
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.coordinator.cli.pair_desk import read_line
 from kindmesh.coordinator.cli.setup_commands import check_name, default_name
@@ -29,9 +30,12 @@ DOOR_PORT: Final = 7440
 """Where the keys of a door are told unless the coordinator listens at another port."""
 
 
-def run_join(out: Output, text: str, name: str, *, scan: str = "", code: str = "", at: str = "") -> int:
+def run_join(
+    out: Output, text: str, name: str, area: str = "", *, scan: str = "", code: str = "", at: str = ""
+) -> int:
     """Join; exactly one of `text`, `scan` and `code` says whom."""
     check_name(name)
+    check_area(area)
     if sum(map(bool, (text, scan, code))) != 1:
         raise InvalidInput(
             "say how to join: the invitation's text, --scan or --code", field="text",
@@ -40,6 +44,8 @@ def run_join(out: Output, text: str, name: str, *, scan: str = "", code: str = "
     if at and not code:
         raise InvalidInput("--at goes with --code", field="at")
     home = Home.locate()
+    if area:
+        keep_area(home, area)
     if code:
         return _join_typed(out, home, read_line() or "" if code == "-" else code, name, at)
     return _join_with(out, home, _invitation(out, text, scan), name)

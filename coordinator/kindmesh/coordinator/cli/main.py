@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from kindmesh.coordinator.cli import ask_app, run_app
+from kindmesh.coordinator.cli.area_app import AREA_HELP
+from kindmesh.coordinator.cli.area_app import area as area_command
 from kindmesh.coordinator.cli.audit_app import audit
 from kindmesh.coordinator.cli.bench_app import bench
 from kindmesh.coordinator.cli.commands import HELP, As, Json, run_command
@@ -41,7 +43,7 @@ app = typer.Typer(
     context_settings=HELP,
 )
 
-_PLAIN = frozenset({"bench", "demo", "doctor", "init", "keys", "llm", "nodes", "simulate", "up"})
+_PLAIN = frozenset({"area", "bench", "demo", "doctor", "init", "keys", "llm", "nodes", "simulate", "up"})
 """Commands that are told nothing private; all others hide what they are told from other users of this machine."""
 
 
@@ -50,12 +52,13 @@ def init(
     name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
     owner: Annotated[str, typer.Option(help="What to call the owner.")] = "owner",
     kit: Annotated[Path | None, typer.Option(help="Where to put the recovery kit.")] = None,
+    area: Annotated[str, typer.Option(help=AREA_HELP)] = "",
     as_json: Json = False,
 ) -> None:
     """Make a new mesh, with this device as its coordinator."""
     from kindmesh.coordinator.cli.setup_commands import run_init
 
-    run_command(as_json, lambda out: run_init(out, name, owner, kit))
+    run_command(as_json, lambda out: run_init(out, name, owner, kit, area))
 
 
 @app.command()
@@ -169,6 +172,7 @@ def join(
     at: Annotated[
         str, typer.Option(help="Where the typed code is shown, host or host:port; default: found by mDNS.")
     ] = "",
+    area: Annotated[str, typer.Option(help=AREA_HELP)] = "",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="As a new device (it was removed); keeps what it was before.")
     ] = False,
@@ -181,10 +185,10 @@ def join(
     from kindmesh.coordinator.cli.fresh import run_fresh
     from kindmesh.coordinator.cli.join_commands import run_join
 
-    run_command(
-        as_json,
-        lambda out: run_fresh(out, fresh, lambda: run_join(out, text, name, scan=scan, code=code, at=at)),
-    )
+    def joining(out: Output) -> int:
+        return run_join(out, text, name, area, scan=scan, code=code, at=at)
+
+    run_command(as_json, lambda out: run_fresh(out, fresh, lambda: joining(out)))
 
 
 @app.command()
@@ -418,6 +422,7 @@ def doctor(as_json: Json = False) -> None:
 app.add_typer(keys, name="keys")
 app.add_typer(llm, name="llm")
 app.add_typer(audit, name="audit")
+app.command("area")(area_command)
 app.command("stream")(stream_command)
 app.command()(simulate)
 app.add_typer(people, name="people")

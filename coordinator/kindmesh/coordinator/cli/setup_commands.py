@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from kindmesh.coordinator.cli.area_app import check_area, keep_area
 from kindmesh.coordinator.cli.kit import check_place, put_kit
 from kindmesh.coordinator.cli.local import is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
@@ -26,7 +27,7 @@ def default_name() -> str:
     return socket.gethostname().split(".")[0][:48] or "device"
 
 
-def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
+def run_init(out: Output, name: str, owner_name: str, kit: Path | None, area: str = "") -> int:
     """Make a mesh in this state folder."""
     from kindmesh.coordinator.cli.passphrase import new_passphrase
     from kindmesh.coordinator.cli.unlocking import open_folder
@@ -37,6 +38,7 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
         raise AlreadyInitialised(f"{home.root} belongs to a mesh already")
     check_name(name)
     check_name(owner_name)
+    check_area(area)
     if kit is not None:
         check_place(kit)
     if home.exists():
@@ -44,6 +46,8 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None) -> int:
     passphrase = new_passphrase()
     out.progress("making keys ...")
     made = create_mesh(home, passphrase, name or default_name(), owner_name=owner_name)
+    if area:
+        keep_area(home, area)
     shown = put_kit(out, made.recovery_kit, kit)
     out.result(
         {"ok": True, "mesh": format_id(made.mesh), "device": format_id(made.node), "home": os.fspath(home.root),

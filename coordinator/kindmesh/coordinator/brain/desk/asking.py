@@ -23,7 +23,7 @@ from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines,
 from kindmesh.coordinator.brain.desk.following import Follower
 from kindmesh.coordinator.brain.desk.homes import Homes, Seen
 from kindmesh.coordinator.brain.desk.judging import Judged
-from kindmesh.coordinator.brain.desk.lines import area_named, check_text
+from kindmesh.coordinator.brain.desk.lines import area_named, area_or_none, check_text
 from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
@@ -33,6 +33,7 @@ from kindmesh.coordinator.brain.desk.wording import Said, confirmed, listed, nee
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
+from kindmesh.coordinator.utterances import area_of
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import StoreConflict
 from kindmesh.protocol.ids import format_time_id, parse_id
@@ -55,7 +56,8 @@ Stop: TypeAlias = Callable[[str, Principal], Awaitable[dict[str, Any]]]
 
 class Asked(msgspec.Struct, frozen=True):
     """What came in: `key` makes it the same when it comes again, `conversation` is whose turns count, `heard` proves
-    the words; `yes_ms`: how long a person's yes is waited for."""
+    the words; `area` is where they said that they are, `place` where the device that heard them stands, which a
+    home need not know; `yes_ms`: how long a person's yes is waited for."""
 
     text: str
     who: Principal
@@ -67,6 +69,7 @@ class Asked(msgspec.Struct, frozen=True):
     people: dict[str, str] = {}
     heard: Heard | None = None
     yes_ms: int = YES_MS
+    place: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -176,7 +179,7 @@ class Asking:
             seen.home,
             self._clock.now_ms(),
             zone=asked.zone,
-            area=area_named(seen.home, asked.area),
+            area=area_named(seen.home, asked.area) or area_or_none(seen.home, asked.place),
             language=asked.language,
             person=principal_text(asked.who),
             turns=self._conversations.turns(asked.conversation),
@@ -189,7 +192,8 @@ class Asking:
         )
 
     def _reviewed(self, asked: Asked, situation: Situation, plan: Plan) -> Judged:
-        return self._reviewer.review(plan, asked.who, asked.text, situation.home)
+        heard = area_or_none(situation.home, area_of(asked.heard))
+        return self._reviewer.review(plan, asked.who, asked.text, situation.home, heard)
 
     def _words(self, understanding: Understanding, home: Home) -> list[str]:
         plan = understanding.plan

@@ -27,7 +27,7 @@ from kindmesh.coordinator.brain.desk.thinking import as_routine
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
-from kindmesh.coordinator.utterances import heard_in, is_spoken_by
+from kindmesh.coordinator.utterances import area_of, heard_in, is_spoken_by
 from kindmesh.mesh.bus import EventBus
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.protocol.errors import AccessRefused, Busy, InvalidInput, KindmeshError
@@ -120,6 +120,7 @@ class Desk:
             await self._known_people(who),
             heard,
             params.number("yes_ms", YES_MS, least=1_000, most=YES_MOST_MS),
+            area_of(heard) or params.text("place", ""),
         )
         self._tell("heard", ask_id, {})
         answer = await self._asking.ask(
@@ -206,6 +207,7 @@ class Desk:
             params.choice("language", LANGUAGES, "en"),
             self._zone,
             await self._known_people(who),
+            place=params.text("place", ""),
         )
         answer = await self._asking.ask(asked, emit, self._checker(who), act=False)
         plan = answer.understanding.plan

@@ -110,16 +110,33 @@ def area_named(home: Home, text: str) -> str:
     Raises:
         InvalidInput: the home has none; names those it has.
     """
-    if not text or text in home.areas:
-        return text
-    wanted = text.strip().casefold()
-    for area in home.areas.values():
-        if wanted in (known.casefold() for known in (area.id, area.name, *area.aliases)):
-            return area.id
+    found = area_or_none(home, text)
+    if found or not text:
+        return found
     some = ", ".join(list(home.areas)[:8])
     raise InvalidInput(
         f"the home has no area {text[:60]!r}", field="area", hint=f"It has {some}." if some else ""
     )
 
 
-__all__ = ["LINE_MAX", "Line", "area_named", "check_text", "parse_line", "prepared", "read_line"]
+def area_or_none(home: Home, text: str) -> str:
+    """The same, and empty for one that the home does not have."""
+    if text in home.areas:
+        return text
+    wanted = text.strip().casefold()
+    for area in home.areas.values():
+        if wanted in (known.casefold() for known in (area.id, area.name, *area.aliases)):
+            return area.id
+    return ""
+
+
+__all__ = [
+    "LINE_MAX",
+    "Line",
+    "area_named",
+    "area_or_none",
+    "check_text",
+    "parse_line",
+    "prepared",
+    "read_line",
+]

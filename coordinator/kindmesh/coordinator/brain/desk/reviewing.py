@@ -36,9 +36,9 @@ class Reviewer:
         self._clock = clock
         self._zone = zone
 
-    def review(self, plan: Plan, who: Principal, text: str, home: Home) -> Judged:
-        """What the rules say of a plan that `who` asked for in these words. Where they stand is proven to nobody, so it
-        counts for nothing here either.
+    def review(self, plan: Plan, who: Principal, text: str, home: Home, area: str = "") -> Judged:
+        """What the rules say of a plan that `who` asked for in these words, said in that area (an id) as whoever heard
+        them signed; empty: not known.
 
         Raises:
             KindmeshError: it cannot be reviewed.
@@ -49,7 +49,7 @@ class Reviewer:
             plan,
             text,
             home,
-            area="",
+            area=area,
             now_ms=self._clock.now_ms(),
             zone=self._zone,
             operations=self._operations(plan),

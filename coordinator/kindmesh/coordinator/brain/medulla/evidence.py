@@ -46,11 +46,13 @@ BESIDE: Final = " (coordinator)"
 
 class Prover(msgspec.Struct, frozen=True):
     """`words`: those that are proven, in the order in which they were said; `present`: somebody is there, says the
-    device that heard them; `whole`: nothing else was said."""
+    device that heard them; `whole`: nothing else was said; `area`: what people call the place where it was said, as
+    whoever heard it signed, empty: not known."""
 
     words: tuple[str, ...] = ()
     present: bool = False
     whole: bool = False
+    area: str = ""
 
     def supports(self, label: Label) -> bool:
         """Whether every word that the label names is proven, in that order; False for a label without words."""
@@ -172,7 +174,8 @@ def examine(wanted: Wanted, ears: Ears, utterances: Utterances) -> Proven:
         return Proven(problem=error.message)
     if weak:
         return msgspec.structs.replace(_proven(wanted, Prover()), weak=weak)
-    found = _proven(wanted, Prover(words, utterance.present, len(words) == utterance.size))
+    prover = Prover(words, utterance.present, len(words) == utterance.size, utterance.area)
+    found = _proven(wanted, prover)
     remembered = utterance.utterance_id if remember else b""
     return msgspec.structs.replace(found, by_person=bool(utterance.person), utterance_id=remembered)
 

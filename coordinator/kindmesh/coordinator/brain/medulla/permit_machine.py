@@ -286,6 +286,7 @@ def _scene(
         present=prover.present,
         purpose=request.purpose,
         names=beliefs.names(request.target),
+        area=(prover.area,) if prover.area else (),
         now_ms=now_ms,
         minute=(now_ms + beliefs.offset_ms) // 60_000 % 1_440,
         emergency=is_alert(request.priority, effects),
