@@ -8,6 +8,7 @@ just arrived, so a changed store is noticed, not believed. Pure: no clock, no ra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,7 @@ from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
 from kindmesh.coordinator.brain.medulla.people import PeopleBeliefs
+from kindmesh.coordinator.brain.medulla.review_home import HomeNames
 from kindmesh.protocol.anchors import Anchors, MeshBundle, open_bundle
 from kindmesh.protocol.audit import Note
 from kindmesh.protocol.certificate import (
@@ -53,6 +55,10 @@ _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
 
 _FIRST = {"bundle": 0, "advert": 2, "delegation": 2, "standing": 2}
 """The order in which kinds of rows are restored; 1 for all others."""
+
+
+NAMES_KEPT: Final = 8
+"""Devices for which the names of the home's things are kept ready."""
 
 
 class Question(msgspec.Struct, array_like=True, frozen=True):
@@ -121,6 +127,7 @@ class Beliefs:
         self.approvals = Approvals()
         self.counts = Counts()
         self._decided: dict[tuple[str, int], Answer] = {}
+        self._names: dict[bytes, tuple[tuple[tuple[bytes, Offers], ...], HomeNames]] = {}
 
     def restore(
         self, rows: Iterable[tuple[str, bytes, bytes]], *, permits: int = 0, highest_ms: int = 0
@@ -337,17 +344,27 @@ class Beliefs:
             answer = self._decided[operation, effects] = self._strictest(operation, effects)
         return answer
 
-    def names(self, target: bytes) -> dict[str, tuple[str, ...]]:
+    def names(self, target: bytes) -> HomeNames:
         """What people call the things of the home, by id, as `target` knows them. Things of others only tell what else
-        could be meant: they are under ids that no argument has, so no device says what another's things are called."""
+        could be meant: they are under ids that no argument has, so no device says what another's things are called.
+        Made once for what all devices offer now."""
+        offers = tuple(self.offers.items())
+        known = self._names.get(target)
+        if known is not None and known[0] == offers:
+            return known[1]
         others = {
             f"{thing}@{device.hex()}": called
-            for device, offers in self.offers.items()
+            for device, offered in offers
             if device != target
-            for thing, called in offers.names.items()
+            for thing, called in offered.names.items()
         }
         own = self.offers.get(target)
-        return others if own is None else {**others, **own.names}
+        made = HomeNames(others if own is None else {**others, **own.names})
+        self._names.pop(target, None)
+        if len(self._names) >= NAMES_KEPT:
+            del self._names[next(iter(self._names))]
+        self._names[target] = (offers, made)
+        return made
 
     def _strictest(self, operation: str, effects: int) -> Answer:
         answer = decide(self.policy, operation, effects)

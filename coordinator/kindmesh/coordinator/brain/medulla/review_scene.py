@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call, Made
+from kindmesh.coordinator.brain.medulla.review_home import HomeNames
 from kindmesh.coordinator.brain.medulla.review_sources import is_opening, is_outward, is_physical, name_words
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, stem, tokens, words_in
@@ -30,14 +30,24 @@ SELF: Final = frozenset({"me", "myself", "self", "owner", "asker", "user"})
 
 
 class Scene:
-    """See the module. `words` are those proven; `mentioned`: stems that the plan itself accounts for."""
+    """See the module. `words` are those proven; `home`: what people call the things of the home."""
 
     def __init__(self, facts: Facts, made: Made, words: Words) -> None:
         self.facts, self.made, self.words = facts, made, words
-        self.mentioned = frozenset(_mentioned(made.calls, facts))
+        self.home = facts.names if isinstance(facts.names, HomeNames) else HomeNames(facts.names)
         self._outward: dict[int, bool] = {}
-        self._shared: Counter[str] | None = None
-        self._named: dict[Words, frozenset[str]] = {}
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Stems that the plan itself accounts for."""
+        return frozenset(_mentioned(self.made.calls, self.facts))
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Everything that is known of what the calls are given, as text."""
+        return frozenset(
+            str(leaf.value) for call in self.made.calls for leaf in Scene.all_leaves(call) if leaf.known
+        )
 
     def outward(self, call: Call) -> bool:
         """Whether it carries something out of the house."""
@@ -46,19 +56,9 @@ class Scene:
             known = self._outward[id(call)] = is_outward(call.name, call.operation, call.effects)
         return known
 
-    def is_own(self, name: str) -> bool:
-        """Whether one thing of the home only is called that."""
-        if self._shared is None:
-            self._shared = Counter(name for many in self.facts.names.values() for name in set(many))
-        return self._shared[name] == 1
-
     def named(self, words: Words) -> frozenset[str]:
         """All names of things that were said."""
-        known = self._named.get(words)
-        if known is None:
-            every = {name for many in self.facts.names.values() for name in many}
-            known = self._named[words] = frozenset(name for name in every if words.named(name))
-        return known
+        return self.home.said(words)
 
     def has_effect(self, call: Call) -> bool:
         """Whether it does more than read and notify within the house."""

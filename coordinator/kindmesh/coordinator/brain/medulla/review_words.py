@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -167,6 +167,17 @@ def content(text: str) -> list[str]:
     return [stem(word) for word in tokens(text) if word not in STOP]
 
 
+@lru_cache(maxsize=4096)
+def name_parts(name: str) -> tuple[str, ...]:
+    """Stems of all that has to be said for a name to be said; empty for none."""
+    return tuple(word for word in map(stem, tokens(name)) if word not in _STOP) or tuple(content(name))
+
+
+def kin_of(word: str) -> frozenset[int]:
+    """Numbers of the groups of names for the same person or thing that a stem is in; never of activities."""
+    return _GROUPS.get(word, _NONE) & _NAMES
+
+
 def is_place(word: str) -> bool:
     """Whether a stem only says where."""
     return word in _PLACES
@@ -188,6 +199,7 @@ class Words:
         self._plain = tuple(parts)
         self.stems = frozenset(self.order)
         self._alike = frozenset(group for word in self.stems for group in _GROUPS.get(word, _NONE))
+        self.kin = self._alike & _NAMES
         self.numbers = numbers_of(self.text)
         self.plural = any(word.endswith("s") and len(word) > 3 and stem(word) != word for word in parts)
         self._negated: tuple[str, ...] | None = None
@@ -229,12 +241,20 @@ class Words:
 
     def named(self, value: str) -> bool:
         """Whether a name was said with all of its parts (`Anna Weber`, `mum`, `kitchen speaker`)."""
-        parts = [word for word in (stem(one) for one in tokens(value)) if word not in _STOP] or content(value)
-        return bool(parts) and all(self.says(word) or self._kin(word) for word in parts)
+        return self.has_all(name_parts(value))
 
-    def _kin(self, word: str) -> bool:
-        # Only names for the same person or thing, never activities.
-        return bool(_GROUPS.get(word, _NONE) & self._alike & _NAMES)
+    def has_all(self, parts: Collection[str]) -> bool:
+        """The same, of the parts of a name (`name_parts`)."""
+        return bool(parts) and all(self.says(word) or bool(kin_of(word) & self.kin) for word in parts)
+
+    def within(self, stems: Mapping[int, Collection[str]]) -> Iterator[str]:
+        """Which of these stems of more than five letters, by their length, stand in what was said, spaces left out."""
+        text = self._squeezed
+        for size, some in stems.items():
+            if len(some) <= len(text):
+                yield from (word for word in some if word in text)
+            else:
+                yield from {text[at : at + size] for at in range(len(text) - size + 1)}.intersection(some)
 
     def share(self, value: str) -> float:
         """How much of the meaning of `value` was said, 0..1; 1 for what means nothing by itself."""
@@ -334,6 +354,6 @@ def words_in(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 __all__ = [
-    "TEXT_MAX", "NoProver", "Prover", "TextProver", "Words", "content", "is_generic", "is_place", "label_words", "stem",
-    "tokens", "words_in",
+    "TEXT_MAX", "NoProver", "Prover", "TextProver", "Words", "content", "is_generic", "is_place", "kin_of",
+    "label_words", "name_parts", "stem", "tokens", "words_in",
 ]  # fmt: skip

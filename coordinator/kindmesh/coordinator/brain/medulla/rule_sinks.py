@@ -14,7 +14,7 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
-from kindmesh.coordinator.brain.medulla.review_names import nearly_named, only_fits
+from kindmesh.coordinator.brain.medulla.review_kinds import ALL_KIND_STEMS, KIND_STEMS
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
@@ -36,46 +36,6 @@ _WOULD: Final = {
     "recipient": "this would go to", "link": "this would go to", "shell": "this would run",
     "path": "this is about the file", "lock": "this would open or lock", "thing": "this is about",
 }  # fmt: skip
-_DOMAINS: Final = {
-    "light": "light lamp bulb lighting brightness dim bright",
-    "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
-    "climate": "climate heat heater heating thermostat temperature degree warm warmer cool cooler cold ac "
-    "aircon",
-    "media_player": "tv television music radio speaker song volume play media player stereo sound movie "
-    "playlist louder quieter mute pause track",
-    "lock": "lock door unlock gate bolt",
-    "fan": "fan ventilation ventilator",
-    "vacuum": "vacuum robot hoover cleaner clean sweep",
-    "switch": "switch plug socket outlet appliance",
-    "valve": "valve water irrigation sprinkler gas",
-    "camera": "camera picture photo image",
-    "timer": "timer countdown",
-    "todo": "list todo task shopping grocery chore",
-    "shopping_list": "list shopping grocery",
-    "calendar": "calendar event appointment diary",
-    "scene": "scene mood mode",
-    "script": "script routine",
-    "automation": "automation routine",
-    "alarm_control_panel": "alarm arm disarm security",
-    "humidifier": "humidifier humidity",
-    "water_heater": "boiler water heater",
-    "lawn_mower": "lawn mower mow grass",
-    "siren": "siren",
-    "remote": "remote tv",
-    "sensor": "sensor",
-    "binary_sensor": "sensor",
-    "input_boolean": "toggle mode",
-    "button": "button",
-    "select": "select",
-    "number": "number",
-    "person": "person",
-    "reminder": "reminder remind",
-    "alarm": "alarm wake",
-}  # fmt: skip
-_DOMAIN_STEMS: Final = {
-    domain: frozenset(stem(word) for word in words.split()) for domain, words in _DOMAINS.items()
-}
-_KINDS: Final = frozenset(word for words in _DOMAINS.values() for word in map(stem, words.split()))
 
 
 @lru_cache(maxsize=256)
@@ -200,7 +160,7 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
     if not rest or " " in text:
         return _loose(scene, text, words, strict)
     parts = [stem(word) for word in tokens(rest.replace("_", " ")) if not word.isdigit()]
-    kinds = _DOMAIN_STEMS.get(domain, frozenset({stem(word) for word in tokens(domain.replace("_", " "))}))
+    kinds = KIND_STEMS.get(domain, frozenset({stem(word) for word in tokens(domain.replace("_", " "))}))
     kind_said = any(words.says(word) or scene.words.says(word) for word in kinds) or any(
         words.means(stem(word)) for word in tokens(domain.replace("_", " "))
     )
@@ -242,22 +202,21 @@ def _any_will_do(scene: Scene, domain: str, named: list[str], words: Words) -> b
 
 def _only_one(scene: Scene, text: str, domain: str) -> bool:
     """Whether the home, as far as it is known, has one such thing."""
-    alike = [known for known in scene.facts.names if known.partition(".")[0] == domain]
-    return alike == [text]
+    return scene.home.is_only(text, domain)
 
 
 def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
     """Whether a thing of a home that is known was meant: by its own name; by its kind, with where it is, or with all;
     or because it is the only one of its kind."""
-    names, whole = scene.facts.names, scene.words
-    called = names[text]
+    home, whole = scene.home, scene.words
+    called = home[text]
     said = scene.named(words)
-    if any(scene.is_own(name) for name in said.intersection(called)):
+    if any(home.is_own(name) for name in said.intersection(called)):
         return True
     kind = text.partition(".")[0]
-    kinds = _DOMAIN_STEMS.get(kind, frozenset({stem(kind)}))
+    kinds = KIND_STEMS.get(kind, frozenset({stem(kind)}))
     kind_said = any(whole.says(word) for word in kinds)
-    nearly = not strict and (nearly_named(names, text, words) or only_fits(names, _DOMAIN_STEMS, text, words))
+    nearly = not strict and text in (home.nearly(words), home.fitting(words))
     if nearly and not _names_another(scene, text, words):
         return True
     if not strict and _EVERYTHING in words.stems and said.intersection(called):
@@ -266,21 +225,17 @@ def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool
         return False
     if said.intersection(called):
         return True
-    alike = [known for known in names if known.partition(".")[0] == kind]
     here = {area.casefold() for area in scene.facts.area} & {name.casefold() for name in called}
     if said.difference(called) or _points_elsewhere(scene, list(kinds), words):
         return False
-    return whole.everything or bool(here) or alike == [text]
+    return whole.everything or bool(here) or home.is_only(text, kind)
 
 
 def _names_another(scene: Scene, text: str, words: Words) -> bool:
     """Whether the sentence, beyond the words of this thing, names another one that the plan does nothing with."""
-    names = scene.facts.names
-    used = {str(leaf.value) for call in scene.made.calls for leaf in Scene.all_leaves(call) if leaf.known}
-    said = {name for name in scene.named(scene.words) - scene.named(words) if scene.is_own(name)}
-    return any(
-        other != text and other not in used and said.intersection(many) for other, many in names.items()
-    )
+    beyond = scene.named(scene.words) - scene.named(words)
+    others = {scene.home.owner(name) for name in beyond} - {"", text}
+    return bool(others) and not others <= scene.used
 
 
 def _place_said(words: Words) -> bool:
@@ -290,8 +245,7 @@ def _place_said(words: Words) -> bool:
 def _points_elsewhere(scene: Scene, known: list[str], words: Words) -> bool:
     """Whether something was said that no part of the plan accounts for, and that could name another thing."""
     left = words.unexplained((*scene.mentioned, *known)) & scene.words.stems
-    kinds = {word for stems in _DOMAIN_STEMS.values() for word in stems}
-    return any(word not in kinds and len(word) > 2 and word not in _FILLER for word in left)
+    return any(word not in ALL_KIND_STEMS and len(word) > 2 and word not in _FILLER for word in left)
 
 
 _EVERYTHING: Final = stem("everything")
@@ -322,7 +276,9 @@ def _loose(scene: Scene, text: str, words: Words, strict: bool) -> bool:
     ]
     if known and not strict:
         # Its kind may have been said elsewhere: "blinds in the living room".
-        known += [word for word in own if word not in known and word in _KINDS and scene.words.says(word)]
+        known += [
+            word for word in own if word not in known and word in ALL_KIND_STEMS and scene.words.says(word)
+        ]
     if len(known) == len(own):
         return True
     return (

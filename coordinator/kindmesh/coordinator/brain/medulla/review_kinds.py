@@ -1,0 +1,50 @@
+"""The words that people use for kinds of things in a home: a kind, as it stands before the point of an id, to stems."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kindmesh.coordinator.brain.medulla.review_words import stem
+
+_DOMAINS: Final = {
+    "light": "light lamp bulb lighting brightness dim bright",
+    "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
+    "climate": "climate heat heater heating thermostat temperature degree warm warmer cool cooler cold ac "
+    "aircon",
+    "media_player": "tv television music radio speaker song volume play media player stereo sound movie "
+    "playlist louder quieter mute pause track",
+    "lock": "lock door unlock gate bolt",
+    "fan": "fan ventilation ventilator",
+    "vacuum": "vacuum robot hoover cleaner clean sweep",
+    "switch": "switch plug socket outlet appliance",
+    "valve": "valve water irrigation sprinkler gas",
+    "camera": "camera picture photo image",
+    "timer": "timer countdown",
+    "todo": "list todo task shopping grocery chore",
+    "shopping_list": "list shopping grocery",
+    "calendar": "calendar event appointment diary",
+    "scene": "scene mood mode",
+    "script": "script routine",
+    "automation": "automation routine",
+    "alarm_control_panel": "alarm arm disarm security",
+    "humidifier": "humidifier humidity",
+    "water_heater": "boiler water heater",
+    "lawn_mower": "lawn mower mow grass",
+    "siren": "siren",
+    "remote": "remote tv",
+    "sensor": "sensor",
+    "binary_sensor": "sensor",
+    "input_boolean": "toggle mode",
+    "button": "button",
+    "select": "select",
+    "number": "number",
+    "person": "person",
+    "reminder": "reminder remind",
+    "alarm": "alarm wake",
+}  # fmt: skip
+KIND_STEMS: Final[dict[str, frozenset[str]]] = {
+    domain: frozenset(stem(word) for word in words.split()) for domain, words in _DOMAINS.items()
+}
+ALL_KIND_STEMS: Final = frozenset(word for words in _DOMAINS.values() for word in map(stem, words.split()))
+
+__all__ = ["ALL_KIND_STEMS", "KIND_STEMS"]
