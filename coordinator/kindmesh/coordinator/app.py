@@ -266,7 +266,7 @@ class Coordinator:
             | make_desk(
                 heart=self.heart, runs=self.runs, people=self.people, store=self.store, vault=vault, bus=self.bus,
                 trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
-                stop=self.api.stop,
+                stop=self.api.stop, medulla=self.medulla,
             ).methods()
         )  # fmt: skip
         self.api.schedule_findings = self.scheduling.findings

@@ -112,7 +112,7 @@ def _once(out: Output, client: ControlClient, wish: Wish, text: str, *, act: boo
         "place": wish.place, "key": wish.key or secrets.token_hex(16), "plan": not act, "quiet": wish.quiet,
         "yes_ms": int(wish.wait_s * 1000),
     }  # fmt: skip
-    spoken = _heard(out, client, wish, text) if act else b""
+    spoken = _heard(out, client, wish, text)
     if spoken:
         request["utterance"] = spoken
     answer = _patiently(out, client, request, act=act)

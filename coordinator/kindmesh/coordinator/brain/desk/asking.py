@@ -33,7 +33,6 @@ from kindmesh.coordinator.brain.desk.wording import Said, confirmed, listed, nee
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
-from kindmesh.coordinator.utterances import area_of
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import StoreConflict
 from kindmesh.protocol.ids import format_time_id, parse_id
@@ -139,12 +138,12 @@ class Asking:
                 emit({"event": "thinking"})
                 understanding = await self._planning.plan(
                     asked.text, situation, asked.who,
-                    review=partial(self._reviewed, asked, situation), check=check, where=seen.where,
+                    review=partial(self._reviewed, asked), check=check, where=seen.where,
                 )  # fmt: skip
             if understanding.plan is None:
                 return await self._answered(asked, understanding, situation, seen)
             check_plan(understanding.plan)
-            judged = self._reviewed(asked, situation, understanding.plan)
+            judged = await self._reviewed(asked, understanding.plan)
             emit(
                 {
                     "event": "planned",
@@ -191,9 +190,8 @@ class Asking:
             people=asked.people,
         )
 
-    def _reviewed(self, asked: Asked, situation: Situation, plan: Plan) -> Judged:
-        heard = area_or_none(situation.home, area_of(asked.heard))
-        return self._reviewer.review(plan, asked.who, asked.text, situation.home, heard)
+    async def _reviewed(self, asked: Asked, plan: Plan) -> Judged:
+        return await self._reviewer.review(plan, asked.who, asked.heard)
 
     def _words(self, understanding: Understanding, home: Home) -> list[str]:
         plan = understanding.plan

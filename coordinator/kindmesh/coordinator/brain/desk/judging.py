@@ -47,6 +47,12 @@ class Judged(msgspec.Struct, frozen=True):
         return [msgspec.to_builtins(reason) for reason in self.reasons]
 
 
+UNCHECKED: Final = Judged(
+    "deny", (Why("unchecked", "", "I cannot have it checked just now; please try again in a moment"),)
+)
+"""Nobody said anything about the plan."""
+
+
 def judge(
     plan: Plan,
     text: str,
@@ -107,4 +113,4 @@ def _policy() -> Any:
     return first_policy(_NO_MESH, 0)
 
 
-__all__ = ["Judged", "Why", "judge"]
+__all__ = ["UNCHECKED", "Judged", "Why", "judge"]

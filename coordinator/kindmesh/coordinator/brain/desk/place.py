@@ -13,6 +13,7 @@ from kindmesh.coordinator.brain.desk.keeping import Keeping
 from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.heart.schedules.zones import system_zone
@@ -38,6 +39,7 @@ def make_desk(
     entropy: Entropy,
     household: HouseholdSection,
     stop: Stop,
+    medulla: MedullaClient,
 ) -> Desk:
     """The desk of one coordinator."""
     zone = household.timezone or system_zone(os.environ)
@@ -48,7 +50,7 @@ def make_desk(
         runs=runs,
         homes=Homes(heart, keeping, clock),
         thinking=Thinking(),
-        reviewer=Reviewer(heart, trust, people, clock, zone),
+        reviewer=Reviewer(heart, trust, medulla),
         planning=Planning(heart, trust, clock),
         stop=stop,
         conversations=conversations,

@@ -8,7 +8,7 @@ the reasons, at most as often as the planner allows. What it made up is labelled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ class Planning:
         situation: Situation,
         who: Principal,
         *,
-        review: Callable[[Plan], Judged],
+        review: Callable[[Plan], Awaitable[Judged]],
         check: Callable[[Seat], None],
         where: Mapping[str, str],
     ) -> Understanding:
@@ -59,7 +59,7 @@ class Planning:
         from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
 
         async def reasons(plan: Plan) -> tuple[str, ...]:
-            judged = review(plan)
+            judged = await review(plan)
             return judged.messages if judged.verdict == "deny" else ()
 
         planner = Planner(

@@ -1,76 +1,77 @@
-"""A look ahead at what Medulla will say of a plan, before anything is begun: the same rules, with what is known here.
+"""What Medulla says of a plan before anything is begun: asked of Medulla itself, with proofs of what was said.
 
-It saves a person from half a plan, and says the reasons in plain words. It decides nothing: whatever comes out, Medulla
-judges every step anew when its arguments are known, with proofs instead of this process's word, and a step that it does
-not permit is not done.
+It saves a person from half a plan, and says the reasons in plain words. It decides nothing: whatever comes out, every
+step is judged anew when its arguments are known, and a step that is not permitted is not done. Where Medulla is not
+there, or takes too long, the plan counts as refused (`UNCHECKED`): nothing is begun that nobody looked at.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
-from functools import partial
+from typing import Final
 
-from kindmesh.capabilities.home.model import Home
-from kindmesh.coordinator.brain.desk.judging import Judged, judge
+from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged, Why
+from kindmesh.coordinator.brain.medulla import messages as m
+from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.heart.heart import Heart
-from kindmesh.coordinator.people import PeopleDesk
-from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
-from kindmesh.protocol.errors import UnknownOperation
-from kindmesh.protocol.manifest import Operation
-from kindmesh.protocol.plan import Plan
+from kindmesh.protocol.errors import KindmeshError, UnknownOperation
+from kindmesh.protocol.manifest import HARMLESS
+from kindmesh.protocol.plan import Plan, plan_to_bytes
 from kindmesh.protocol.policy import decide
-from kindmesh.protocol.principal import Principal, principal_text
-from kindmesh.protocol.roles import EVERYTHING
+from kindmesh.protocol.principal import Principal
+from kindmesh.protocol.utterance_evidence import Evidence, Heard, evidence
+
+log = logging.getLogger("kindmesh.coordinator.desk")
+
+WITHIN_S: Final = 8.0
+"""How long Medulla may take."""
 
 
 class Reviewer:
-    """See the module. `zone`: the household's."""
+    """See the module."""
 
-    def __init__(
-        self, heart: Heart, trust: Callable[[], Trust], people: PeopleDesk, clock: Clock, zone: str
-    ) -> None:
+    def __init__(self, heart: Heart, trust: Callable[[], Trust], medulla: MedullaClient) -> None:
         self._heart = heart
         self._trust = trust
-        self._people = people
-        self._clock = clock
-        self._zone = zone
+        self._medulla = medulla
 
-    def review(self, plan: Plan, who: Principal, text: str, home: Home, area: str = "") -> Judged:
-        """What the rules say of a plan that `who` asked for in these words, said in that area (an id) as whoever heard
-        them signed; empty: not known.
+    async def review(self, plan: Plan, who: Principal, heard: Heard | None) -> Judged:
+        """What Medulla says of a plan that `who` asked for with these words.
 
         Raises:
-            KindmeshError: it cannot be reviewed.
+            InvalidInput: the plan is larger than a plan may be.
         """
-        policy = self._trust().policy
-        rights = self._people.rights(who)
-        return judge(
-            plan,
-            text,
-            home,
-            area=area,
-            now_ms=self._clock.now_ms(),
-            zone=self._zone,
-            operations=self._operations(plan),
-            policy=partial(decide, policy),
-            guards=policy.guards,
-            principal=principal_text(who),
-            role=self._people.role(who) or ("owner" if rights is None else "resident"),
-            rights=EVERYTHING if rights is None else rights,
-        )
+        request = m.PlanReview(plan_to_bytes(plan), who, evidence=self._evidence(plan, heard))
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                found = await self._medulla.review(request)
+        except TimeoutError:
+            log.warning("a plan was not reviewed in time")
+            return UNCHECKED
+        except KindmeshError as error:
+            log.warning("a plan was not reviewed", extra={"code": error.code})
+            return UNCHECKED
+        return Judged(found.answer, tuple(Why(one.rule, one.step, one.message) for one in found.reasons))
 
-    def _operations(self, plan: Plan) -> dict[str, Operation]:
-        found = {}
-        for step in plan.steps:
-            calls = [step.call, step.compensate.call if step.compensate is not None else ""]
-            for call in filter(None, calls):
-                try:
-                    found[call] = self._heart.devices.seats(call)[0].operation
-                except UnknownOperation:
-                    # The rules say of it that nobody knows it.
-                    continue
-        return found
+    def _evidence(self, plan: Plan, heard: Heard | None) -> Evidence | None:
+        """All of the words where a step does more than read and notify, as at its permit; else none of them."""
+        if heard is None:
+            return None
+        return evidence(heard, (), whole=self._is_act(plan))
+
+    def _is_act(self, plan: Plan) -> bool:
+        undone = [step.compensate.call for step in plan.steps if step.compensate is not None]
+        calls = [*(step.call for step in plan.steps if step.call), *undone]
+        return any(map(self._acts, calls)) or any(step.sub is not None for step in plan.steps)
+
+    def _acts(self, operation: str) -> bool:
+        try:
+            return any(seat.operation.effects & ~HARMLESS for seat in self._heart.devices.seats(operation))
+        except UnknownOperation:
+            return False
 
     def waits_for_yes(self, operation: str) -> bool:
         """Whether the owner's policy asks before an operation, if words do not settle it."""
@@ -82,4 +83,4 @@ class Reviewer:
         return any(decide(policy, operation, seat.operation.effects) != "allow" for seat in seats)
 
 
-__all__ = ["Reviewer"]
+__all__ = ["WITHIN_S", "Reviewer"]

@@ -16,10 +16,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from kindmesh.coordinator.brain.logs import log_to_stderr
+from kindmesh.coordinator.brain.medulla.aside import Aside
 from kindmesh.coordinator.brain.medulla.server import Peer, Server
-from kindmesh.coordinator.brain.medulla.service import Service
+from kindmesh.coordinator.brain.medulla.service import Service, refusal
 from kindmesh.mesh import confine
 from kindmesh.mesh.files import private_folder
 from kindmesh.mesh.home import Home
@@ -62,7 +64,8 @@ def _serve(home: Home, options: argparse.Namespace) -> int:
     isolation = _isolation(options.isolation, done, options.peer_uid)
     service = Service(home.medulla, isolation, confinement=done.as_dict())
     try:
-        server = Server(path, service.process, _admission(isolation, options.peer_uid, launcher))
+        aside: Aside[Any] = Aside(service.is_long, service.alone, refusal)
+        server = Server(path, service.process, _admission(isolation, options.peer_uid, launcher), aside)
         server.listen(0o660 if isolation == "uid" else 0o600)
         signal.set_wakeup_fd(server.wake_fd)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -53,16 +53,27 @@ class _Refused(Exception):
 
 def standing(beliefs: Beliefs, request: PermitRequest, now_ms: int, proven: Proven) -> Standing:
     """What the principal of this request may do at most; `proven`: by its evidence."""
-    principal = request.principal
+    proof = None
+    if request.proof is not None and request.principal.kind not in ("owner", "device"):
+        try:
+            proof = _proven(beliefs, request, request.proof, now_ms)
+        except _Refused as refused:
+            return Standing(NOTHING, str(refused))
+        except KindmeshError as error:
+            return Standing(NOTHING, error.message)
+    return standing_of(beliefs, request.principal, now_ms, proven, proof)
+
+
+def standing_of(
+    beliefs: Beliefs, principal: Principal, now_ms: int, proven: Proven, proof: PersonRequest | None = None
+) -> Standing:
+    """What this principal may do at most; `proof`: the person's own request, which fits what is asked."""
     if principal.kind == "owner":
         return _OWNER
     if principal.kind == "device":
         persons = beliefs.people.at.get(principal.device)
         return _OWNER if persons is None else _at_device(beliefs, persons)
-    proof = None
     try:
-        if request.proof is not None:
-            proof = _proven(beliefs, request, request.proof, now_ms)
         spoke = proven.by_person and beliefs.member(principal.device) is not None
         if proof is None and not spoke and (principal.kind == "person" or principal.device):
             raise _Refused("nothing proves that a person asked for this")
@@ -236,4 +247,6 @@ def _is_target(said: Any, target: Certificate | None) -> bool:
     return said.casefold() == target.name.casefold() or said == format_id(target.subject)
 
 
-__all__ = ["Standing", "approver_problem", "named", "remember", "rights_of", "role_of", "standing"]
+__all__ = [
+    "Standing", "approver_problem", "named", "remember", "rights_of", "role_of", "standing", "standing_of",
+]  # fmt: skip

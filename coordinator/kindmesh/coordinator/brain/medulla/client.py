@@ -110,6 +110,10 @@ class MedullaClient(StreamProtocol):
         """Judge one step."""
         return await self.call("permit", request, m.Verdict)
 
+    async def review(self, plan: m.PlanReview) -> m.PlanVerdict:
+        """Hear what would be said of a whole plan."""
+        return await self.call("review", plan, m.PlanVerdict)
+
     def permit_soon(
         self, request: m.PermitRequest, done: Callable[[m.Verdict | KindmeshError], None]
     ) -> None:

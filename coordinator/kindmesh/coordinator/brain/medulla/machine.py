@@ -24,6 +24,7 @@ from kindmesh.coordinator.brain.medulla import (
     permit_machine,
     raise_machine,
     recall_machine,
+    review_machine,
     trust_machine,
 )
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
@@ -33,6 +34,7 @@ from kindmesh.protocol.errors import CertificateRefused, InvalidTransition
 METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "permit": messages.PermitRequest,
     "approve": messages.Approve,
+    "review": messages.PlanReview,
     "issue": messages.Issue,
     "renew": messages.Renew,
     "revoke": messages.Revoke,
@@ -63,6 +65,7 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
 _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, bytes], list[Instruction]]]] = {
     messages.PermitRequest: permit_machine.request_permit,
     messages.Approve: permit_machine.approve,
+    messages.PlanReview: review_machine.review_plan,
     messages.Issue: trust_machine.issue,
     messages.Renew: trust_machine.renew,
     messages.Revoke: trust_machine.revoke,

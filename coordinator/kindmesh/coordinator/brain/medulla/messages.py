@@ -7,6 +7,7 @@ here. Many frames may follow each other without waiting: one read is one batch, 
     method   params           payload        what it does
     permit   PermitRequest    Verdict        judge one step; allow carries the signed permit, ask what to show a person
     approve  Approve          Verdict        the person's signed answer to an ask
+    review   PlanReview       PlanVerdict    what would be said of a whole plan; permits nothing, keeps nothing
     issue    Issue            Issued         certify one key against the owner's signed grant
     renew    Renew            Issued         30 more days, or a new CURVE key, for a member that proves its key
     revoke   Revoke           Trust          the owner's signed removal of a member
@@ -37,7 +38,7 @@ from kindmesh.protocol.audit import AuditNews, SealedEntry
 from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, OptionalTimeId, TimeId, Word
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError
-from kindmesh.protocol.limits import ROSTER_MAX
+from kindmesh.protocol.limits import PLAN_MAX, ROSTER_MAX
 from kindmesh.protocol.messages.jobs import Priority
 from kindmesh.protocol.permit import Isolation
 from kindmesh.protocol.policy import Answer
@@ -91,6 +92,34 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     rules: tuple[str, ...] = ()
     permit: Signed | None = None
     request: bytes = b""
+
+
+class PlanReview(msgspec.Struct, array_like=True, frozen=True):
+    """A plan that somebody means to run: its canonical bytes (`plan_to_bytes`), who asks for it and what for, and what
+    proves the words it came from. No utterance is used up by it."""
+
+    plan: Annotated[bytes, Meta(max_length=PLAN_MAX)]
+    principal: Principal
+    purpose: Purpose = "household"
+    evidence: Evidence | None = None
+
+
+class PlanReason(msgspec.Struct, array_like=True, frozen=True):
+    """Why: the `rule`, the `step` (`outer.inner` in a plan inside; empty: the whole plan), a sentence for a person, and
+    how grave it is."""
+
+    rule: str
+    step: str
+    message: str
+    answer: Answer
+
+
+class PlanVerdict(msgspec.Struct, array_like=True, frozen=True):
+    """What would be said of the plan now, the reasons that make it, and what else was found, less grave."""
+
+    answer: Answer
+    reasons: tuple[PlanReason, ...] = ()
+    also: tuple[PlanReason, ...] = ()
 
 
 class Approve(msgspec.Struct, array_like=True, frozen=True):
@@ -320,6 +349,9 @@ __all__ = [
     "LogPage",
     "LogQuery",
     "PermitRequest",
+    "PlanReason",
+    "PlanReview",
+    "PlanVerdict",
     "Raise",
     "Raises",
     "RaisesWanted",

@@ -70,6 +70,26 @@ TABLE: Final[dict[str, RuleWords]] = {
         "what moves, opens, heats or gives medicine is done while somebody is there",
         "be at home, or say yes once",
     ),
+    "evidence": RuleWords(
+        "who shows words that do not hold is believed nothing", "ask anew, in the same words"
+    ),
+    "member": RuleWords("the device is a member of the mesh", "pair the device: kindmesh pair"),
+    "current": RuleWords("the device's certificate is in force", "connect the device, so that it renews"),
+    "offered": RuleWords(
+        "the device said, signed, that it offers this", "name another device: kindmesh capabilities"
+    ),
+    "granted": RuleWords(
+        "the owner granted the capability to the device, with its effects", "grant it: kindmesh review"
+    ),
+    "isolated": RuleWords(
+        "nothing beyond reading and notifying while Medulla is not isolated",
+        "kindmesh doctor says what is missing",
+    ),
+    "held": RuleWords(
+        "an identity that two devices use does no more than read and notify",
+        "say which one is yours: kindmesh review",
+    ),
+    "streamed": RuleWords("what streams is opened as a stream", "kindmesh stream"),
     "second": RuleWords("a second reviewer may only be stricter", "say yes once"),
 }
 

@@ -3,7 +3,8 @@
 Every turn reads what each ready connection has, hands all complete frames of all of them to the service as one batch,
 and writes the replies. Rules: only processes that `admit` accepts (kernel-told process, user and group ids) are served;
 a frame that is too long ends its connection; a peer that does not read its replies is not read from; `stop` ends the
-loop after the current batch. The socket file is replaced when it exists, and removed at the end.
+loop after the current batch. What may take long is done beside the loop (`Aside`) and answered when it is done; permits
+never wait for it. The socket file is replaced when it exists, and removed at the end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from kindmesh.coordinator.brain.medulla.aside import Aside
 from kindmesh.coordinator.brain.medulla.messages import FRAME_LIMIT
 from kindmesh.protocol.errors import AddressInUse
 
@@ -48,14 +50,20 @@ class _Connection:
 
 
 class Server:
-    """Serves `process` (frames in, length-prefixed replies out) on a Unix socket at `path`."""
+    """Serves `process` (frames in, length-prefixed replies out) on a Unix socket at `path`; what `aside` takes is done
+    by that."""
 
     def __init__(
-        self, path: Path, process: Callable[[list[bytes]], list[bytes]], admit: Callable[[Peer], bool]
+        self,
+        path: Path,
+        process: Callable[[list[bytes]], list[bytes]],
+        admit: Callable[[Peer], bool],
+        aside: Aside[_Connection] | None = None,
     ) -> None:
         self._path = path
         self._process = process
         self._admit = admit
+        self._aside = aside
         self._selector = selectors.DefaultSelector()
         self._connections: dict[int, _Connection] = {}
         self._wake_reading, self._wake_writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -78,6 +86,8 @@ class Server:
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reading, selectors.EVENT_READ)
+        if self._aside is not None:
+            self._aside.attach(self._selector)
 
     @property
     def wake_fd(self) -> int:
@@ -92,8 +102,11 @@ class Server:
         """Serve until `stop`, then close everything."""
         try:
             while not self._stopping:
-                self._turn(self._selector.select())
+                self._turn(self._selector.select(None if self._aside is None else self._aside.timeout_s))
+                self._beside()
         finally:
+            if self._aside is not None:
+                self._aside.close()
             for connection in list(self._connections.values()):
                 self._drop(connection)
             self._listener.close()
@@ -114,7 +127,7 @@ class Server:
                 if events & selectors.EVENT_WRITE:
                     self._send(connection)
                 if events & selectors.EVENT_READ:
-                    new = self._receive(connection)
+                    new = [one for one in self._receive(connection) if not self._put_aside(connection, one)]
                     frames += new
                     owners += [connection] * len(new)
         if not frames:
@@ -122,6 +135,20 @@ class Server:
         for connection, reply in zip(owners, self._process(frames), strict=True):
             connection.outgoing += reply
         for connection in dict.fromkeys(owners):
+            self._send(connection)
+
+    def _put_aside(self, connection: _Connection, frame: bytes) -> bool:
+        if self._aside is None or not self._aside.takes(frame):
+            return False
+        refused = self._aside.add(connection, frame)
+        if refused is not None:
+            connection.outgoing += refused
+            self._send(connection)
+        return True
+
+    def _beside(self) -> None:
+        for connection, reply in self._aside.turn() if self._aside is not None else ():
+            connection.outgoing += reply
             self._send(connection)
 
     def _accept(self) -> None:
@@ -194,6 +221,8 @@ class Server:
         if self._connections.pop(connection.socket.fileno(), None) is not None:
             self._selector.unregister(connection.socket)
             connection.socket.close()
+            if self._aside is not None:
+                self._aside.forget(connection)
 
 
 __all__ = ["Peer", "Server"]

@@ -80,6 +80,8 @@ DIGEST_KEEP_MS: Final = 30 * 86_400_000
 _HOUR_MS: Final = 3_600_000
 _BACK: Final = 64
 _FORGET: Final = "DELETE FROM state WHERE kind = ? AND key = ?"
+LONG: Final = "review"
+"""The method that changes nothing and may take long."""
 OWN_WORDS: Final = ("audit", "request")
 """Kinds of entries that this driver makes: their `number` is not that of the permits so far."""
 
@@ -185,7 +187,7 @@ class Service:
         """A batch of request frames (without lengths); the reply frames in the same order, with their lengths."""
         self.audit.tick()
         self._forget()
-        self.beliefs.offset_ms = time.localtime(self._clock.now_ms() / 1000).tm_gmtoff * 1000
+        self._know_the_time()
         replies: list[bytes] = []
         kept: list[Instruction] = []
         durable = False
@@ -218,6 +220,30 @@ class Service:
                 log.error("store failed", extra={"code": error.code})
                 return [_packed((_number(data), "error", error_to_wire(error))) for data in frames]
         return replies
+
+    @staticmethod
+    def is_long(data: bytes) -> bool:
+        """Whether answering this frame changes nothing and may take long, so that `alone` should."""
+        try:
+            return _decode_frame(data).method == LONG
+        except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError):
+            return False
+
+    def alone(self, data: bytes) -> bytes:
+        """The reply to a frame that `is_long`, with its length, from what is believed now. Writes nothing anywhere, so
+        that a fork of this process may do it."""
+        self._know_the_time()
+        try:
+            now_ms = self._clock.now_ms()
+            answer = handle(self.beliefs, _event(_parse(data)), now_ms, new_id(now_ms, bytes(10)))[-1]
+            if not isinstance(answer, Answer):
+                raise InvalidInput("Medulla made no answer")
+            return _packed((_number(data), "ok", answer.value))
+        except KindmeshError as error:
+            return refusal(data, error)
+
+    def _know_the_time(self) -> None:
+        self.beliefs.offset_ms = time.localtime(self._clock.now_ms() / 1000).tm_gmtoff * 1000
 
     def _forget(self) -> None:
         """Once an hour: the digests of old entries can no longer be tested against a guess."""
@@ -298,6 +324,11 @@ def _parameters(decode_params: Callable[[msgspec.Raw], T], frame: Frame) -> T:
         raise Malformed(f"not the parameters of {frame.method}: {str(error)[:200]}") from error
 
 
+def refusal(data: bytes, error: KindmeshError) -> bytes:
+    """The reply to the frame `data` that tells an error, with its length."""
+    return _packed((_number(data), "error", error_to_wire(error)))
+
+
 def _number(data: bytes) -> int:
     try:
         return _parse(data).id
@@ -310,4 +341,4 @@ def _packed(reply: tuple[int, str, msgspec.Struct]) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-__all__ = ["DIGEST_KEEP_MS", "OWN_WORDS", "SCHEMA", "Service", "write_keys"]
+__all__ = ["DIGEST_KEEP_MS", "LONG", "OWN_WORDS", "SCHEMA", "Service", "refusal", "write_keys"]
