@@ -6,11 +6,14 @@ from kindmesh.capabilities.home.model import Home
 
 
 def names_of(home: Home) -> dict[str, tuple[str, ...]]:
-    """What people call each entity, and the areas and floors they are in."""
-    return {
+    """What people call each entity, with the areas and floors they are in, and each of those, whose ids have no dot."""
+    things = {
         entity.id: (entity.name, *entity.aliases, *area_words(home, entity.area))
         for entity in home.entities.values()
     }
+    places = {area.id: (area.name, *area.aliases) for area in home.areas.values()}
+    places.update({floor.id: (floor.name, *floor.aliases) for floor in home.floors.values()})
+    return {**places, **things}
 
 
 def area_words(home: Home, area: str) -> tuple[str, ...]:

@@ -151,6 +151,19 @@ class HomeNames(Mapping[str, tuple[str, ...]]):
 
     # ------------------------------------------------------------------------------------------------- questions
 
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """Names of areas and floors, whose ids have no kind before a dot."""
+        return frozenset(name for thing, many in self._names.items() if "." not in thing for name in many)
+
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """All things of a kind."""
+        return self._of_kind.get(kind, ())
+
+    def parts(self, thing: str) -> frozenset[str]:
+        """The stems of all that a thing is called, and of where it is."""
+        return self._known[thing]
+
     def is_own(self, name: str) -> bool:
         """Whether one thing of the home only is called that."""
         return len(self._things.get(name, ())) == 1

@@ -7,22 +7,22 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla.review_words import stem
 
 _DOMAINS: Final = {
-    "light": "light lamp bulb lighting brightness dim bright",
+    "light": "light lamp bulb lighting brightness dim dimmer bright brighter dark darker illuminate see lantern",
     "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
-    "climate": "climate heat heater heating thermostat temperature degree warm warmer cool cooler cold ac "
-    "aircon",
-    "media_player": "tv television music radio speaker song volume play media player stereo sound movie "
-    "playlist louder quieter mute pause track",
+    "climate": "climate heat heater heating thermostat temperature degree warm warmer hot hotter cool cooler cold "
+    "colder ac aircon air conditioning chilly freezing boiling stuffy radiator cosy cosier cozy cozier",
+    "media_player": "tv telly television music radio speaker song volume play media player stereo sound movie film "
+    "playlist louder quieter loud quiet mute unmute pause resume track skip next previous episode podcast",
     "lock": "lock door unlock gate bolt",
     "fan": "fan ventilation ventilator",
-    "vacuum": "vacuum robot hoover cleaner clean sweep",
+    "vacuum": "vacuum robot hoover cleaner clean sweep mop",
     "switch": "switch plug socket outlet appliance",
-    "valve": "valve water irrigation sprinkler gas",
+    "valve": "valve water irrigation sprinkler gas tap",
     "camera": "camera picture photo image",
-    "timer": "timer countdown",
-    "todo": "list todo task shopping grocery chore",
+    "timer": "timer countdown wake alarm",
+    "todo": "list todo task shopping grocery chore remind reminder remember",
     "shopping_list": "list shopping grocery",
-    "calendar": "calendar event appointment diary",
+    "calendar": "calendar event appointment diary schedule",
     "scene": "scene mood mode",
     "script": "script routine",
     "automation": "automation routine",
@@ -41,7 +41,7 @@ _DOMAINS: Final = {
     "person": "person",
     "reminder": "reminder remind",
     "alarm": "alarm wake",
-}  # fmt: skip
+}
 KIND_STEMS: Final[dict[str, frozenset[str]]] = {
     domain: frozenset(stem(word) for word in words.split()) for domain, words in _DOMAINS.items()
 }

@@ -102,6 +102,7 @@ fridge refrigerator
 
 SAID_FOR: Final = {
     ("valve", "open"): "on start run", ("valve", "close"): "off stop", ("todo", "remove"): "take off strike cross",
+    ("script", "on"): "run start do execute activate trigger begin", ("scene", "on"): "run start activate begin",
 }  # fmt: skip
 """What people say for a verb, of that kind of thing only: water is turned on, and milk taken off the list."""
 

@@ -17,6 +17,7 @@ from kindmesh.coordinator.brain.medulla.review_lexicon import NUMBERS, SCALES, U
 _PART: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[%€$£:]", re.UNICODE)
 _MS: Final = (1, 1_000, 60_000, 3_600_000, 86_400_000)
 NUMBERS_MAX: Final = 512
+_SHARES: Final = {"and a half": 0.5, "and a quarter": 0.25, "and three quarters": 0.75}
 
 
 def _digits(text: str) -> list[float]:
@@ -138,8 +139,8 @@ def numbers_of(text: str) -> frozenset[float]:
                 break
             total, reach = total + more, beyond
             found |= {total / unit for unit in _MS}
-        if parts[reach : reach + 3] == ["and", "a", "half"]:
-            found |= {length * 1.5 / unit for unit in _MS}
+        more = _SHARES.get(" ".join(parts[reach : reach + 3]), 0.0)
+        found |= {length * (1 + more) / unit for unit in _MS}
     found |= {value + 0.5 for _, end, value in spoken if parts[end : end + 3] == ["and", "a", "half"]}
     found |= _idioms(parts)
     return frozenset(sorted(found)[:NUMBERS_MAX])

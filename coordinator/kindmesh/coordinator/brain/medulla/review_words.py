@@ -188,12 +188,16 @@ def is_generic(word: str) -> bool:
     return word in _GENERIC
 
 
+_TURN_OF: Final = re.compile(r"\b(turn|tun|trun|switch|swich|shut) of\b")
+"""What speech recognition makes of "turn off"."""
+
+
 class Words:
     """Proven words, ready to be compared with; see the module."""
 
     def __init__(self, said: Iterable[str]) -> None:
         self.text = unicodedata.normalize("NFKC", " ".join(said))[:TEXT_MAX].casefold()
-        parts = tokens(self.text)
+        parts = tokens(_TURN_OF.sub(r"\1 off", self.text))
         self.everything = bool(EVERYTHING & set(parts))
         self.order = tuple(stem(word) for word in parts)
         self._plain = tuple(parts)

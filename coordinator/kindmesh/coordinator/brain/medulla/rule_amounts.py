@@ -17,6 +17,7 @@ from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_amount, sink_of
+from kindmesh.coordinator.brain.medulla.review_times import clock_times
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import stem
 from kindmesh.coordinator.brain.medulla.rule_sinks import signature
@@ -174,9 +175,11 @@ def known_things(scene: Scene, call: Call) -> bool:
 def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
     """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
     words = scene.words
-    if value in (0.0, 1.0):
+    if value in (0.0, 1.0) or (names & _LENGTH and _until(scene, value)):
         return True
     if 0 < value < 1 and words.number(round(value * 100, 6)):
+        return True
+    if names & _COLOURS and 0 <= value <= 7_000:
         return True
     plain = words.numbers - _IMPLIED
     mild = not call.effects & ~int(bits.ACTUATE | bits.READ) and not scene.physical(call)
@@ -184,8 +187,6 @@ def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> b
     if mild and known_things(scene, call) and (not plain or stepped):
         # How much louder or dimmer, or by how many degrees, is reckoned from how it is now.
         return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
-    if names & _COLOURS and 0 <= value <= 7_000:
-        return True
     bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
     if bounds is not None and words.relative and not plain:
         return bounds[0] <= value <= bounds[1] or ("brightness" in {*names} and 0 <= value <= 255)
@@ -194,6 +195,16 @@ def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> b
     ) and not names & _stems("duration timeout"):
         return words.temporal or bool(words.numbers)
     return False
+
+
+def _until(scene: Scene, seconds: float) -> bool:
+    """Whether it is as long as from now to a time of day that was said, to the minute."""
+    facts = scene.facts
+    end = facts.minute * 60 + facts.now_ms // 1_000 % 60 + seconds
+    return seconds > 0 and any(
+        (int(end + slack) // 3_600 % 24, int(end + slack) // 60 % 60) in clock_times(scene.words.text)
+        for slack in (0, 30)
+    )
 
 
 def spending(scene: Scene) -> Iterator[Reason]:

@@ -22,6 +22,7 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
     look,
     sink_of,
 )
+from kindmesh.coordinator.brain.medulla.review_things import place_said, points_elsewhere, thing_meant
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, is_generic, is_place, stem, tokens
 from kindmesh.protocol.crypto import sha256
@@ -83,6 +84,8 @@ def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
     if not scene.claims(leaf, model=kind == "thing"):
         return f"{_WOULD[kind]} {scene.called(str(leaf.value))}, {scene.whence(leaf)}"
     words = scene.words_for(leaf)
+    if kind == "link" and leaf.value in scene.facts.names:
+        kind = "thing"
     text = (
         leaf.value
         if isinstance(leaf.value, str)
@@ -91,7 +94,7 @@ def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
         else str(leaf.value)
     )
     if kind in {"lock", "thing"}:
-        fits = thing_named(scene, text, words, strict=kind == "lock")
+        fits = thing_named(scene, call, text, words, strict=kind == "lock")
     elif kind == "shell":
         fits = words.exactly(text) or (not _looks_run(text) and _plainly(text, words))
     elif kind == "path":
@@ -148,12 +151,12 @@ def _without_scheme(text: str) -> str:
     )
 
 
-def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
+def thing_named(scene: Scene, call: Call, text: str, words: Words, *, strict: bool) -> bool:
     """Whether a device, entity or room was meant; `strict`: it locks or opens, so all of its name has to be there."""
     if text.casefold() in ("all", "*", "everything", "any"):
         return words.everything
     if text in scene.facts.names:
-        return _known_thing(scene, text, words, strict=strict)
+        return thing_meant(scene, call, text, words, opening=strict and scene.opening(call))
     domain, _, rest = text.partition(".")
     if "." in rest or "/" in text:
         return words.exactly(text)
@@ -171,22 +174,23 @@ def thing_named(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
         return bool(kind_said) and all(words.says(word) for word in own) and bool(own or kind_named)
     if not own:
         # light.lamp, cover.blinds: its kind is its whole name.
-        return bool(kind_named) and any(words.says(word) for word in kind_named)
+        near = kind_said and domain in _ONE_OF_A_KIND
+        return any(words.says(word) or (near and words.means(word)) for word in kind_named)
     known = [word for word in own if words.says(word) or (not is_place(word) and words.means(word))]
     if len(known) == len(own):
         return kind_said or not all(is_place(word) for word in own) or (words.everything and kind_said)
     if known and (kind_said or any(not is_place(word) for word in known)):
-        return not _points_elsewhere(scene, known, words)
+        return not points_elsewhere(scene, known, words)
     if kind_said and words.everything:
-        return not _points_elsewhere(scene, list(kinds), words)
+        return not points_elsewhere(scene, list(kinds), words)
     if (
         kind_said
-        and not _place_said(words)
+        and not place_said(words)
         and (_any_will_do(scene, domain, kind_named, words) or _only_one(scene, text, domain))
     ):
         return True
     areas = {stem(word) for area in scene.facts.area for word in tokens(area)}
-    return kind_said and bool(areas) and areas <= set(own) | kinds and not _place_said(words)
+    return kind_said and bool(areas) and areas <= set(own) | kinds and not place_said(words)
 
 
 _ONE_OF_A_KIND: Final = frozenset(
@@ -197,65 +201,12 @@ _ONE_OF_A_KIND: Final = frozenset(
 
 def _any_will_do(scene: Scene, domain: str, named: list[str], words: Words) -> bool:
     """Whether the kind says enough: a timer or a list, when no other one was spoken of."""
-    return domain in _ONE_OF_A_KIND and bool(named) and not _points_elsewhere(scene, named, words)
+    return domain in _ONE_OF_A_KIND and bool(named) and not points_elsewhere(scene, named, words)
 
 
 def _only_one(scene: Scene, text: str, domain: str) -> bool:
     """Whether the home, as far as it is known, has one such thing."""
     return scene.home.is_only(text, domain)
-
-
-def _known_thing(scene: Scene, text: str, words: Words, *, strict: bool) -> bool:
-    """Whether a thing of a home that is known was meant: by its own name; by its kind, with where it is, or with all;
-    or because it is the only one of its kind."""
-    home, whole = scene.home, scene.words
-    called = home[text]
-    said = scene.named(words)
-    if any(home.is_own(name) for name in said.intersection(called)):
-        return True
-    kind = text.partition(".")[0]
-    kinds = KIND_STEMS.get(kind, frozenset({stem(kind)}))
-    kind_said = any(whole.says(word) for word in kinds)
-    nearly = not strict and text in (home.nearly(words), home.fitting(words))
-    if nearly and not _names_another(scene, text, words):
-        return True
-    if not strict and _EVERYTHING in words.stems and said.intersection(called):
-        return True
-    if not kind_said or (strict and not whole.everything):
-        return False
-    if said.intersection(called):
-        return True
-    here = {area.casefold() for area in scene.facts.area} & {name.casefold() for name in called}
-    if said.difference(called) or _points_elsewhere(scene, list(kinds), words):
-        return False
-    return whole.everything or bool(here) or home.is_only(text, kind)
-
-
-def _names_another(scene: Scene, text: str, words: Words) -> bool:
-    """Whether the sentence, beyond the words of this thing, names another one that the plan does nothing with."""
-    beyond = scene.named(scene.words) - scene.named(words)
-    others = {scene.home.owner(name) for name in beyond} - {"", text}
-    return bool(others) and not others <= scene.used
-
-
-def _place_said(words: Words) -> bool:
-    return any(is_place(word) for word in words.stems)
-
-
-def _points_elsewhere(scene: Scene, known: list[str], words: Words) -> bool:
-    """Whether something was said that no part of the plan accounts for, and that could name another thing."""
-    left = words.unexplained((*scene.mentioned, *known)) & scene.words.stems
-    return any(word not in ALL_KIND_STEMS and len(word) > 2 and word not in _FILLER for word in left)
-
-
-_EVERYTHING: Final = stem("everything")
-_FILLER: Final = _stems(
-    """please turn switch make set get put give bring let go room bit lot thing stuff light lights upstairs
-    downstairs percent degrees degree minute hour second half all every everything both whole entire
-    time day night bed sleep dark bright movie leaving leave gone away here there coming home house flat
-    apartment bungalow cottage
-    warm cold hot too late early good morning evening dinner now tired hurry"""
-)
 
 
 def _loose(scene: Scene, text: str, words: Words, strict: bool) -> bool:
@@ -285,7 +236,7 @@ def _loose(scene: Scene, text: str, words: Words, strict: bool) -> bool:
         not strict
         and bool(known)
         and any(not is_place(word) for word in known)
-        and not _points_elsewhere(scene, known, words)
+        and not points_elsewhere(scene, known, words)
         and not _other_place(own, words)
     )
 

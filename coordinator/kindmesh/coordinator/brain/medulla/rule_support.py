@@ -29,7 +29,7 @@ from kindmesh.coordinator.brain.medulla.review_sources import (
 from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
-from kindmesh.coordinator.brain.medulla.rule_amounts import known_things
+from kindmesh.coordinator.brain.medulla.rule_amounts import known_things, number_of
 
 _ASKED: Final = Sentence("asked-for")
 _SAID: Final = Sentence("said")
@@ -261,7 +261,7 @@ def said(scene: Scene) -> Iterator[Reason]:
                 problem = _from_outside(scene, call, leaf)
                 if problem:
                     yield _SAID(call.step, problem)
-            if kind or not leaf.known:
+            if kind or not leaf.known or _is_length(call, leaf):
                 continue
             problem = _unsaid(scene, call, leaf)
             if problem:
@@ -297,6 +297,12 @@ def _untimed(scene: Scene, leaf: Leaf, value: str, names: frozenset[str]) -> str
         if names & _ENDS and not names & _BEGINS and scene.words.temporal
         else f"nobody said when: {shown(value)}"
     )
+
+
+def _is_length(call: Call, leaf: Leaf) -> bool:
+    """Whether it says how long, as text; that it was said is what `amounts` looks at."""
+    named = bool(field_words(call.operation, leaf) & _QUANTITY)
+    return named and isinstance(leaf.value, str) and number_of(call, leaf) is not None
 
 
 def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
