@@ -282,7 +282,7 @@ class Dispatch:
             asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
             priority=facts.priority, parent_permit=asked.parent,
             parent=b"" if asked.parent is None else decode(Permit, asked.parent.payload).permit_id,
-            labels=asked.labels, evidence=asked.evidence,
+            labels=asked.labels, evidence=asked.evidence, doubts=asked.doubts,
         )  # fmt: skip
         self._reviewer.ask(request, partial(self._judged, entry, epoch))
 

@@ -223,6 +223,7 @@ class Heart:
             _hedge_ms(wish),
             wish.labels,
             wish.evidence,
+            wish.doubts,
         )
         entry = Entry(facts, request, checked.deadline_ms, checked.need)
         entry.choice = choice

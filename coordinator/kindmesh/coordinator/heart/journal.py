@@ -113,7 +113,8 @@ _decode_story = msgspec.msgpack.Decoder(list[StoryEntry]).decode
 class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     """What a job is given, sealed: `args` canonical MessagePack, `target` a device id or empty, who has the files; who
     asks, what for, and a person's signature over it; of a sub-run's job, the permit that its own chains to; `hedge_ms`
-    after how long a second device may try it, too; where the parts of `args` came from, and what proves it."""
+    after how long a second device may try it, too; where the parts of `args` came from, what proves it, and what was
+    said against it ahead."""
 
     args: bytes
     target: bytes = b""
@@ -125,6 +126,7 @@ class JobRequest(msgspec.Struct, array_like=True, frozen=True):
     hedge_ms: int = -1
     labels: tuple[ArgumentLabel, ...] = ()
     evidence: Evidence | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):

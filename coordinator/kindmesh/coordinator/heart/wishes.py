@@ -35,7 +35,7 @@ class Wish(msgspec.Struct, frozen=True):
     known; `principal` asks, for `purpose`, `proof` is a person's signature over it; `parent`: the permit that the
     permit of a sub-run's job chains to; `hedge_ms`: after so long a second device tries it, too, if it may be done
     again (negative: emergencies only, after `HEDGE_MS`); `labels` say where the parts of `args` came from, `evidence`
-    proves to Medulla what of that was said."""
+    proves to Medulla what of that was said; `doubts`: sentences that were said against it ahead, so that it asks."""
 
     operation: str
     args: dict[str, Any]
@@ -54,6 +54,7 @@ class Wish(msgspec.Struct, frozen=True):
     hedge_ms: int = -1
     labels: tuple[ArgumentLabel, ...] = ()
     evidence: Evidence | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class Checked(msgspec.Struct, frozen=True):

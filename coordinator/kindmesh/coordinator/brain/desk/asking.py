@@ -20,6 +20,7 @@ from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understandi
 from kindmesh.coordinator.brain.desk.applying import delayed
 from kindmesh.coordinator.brain.desk.conversation import Conversations, Taken
 from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines, plan_sentence, step_words
+from kindmesh.coordinator.brain.desk.doubts import doubts_of
 from kindmesh.coordinator.brain.desk.following import Follower
 from kindmesh.coordinator.brain.desk.homes import Homes, Seen
 from kindmesh.coordinator.brain.desk.judging import Judged
@@ -273,6 +274,7 @@ class Asking:
             principal=asked.who,
             watcher=follower,
             heard=asked.heard,
+            doubts=doubts_of(taken.reasons, plan) if taken.verdict == "ask" else {},
         )
         now = frozenset(taken.now)
         try:

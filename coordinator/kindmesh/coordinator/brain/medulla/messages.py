@@ -35,7 +35,17 @@ from msgspec import Meta
 
 from kindmesh.protocol.anchors import MeshBundle, Papers
 from kindmesh.protocol.audit import AuditNews, SealedEntry
-from kindmesh.protocol.bounds import Arguments, Count, Effects, KeyId, Name, OptionalTimeId, TimeId, Word
+from kindmesh.protocol.bounds import (
+    Arguments,
+    Count,
+    Effects,
+    KeyId,
+    Line,
+    Name,
+    OptionalTimeId,
+    TimeId,
+    Word,
+)
 from kindmesh.protocol.certificate import CapabilityGrant
 from kindmesh.protocol.errors import WireError
 from kindmesh.protocol.limits import PLAN_MAX, ROSTER_MAX
@@ -48,8 +58,13 @@ from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.stream_spec import StreamBounds
 from kindmesh.protocol.utterance_evidence import ArgumentLabels, Evidence
 
+DOUBTS_MAX: Final = 8
+"""Sentences against one step."""
 FRAME_LIMIT: Final = 4 * ROSTER_MAX
 """Bytes of one frame on Medulla's socket."""
+
+
+Doubts = Annotated[tuple[Line, ...], Meta(max_length=DOUBTS_MAX)]
 
 
 class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
@@ -61,6 +76,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     `stream`: the bounds of the stream that is wanted, and then `readers` is the one device that may open it. A step of
     a sub-run names its `parent`, the permit that led to it, and shows that as `parent_permit`. `labels` say where the
     parts of the arguments came from, and `evidence` proves what of that was said.
+    `doubts` are sentences that were said against it ahead; they can only make it ask.
     """
 
     run_id: TimeId
@@ -81,6 +97,7 @@ class PermitRequest(msgspec.Struct, array_like=True, frozen=True):
     parent_permit: Signed | None = None
     labels: ArgumentLabels = ()
     evidence: Evidence | None = None
+    doubts: Doubts = ()
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
@@ -330,6 +347,7 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
 
 __all__ = [
+    "DOUBTS_MAX",
     "FRAME_LIMIT",
     "Advertise",
     "Advertised",

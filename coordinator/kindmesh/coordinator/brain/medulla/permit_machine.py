@@ -40,6 +40,8 @@ from kindmesh.coordinator.brain.medulla.review_step import (
     beyond,
     counted_for_ms,
     done_here,
+    foreign,
+    is_foreign,
     scene_of,
     unsettled,
 )
@@ -214,6 +216,7 @@ def _case(
         evidence=proven.problem,
         prover=proven.prover,
         labels=proven.labels,
+        doubts=request.doubts,
     )
     scene = _scene(beliefs, request, effects, known, now_ms)
     return case if scene is None else _bounded(beliefs, request, case, scene, now_ms)
@@ -225,12 +228,20 @@ def _bounded(beliefs: Beliefs, request: PermitRequest, case: Case, scene: Scene,
     lasts_ms = counted_for_ms(scene, by_words=by_words)
     counted = Counted(now_ms + lasts_ms, done_here(scene)) if lasts_ms else None
     if case.approved:
-        return msgspec.structs.replace(case, counted=counted)
+        return msgspec.structs.replace(case, counted=counted, foreign=_foreign(request, scene))
     over = beyond(scene)
     if counted is not None and beliefs.counts.is_full(_count_key(request), now_ms):
         over = (*over, Reason("rate", "", "so much was done lately that no more can be counted"))
     words = _unsettled(beliefs, request, case, scene)
-    return msgspec.structs.replace(case, counted=counted, beyond=over, unsettled=words)
+    strange = _foreign(request, scene)
+    return msgspec.structs.replace(case, counted=counted, beyond=over, unsettled=words, foreign=strange)
+
+
+def _foreign(request: PermitRequest, scene: Scene) -> tuple[Reason, ...]:
+    if not is_foreign(request.labels):
+        return ()
+    args = decode_value(request.args)
+    return foreign(scene, args if isinstance(args, dict) else {}, request.labels)
 
 
 def _count_key(request: PermitRequest) -> bytes:
@@ -271,7 +282,9 @@ def _scene(
     guards, prover = beliefs.policy.guards, proven.prover
     offers = beliefs.offers.get(request.target)
     operation = offers.operations.get(request.operation) if offers else None
-    if operation is None or not _concerned(guards, request.operation, effects):
+    if operation is None:
+        return None
+    if not is_foreign(request.labels) and not _concerned(guards, request.operation, effects):
         return None
     args = decode_value(request.args)
     facts = Facts(

@@ -7,6 +7,8 @@ nothing. A plan that is let through here is judged again, step by step, when a p
 
 An operation that several devices declare has all of their effects; a thing that several devices name is called what
 they agree on. A step that no device could be permitted to do is denied with the reasons of the first that it is for.
+What the owner's policy allows outright needs no words, as at its permit, unless what it is about came from the web, a
+device or a model.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ from kindmesh.coordinator.brain.medulla.messages import PlanReason, PlanReview, 
 from kindmesh.coordinator.brain.medulla.review import RULES, review
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene
+from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, spending
+from kindmesh.coordinator.brain.medulla.rule_bounds import again, presence
+from kindmesh.coordinator.brain.medulla.rule_flows import loops
+from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, sinks
+from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
 from kindmesh.coordinator.brain.medulla.rules import (
     Case,
     Finding,
@@ -43,6 +50,8 @@ from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import EVERYTHING
 
 _DEVICE_RULES = (member, current, offered, granted, isolated, held, streamed)
+_WORDS: tuple[Rule, ...] = (sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence)
+"""Rules that hold a plan against the words that were said."""
 
 
 def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes) -> list[Instruction]:
@@ -77,7 +86,7 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
         ledger=beliefs.counts.ledger(b"", now_ms),
         run=b"" if shown is None else sha256(shown.utterance.payload),
     )
-    found = review(plan, facts, (*RULES, _able(_Now(beliefs, principal, now_ms))))
+    found = review(plan, facts, (*_rules(beliefs), _able(_Now(beliefs, principal, now_ms))))
     return [Answer(PlanVerdict(found.verdict, _reasons(found.reasons), _reasons(found.also)))]
 
 
@@ -117,6 +126,32 @@ def _names(beliefs: Beliefs) -> Mapping[str, tuple[str, ...]]:
             agreed = found.get(thing, called)
             found[thing] = agreed if agreed == called else tuple(name for name in agreed if name in called)
     return found
+
+
+def _rules(beliefs: Beliefs) -> tuple[Rule, ...]:
+    """The rules, those about words only where the owner does not allow it outright."""
+    guards = beliefs.policy.guards
+    needless = _WORDS if guards.spend_plan or guards.spend_day else (*_WORDS, spending)
+    return tuple(_where_words_count(rule) if rule in needless else rule for rule in RULES)
+
+
+def _where_words_count(rule: Rule) -> Rule:
+    def kept(scene: Scene) -> Iterator[Reason]:
+        found = list(rule(scene))
+        allowed = _allowed(scene) if found else frozenset()
+        return (reason for reason in found if reason.answer == "deny" or reason.step not in allowed)
+
+    return kept
+
+
+def _allowed(scene: Scene) -> frozenset[str]:
+    """Steps of which the policy allows all that they do, and nothing came from elsewhere."""
+    other = {
+        call.step
+        for call in scene.made.calls
+        if scene.facts.policy(call.name, call.effects) != "allow" or call.made.source in FOREIGN
+    }
+    return frozenset(call.step for call in scene.made.calls) - other
 
 
 class _Now(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ from kindmesh.coordinator.brain.medulla.rule_bounds import (
 from kindmesh.coordinator.brain.medulla.rule_flows import two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent
-from kindmesh.coordinator.brain.medulla.rule_sinks import signature, sinks
+from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, foreign_sinks, signature, sinks
 from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label
@@ -39,6 +39,7 @@ STEP_RULES: Final[tuple[Rule, ...]] = (
     known, asker, consent, sinks, amounts, asked_for, said, alphabets, two_of_three, spending, again, presence,
 )  # fmt: skip
 BOUND_RULES: Final[tuple[Rule, ...]] = (egress, quiet, rates)
+FOREIGN_RULES: Final[tuple[Rule, ...]] = (foreign_sinks, two_of_three)
 _DEPTH: Final = 16
 
 
@@ -64,6 +65,22 @@ def beyond(scene: Scene) -> tuple[Reason, ...]:
     guards = scene.facts.guards
     rules = (*BOUND_RULES, spending) if guards.spend_plan or guards.spend_day else BOUND_RULES
     return tuple(reason for rule in rules for reason in rule(scene))
+
+
+def is_foreign(labels: Sequence[ArgumentLabel]) -> bool:
+    """Whether the plan itself says that a value came from the web, a device or a model."""
+    return any(one.label.source in FOREIGN for one in labels)
+
+
+def foreign(scene: Scene, args: Mapping[str, Any], labels: Sequence[ArgumentLabel]) -> tuple[Reason, ...]:
+    """What holds whatever the owner's policy allows: where it goes, what is opened or run does not come from the web, a
+    device or a model, by the plan's own `labels`; nor does what came from the web leave the house with private data.
+    What nobody labelled, or labelled as the person's, is the policy's affair."""
+    (call,) = scene.made.calls
+    if call.operation is None:
+        return ()
+    claimed = scene_of(call.operation, call.effects, args, (ArgumentLabel("", Label()), *labels), scene.facts)
+    return tuple(reason for rule in FOREIGN_RULES for reason in rule(claimed))
 
 
 def counted_for_ms(scene: Scene, *, by_words: bool) -> int:
@@ -112,4 +129,7 @@ def _label(exact: str, labels: Mapping[str, Label]) -> Label:
     return labels[path]
 
 
-__all__ = ["BOUND_RULES", "STEP_RULES", "beyond", "counted_for_ms", "done_here", "scene_of", "unsettled"]
+__all__ = [
+    "BOUND_RULES", "FOREIGN_RULES", "STEP_RULES", "beyond", "counted_for_ms", "done_here", "foreign", "is_foreign",
+    "scene_of", "unsettled",
+]  # fmt: skip

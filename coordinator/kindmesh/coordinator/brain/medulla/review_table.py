@@ -90,6 +90,9 @@ TABLE: Final[dict[str, RuleWords]] = {
         "say which one is yours: kindmesh review",
     ),
     "streamed": RuleWords("what streams is opened as a stream", "kindmesh stream"),
+    "doubt": RuleWords(
+        "what was said against a step when its plan was reviewed is put to a person", "say yes once"
+    ),
     "second": RuleWords("a second reviewer may only be stricter", "say yes once"),
 }
 

@@ -7,7 +7,7 @@ what people call it: its place and its kind have to fit, and nothing that was sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -28,6 +28,8 @@ from kindmesh.coordinator.brain.medulla.review_words import Words, is_generic, i
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.policy import Answer
 
+FOREIGN: Final = ("web", "device", "model")
+"""Sources that never decide where something goes."""
 _SINK: Final = Sentence("sink")
 _KIND: Final = {
     "recipient": "who gets this", "link": "where this goes", "shell": "what is run", "path": "which file this is",
@@ -46,20 +48,29 @@ def _stems(text: str) -> frozenset[str]:
 
 def sinks(scene: Scene) -> Iterator[Reason]:
     """See the module."""
+    return _sinks(scene, lambda leaf: True)
+
+
+def foreign_sinks(scene: Scene) -> Iterator[Reason]:
+    """The same, of values that came from the web, a device or a model, as their labels say."""
+    return _sinks(scene, lambda leaf: worse(leaf.label, *FOREIGN))
+
+
+def _sinks(scene: Scene, looked_at: Callable[[Leaf], bool]) -> Iterator[Reason]:
     for call in scene.made.calls:
         if call.operation is None:
             continue
         lookup = is_address_book(call.name, call.operation)
         for leaf in call.leaves:
             kind = sink_of(call.effects, call.name, call.operation, leaf)
-            if not kind or (not scene.has_effect(call) and kind != "link"):
+            if not kind or not looked_at(leaf) or (not scene.has_effect(call) and kind != "link"):
                 continue
             if lookup and kind == "recipient":
                 continue
             problem = _problem(scene, call, leaf, kind)
             if problem:
                 yield _SINK(call.step, problem, _gravity(call, leaf, kind))
-        if call.target is not None and call.effects & ~int(bits.READ):
+        if call.target is not None and looked_at(call.target) and call.effects & ~int(bits.READ):
             problem = _problem(scene, call, call.target, "thing")
             if problem:
                 yield _SINK(call.step, problem)
@@ -253,4 +264,4 @@ def signature(call: Call) -> str:
     return sha256("\n".join(sorted(given)).encode("utf-8", "replace")).hex()[:32]
 
 
-__all__ = ["signature", "sinks", "thing_named"]
+__all__ = ["FOREIGN", "foreign_sinks", "signature", "sinks", "thing_named"]

@@ -38,6 +38,8 @@ class Case(msgspec.Struct, frozen=True):
     name of who asks, for the reasons; `held`: two devices use the identity of the target, or of the device that asks;
     `chain`: why the permit that a sub-run names as its parent does not fit;
     `stream`: the bounds of the stream that is wanted, None: a job; `streams`: the most that the device declares;
+    `foreign`: what goes, opens or runs by a value that the plan itself says the web, a device or a model made;
+    `doubts`: sentences that were said against it ahead;
     `unsettled`: why the proven words of who asks are not enough where the owner's policy lets them be, None: they are
     not looked at; `evidence`: why what shall prove where values came from does not hold; `prover`: which words are
     proven; `labels` of the parts of the arguments, as they count; `beyond`: the owner's bounds (quiet hours, rates,
@@ -69,6 +71,8 @@ class Case(msgspec.Struct, frozen=True):
     unsettled: tuple[str, ...] | None = None
     beyond: tuple[Reason, ...] = ()
     counted: Counted | None = None
+    foreign: tuple[Reason, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -217,6 +221,23 @@ def bounded(case: Case) -> Finding | None:
     return Finding(case.beyond[0].rule, "ask", said)
 
 
+def trusted(case: Case) -> Finding | None:
+    """Whatever the policy allows: who gets it, where it goes, what is opened or run never comes from the web, a device
+    or a model without a person's yes."""
+    found = [reason for reason in case.foreign if reason.answer == "deny" or not case.approved]
+    if not found:
+        return None
+    worst = max(found, key=lambda reason: SEVERITY[reason.answer])
+    return Finding(worst.rule, worst.answer, worst.message)
+
+
+def doubted(case: Case) -> Finding | None:
+    """What was said against it when the plan was reviewed, or by a second reviewer; it can only make it ask."""
+    if case.approved or not case.doubts:
+        return None
+    return Finding("doubt", "ask", "; ".join(dict.fromkeys(case.doubts)))
+
+
 RULES: Final[tuple[Rule, ...]] = (
     member,
     current,
@@ -230,6 +251,8 @@ RULES: Final[tuple[Rule, ...]] = (
     evidenced,
     policy,
     bounded,
+    trusted,
+    doubted,
 )
 """All rules; the order is that of the reasons."""
 

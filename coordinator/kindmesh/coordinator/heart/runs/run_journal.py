@@ -43,7 +43,8 @@ _ITEM: Final = (
 class Asked(msgspec.Struct, array_like=True, frozen=True):
     """What a run is made of, sealed: the plan in canonical form, its checked inputs (canonical MessagePack), who asks
     with which proof, of a sub-run the permit that its own chain to, who has the files it is given, and the utterance
-    that it came from, with what proves its words."""
+    that it came from, with what proves its words; `doubts`: what was said ahead against which step (`outer.inner` in a
+    plan inside)."""
 
     plan: bytes
     inputs: bytes
@@ -52,6 +53,7 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
     permit: Signed | None = None
     sources: tuple[ArtifactInfo, ...] = ()
     heard: Heard | None = None
+    doubts: dict[str, tuple[str, ...]] = {}
 
 
 class RunRow(msgspec.Struct, frozen=True):

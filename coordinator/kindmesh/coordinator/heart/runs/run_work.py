@@ -7,7 +7,7 @@ restart the same wish finds the job that was made before, whatever was lost in b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from kindmesh.coordinator.heart.journal import JobRow
 from kindmesh.coordinator.heart.runs.live import Live
 from kindmesh.coordinator.heart.runs.run_journal import RunJournal, memo_id
 from kindmesh.coordinator.heart.runs.run_words import (
+    UNDO,
     Attached,
     CancelWork,
     Heard,
@@ -154,6 +155,7 @@ class Work:
             proof=live.asked.proof,
             parent=live.asked.permit,
             labels=wish.labels,
+            doubts=live.asked.doubts.get(step_in(wish.path), ()),
             evidence=None
             if live.asked.heard is None
             else evidence(live.asked.heard, wish.labels, whole=self._acts(wish.operation)),
@@ -276,6 +278,17 @@ def named_artifacts(value: Any) -> list[bytes]:
     return []
 
 
+def step_in(path: str) -> str:
+    """The id of the step that an item's path belongs to."""
+    return path.removeprefix(UNDO).partition("[")[0]
+
+
+def doubts_below(doubts: Mapping[str, tuple[str, ...]], path: str) -> dict[str, tuple[str, ...]]:
+    """What was said ahead against the steps of the plan inside a step."""
+    inside = f"{step_in(path)}."
+    return {step.removeprefix(inside): said for step, said in doubts.items() if step.startswith(inside)}
+
+
 def work_key(run_id: bytes, path: str, attempt: int) -> str:
     """The idempotency key of an attempt."""
     return f"run:{run_id.hex()}/{path}#{attempt}"
@@ -312,6 +325,7 @@ __all__ = [
     "Past",
     "Tell",
     "Work",
+    "doubts_below",
     "is_repeatable",
     "named_artifacts",
     "trouble",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -46,7 +46,16 @@ from kindmesh.coordinator.heart.runs.run_words import (
     Wake,
     WorkEnded,
 )
-from kindmesh.coordinator.heart.runs.run_work import DISK_MS, Bus, MayHear, Past, Work, trouble, work_key
+from kindmesh.coordinator.heart.runs.run_work import (
+    DISK_MS,
+    Bus,
+    MayHear,
+    Past,
+    Work,
+    doubts_below,
+    trouble,
+    work_key,
+)
 from kindmesh.coordinator.heart.timers import Timers
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.store import Store
@@ -177,11 +186,13 @@ class Runs:
         sources: tuple[ArtifactInfo, ...] = (),
         watcher: OnRun | None = None,
         heard: Heard | None = None,
+        doubts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> bytes:
         """Start a plan; returns the run's id (16 bytes) when it is on the disk. The same key and plan: the same run.
 
         `sources` say who has the files it is given; `watcher` is called with each change (`run_documents.change`);
-        `heard` is the utterance that it came from: words of it are proven to Medulla where values came from them.
+        `heard` is the utterance that it came from: words of it are proven to Medulla where values came from them;
+        `doubts`: sentences said against a step ahead, by its id, so that it waits for a person's yes.
 
         Raises:
             InvalidInput: the plan or what it is given is wrong; the field is named.
@@ -193,7 +204,7 @@ class Runs:
         given = encode_value(check_inputs(plan, inputs or {}))
         if key is not None and not 0 < len(key) <= KEY_MAX:
             raise InvalidInput(f"a key has 1 to {KEY_MAX} characters", field="key")
-        asked = Asked(plan_to_bytes(plan), given, principal, proof, None, sources, heard)
+        asked = Asked(plan_to_bytes(plan), given, principal, proof, None, sources, heard, dict(doubts or {}))
         known = None if key is None else self._journal.find_key(_top_key(key))
         if known is not None:
             if known.digest != _digest(asked):
@@ -278,6 +289,7 @@ class Runs:
             self._parent_permit(live, wish.after),
             live.asked.sources,
             live.asked.heard,
+            doubts_below(live.asked.doubts, wish.path),
         )
         return self._begin(
             asked, key, above.priority, above.purpose, until_ms=wish.deadline_ms,
