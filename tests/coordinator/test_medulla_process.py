@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ from kindmesh.protocol.ids import key_id, new_id
 from kindmesh.protocol.manifest import Effect, Manifest, Operation
 from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
 from kindmesh.protocol.permit import open_permit
-from kindmesh.protocol.policy import Policy, Rule
+from kindmesh.protocol.policy import Policy, Rule, in_zone
 from kindmesh.protocol.principal import OWNER
 
 PASSPHRASE = "correct horse battery"
@@ -372,3 +373,33 @@ def test_a_wrong_answer_is_malformed_not_a_yes(tmp_path: Path) -> None:
         with pytest.raises(Malformed):
             medulla_call(path, "status", m.StatusWanted(), m.Status)
         os.waitpid(child, 0)
+
+
+def test_quiet_hours_are_meant_where_the_owners_policy_says_and_not_where_the_process_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    made = create_mesh(home, PASSPHRASE, "desk", zone="Asia/Tokyo")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    service = Service(home.medulla, "landlock")
+    try:
+        assert service.beliefs.policy.guards.zone == "Asia/Tokyo"
+        service.process([])
+        assert service.beliefs.offset_ms == 9 * 3_600_000
+        owner = unlock_owner(home, PASSPHRASE)
+        policy = in_zone(service.beliefs.policy, "")
+        service.ask(m.Install(owner.sign_policy(msgspec.structs.replace(policy, version=policy.version + 1))))
+        service.process([])
+        assert service.beliefs.offset_ms == 0
+        unknown = in_zone(service.beliefs.policy, "Mars/Olympus_Mons")
+        service.ask(
+            m.Install(owner.sign_policy(msgspec.structs.replace(unknown, version=policy.version + 2)))
+        )
+        service.process([])
+        assert service.beliefs.offset_ms == 0
+        assert made.mesh == service.beliefs.anchors.mesh
+    finally:
+        service.close()
+        monkeypatch.undo()
+        time.tzset()

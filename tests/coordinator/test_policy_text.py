@@ -12,7 +12,7 @@ from tests.protocol.samples import MESH, NOW
 from kindmesh.coordinator.policy_text import from_text, same, to_text, with_rule
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.manifest import DATA_CLASSES
-from kindmesh.protocol.policy import Policy, Rule, decide, first_policy
+from kindmesh.protocol.policy import Policy, Rule, decide, first_policy, in_zone
 from kindmesh.protocol.roles import PURPOSES, Rights, RoleRule
 
 FIRST = first_policy(MESH, NOW)
@@ -103,3 +103,16 @@ def test_one_rule_more_takes_the_place_of_what_it_contradicts() -> None:
     assert (found.version, found.issued_ms) == (2, NOW + 1)
     again = with_rule(found, Rule("notes.append", 6, "ask"), version=3, now_ms=NOW + 2)
     assert again.rules == (Rule("*", 9, "allow"), Rule("notes.append", 6, "ask"))
+
+
+def test_the_time_zone_of_quiet_hours_comes_back_and_one_that_is_none_is_named_with_its_line() -> None:
+    policy = in_zone(FIRST, "Europe/Berlin")
+    assert read(to_text(policy)).guards.zone == "Europe/Berlin"
+    assert "[clock]" not in to_text(FIRST)
+    with pytest.raises(InvalidInput, match=r"line \d+: zone cannot be: there is no time zone") as wrong:
+        read(f'{TEXT}\n[clock]\nzone = "Europe/Berln"\n')
+    assert "Europe/Berlin" in wrong.value.hint
+    for value in ("5", '"../etc/passwd"'):
+        with pytest.raises(InvalidInput) as wrong:
+            read(f"{TEXT}\n[clock]\nzone = {value}\n")
+        assert wrong.value.field == "zone"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from kindmesh.protocol.codec import decode, encode_value
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.guards import FIRST_GUARDS, Guards, Quiet, Rate, check_guards, settled_by_words
-from kindmesh.protocol.policy import Policy, check_policy, first_policy
+from kindmesh.protocol.policy import Policy, check_policy, first_policy, in_zone
 
 MESH = bytes(20)
 
@@ -18,6 +20,18 @@ def test_a_household_starts_with_words_being_enough_for_its_home_and_doors_while
     assert settled_by_words(guards, "home.access", present=True)
     assert not settled_by_words(guards, "home.access", present=False)
     assert not settled_by_words(guards, "mail.send", present=True)
+
+
+def test_a_policy_says_where_its_hours_are_meant() -> None:
+    policy = in_zone(first_policy(MESH, 1), "America/Argentina/Buenos_Aires")
+    check_policy(policy)
+    assert policy.guards == msgspec.structs.replace(FIRST_GUARDS, zone="America/Argentina/Buenos_Aires")
+    assert in_zone(policy, "").guards == FIRST_GUARDS
+    assert decode(Guards, encode_value([[], [], [], [], 0.0, 0.0, []])).zone == ""
+    for wrong in ("../etc/localtime", "/etc/x", "Europe/../x", "a b", "1"):
+        with pytest.raises(InvalidInput, match="no time zone") as refused:
+            check_guards(Guards(zone=wrong))
+        assert refused.value.field == "zone"
 
 
 def test_a_policy_of_before_has_no_guards() -> None:

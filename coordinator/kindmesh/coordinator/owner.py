@@ -61,6 +61,7 @@ from kindmesh.protocol.policy import (
     Removal,
     first_policy,
     grants_for,
+    in_zone,
     sign_approval,
     sign_grant,
     sign_policy,
@@ -276,12 +277,14 @@ def create_mesh(
     *,
     owner_name: str = "owner",
     capabilities: tuple[CapabilityGrant, ...] | None = None,
+    zone: str = "",
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> CreatedMesh:
     """Make a mesh whose first device is this one, called `name`.
 
     Its node is granted `capabilities`; without them what is known on this device now, and nothing that comes later.
+    `zone` goes into the policy: where quiet hours are meant.
 
     Raises:
         AlreadyInitialised: there is a mesh here.
@@ -291,7 +294,7 @@ def create_mesh(
     entropy = entropy or SystemEntropy()
     if capabilities is None:
         capabilities = grants_for(found.manifest for found in available())
-    wish = Wish(home, passphrase, name.strip(), owner_name.strip(), capabilities)
+    wish = Wish(home, passphrase, name.strip(), owner_name.strip(), capabilities, zone=zone)
     return make_coordinator(wish, SigningKey(entropy.token(32)), clock=clock, entropy=entropy)
 
 
@@ -307,6 +310,7 @@ class Wish(msgspec.Struct, frozen=True):
     after: int = 0
     recall_ms: int = 0
     returning: bool = False
+    zone: str = ""
 
     def __repr__(self) -> str:
         return repr_without(self, "passphrase")
@@ -374,7 +378,7 @@ def _build(staging: Home, wish: Wish, root: SigningKey, clock: Clock, entropy: E
     owner = Owner(mesh, owner_key, clock=clock, entropy=entropy)
     service = Service(staging.medulla, "none", clock=clock, entropy=entropy)
     try:
-        policy = first_policy(mesh, now_ms)
+        policy = in_zone(first_policy(mesh, now_ms), wish.zone)
         if wish.returning:
             # Above all that was signed before; what an owner of before forbade binds until the owner signs anew.
             policy = msgspec.structs.replace(policy, version=next_version(wish.after, now_ms))

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from kindmesh.coordinator.heart.schedules.zones import zone_named
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.guards import Guards, Quiet, Rate, check_guards
 from kindmesh.protocol.manifest import effect_names, parse_effects
 
-GUARD_TABLES: Final = ("words", "spend", "quiet", "rate", "egress")
+GUARD_TABLES: Final = ("words", "spend", "quiet", "rate", "egress", "clock")
 Wrong = Callable[[str, int, str, str, str], InvalidInput]
 """Makes the error about a key: kind of table, its number, the key, what is wrong, what to write."""
 _KEYS: Final = {
@@ -20,6 +21,7 @@ _KEYS: Final = {
     "quiet": ("from", "to", "effects", "operation"),
     "rate": ("operation", "count", "per_s"),
     "egress": ("to",),
+    "clock": ("zone",),
 }
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -42,6 +44,8 @@ def guards_text(guards: Guards) -> list[str]:
         lines += [f"per_s = {rate.per_ms / 1000:g}"]
     if guards.egress:
         lines += ["", "[egress]", f"to = {_listed(guards.egress)}"]
+    if guards.zone:
+        lines += ["", "[clock]", f"zone = {_quoted(guards.zone)}"]
     return lines
 
 
@@ -63,12 +67,13 @@ def guards_from(said: Mapping[str, Any], wrong: Wrong) -> Guards:
         spend_plan=_number(spend, "spend", 0, "per_plan", wrong, least=0),
         spend_day=_number(spend, "spend", 0, "per_day", wrong, least=0),
         egress=_words(egress, "egress", 0, "to", wrong),
+        zone=_zone(_table(said, "clock", wrong), wrong),
     )
     try:
         check_guards(guards)
     except InvalidInput as error:
-        key = {"words": "enough", "present": "at_home"}.get(error.field, "operation")
-        kind = {"present": "words"}.get(error.field, error.field)
+        key = {"words": "enough", "present": "at_home", "zone": "zone"}.get(error.field, "operation")
+        kind = {"present": "words", "zone": "clock"}.get(error.field, error.field)
         raise wrong(kind, 0, key, f"cannot be: {error.message}", error.hint) from error
     return guards
 
@@ -126,6 +131,18 @@ def _quiet(table: Mapping[str, Any], number: int, wrong: Wrong) -> Quiet:
         raise wrong("quiet", number, "operation", "should be a text", 'Write operation = "speech.*".')
     since, until = (_minute(table, number, key, wrong) for key in ("from", "to"))
     return Quiet(since, until, effects, operation)
+
+
+def _zone(table: Mapping[str, Any], wrong: Wrong) -> str:
+    zone = table.get("zone", "")
+    if not isinstance(zone, str):
+        raise wrong("clock", 0, "zone", "should be a text", 'Write zone = "Europe/Berlin".')
+    if zone:
+        try:
+            zone_named(zone)
+        except InvalidInput as error:
+            raise wrong("clock", 0, "zone", f"cannot be: {error.message}", error.hint) from error
+    return zone
 
 
 def _minute(table: Mapping[str, Any], number: int, key: str, wrong: Wrong) -> int:

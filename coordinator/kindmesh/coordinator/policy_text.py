@@ -37,6 +37,9 @@
     [egress]                         # the only places that data may go to
     to = ["example.org"]
 
+    [clock]                          # where the hours of [[quiet]] are meant; without it, by Medulla's own machine
+    zone = "Europe/Berlin"
+
 What does not fit is refused with its line and what to write instead; nothing is guessed. Pure.
 """
 

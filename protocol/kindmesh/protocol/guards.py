@@ -3,12 +3,14 @@
 `words`: patterns of operations for which the proven words of the person who asks are enough, where a rule would ask;
 `present`: the same, but only while that person is at home. `quiet`: hours in which effects ask, emergencies excepted.
 `rates`: how often within a time. `spend_plan` and `spend_day`: what may be spent without a question, in the currency of
-the household; 0: nothing. `egress`: hosts or domains that data may be sent to; empty: wherever words name it. All of
-it is part of the signed policy.
+the household; 0: nothing. `egress`: hosts or domains that data may be sent to; empty: wherever words name it. `zone`:
+the IANA time zone in which these hours are meant; empty: that of the machine that judges. All of it is part of the
+signed policy.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -21,7 +23,11 @@ from kindmesh.protocol.roles import PATTERN, matches
 
 DAY_MINUTES: Final = 1_440
 GUARDS_MAX: Final = 200
+ZONE_MAX: Final = 64
+"""Characters of the name of a time zone."""
 ANYTHING: Final = int(sum(Effect))
+
+_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}")
 
 Minute = Annotated[int, Meta(ge=0, le=DAY_MINUTES - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e9)]
@@ -61,6 +67,7 @@ class Guards(msgspec.Struct, array_like=True, frozen=True):
     spend_plan: Money = 0.0
     spend_day: Money = 0.0
     egress: Patterns = ()
+    zone: Annotated[str, Meta(max_length=ZONE_MAX)] = ""
 
 
 FIRST_GUARDS: Final = Guards(words=("home.control", "home.note"), present=("home.access",))
@@ -90,6 +97,12 @@ def check_guards(guards: Guards) -> None:
                 field=field,
                 hint="Write capability.operation, capability.* or *.",
             )
+    if guards.zone and not _ZONE.fullmatch(guards.zone):
+        raise InvalidInput(
+            f"{guards.zone[:40]!r} is no time zone",
+            field="zone",
+            hint="Write region/city, like Europe/Berlin.",
+        )
     for quiet in guards.quiet:
         if not 0 < quiet.effects <= ANYTHING or quiet.since == quiet.until:
             raise InvalidInput(
@@ -100,6 +113,6 @@ def check_guards(guards: Guards) -> None:
 
 
 __all__ = [
-    "DAY_MINUTES", "FIRST_GUARDS", "GUARDS_MAX", "Guards", "Quiet", "Rate", "check_guards",
+    "DAY_MINUTES", "FIRST_GUARDS", "GUARDS_MAX", "ZONE_MAX", "Guards", "Quiet", "Rate", "check_guards",
     "settled_by_words",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from kindmesh.protocol.codec import decode
 from kindmesh.protocol.errors import InvalidInput, NotInitialised
 from kindmesh.protocol.limits import ROSTER_MAX
 from kindmesh.protocol.manifest import effect_names, parse_effects
-from kindmesh.protocol.policy import Answer, Policy, Rule, check_policy, first_policy
+from kindmesh.protocol.policy import Answer, Policy, Rule, check_policy, first_policy, in_zone
 from kindmesh.protocol.signed import signed_to_bytes
 
 
@@ -105,7 +105,8 @@ def run_reset(out: Output, yes: bool) -> int:
     """The first policy's rules and roles again, as a new version."""
 
     def again(policy: Policy, version: int, now_ms: int) -> Policy:
-        return msgspec.structs.replace(first_policy(policy.mesh, now_ms), version=version)
+        first = in_zone(first_policy(policy.mesh, now_ms), policy.guards.zone)
+        return msgspec.structs.replace(first, version=version)
 
     return _change(out, yes, again)
 

@@ -22,6 +22,7 @@ from kindmesh.coordinator.brain.medulla.review_facts import Allowed, Facts, Ledg
 from kindmesh.coordinator.brain.medulla.review_words import TextProver
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_FAILED, Output
 from kindmesh.coordinator.cli.review_manifests import Tools, read_tools
+from kindmesh.coordinator.heart.schedules.zones import local_of, zone_named
 from kindmesh.coordinator.policy_text import from_text
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, error_to_wire
 from kindmesh.protocol.guards import Guards
@@ -75,7 +76,7 @@ class Reviewer:
             raise InvalidInput("request.text is a text", field="request.text")
         principal, role, name = _principal(request)
         rule = next((known for known in self._roles if known.name == role), None)
-        minute, now_ms = _time(request, now_ms)
+        minute, now_ms = _time(request, now_ms, self._guards.zone)
         area = request.get("area") or ()
         purpose = request.get("purpose", "household")
         if purpose not in get_args(Purpose):
@@ -123,13 +124,15 @@ def _principal(request: dict[str, Any]) -> tuple[str, str, str]:
     return given or "nobody", role.casefold(), name
 
 
-def _time(request: dict[str, Any], now_ms: int) -> tuple[int, int]:
-    """Minute of the local day, and UTC ms."""
+def _time(request: dict[str, Any], now_ms: int, zone: str) -> tuple[int, int]:
+    """Minute of the day in `zone` (empty: this machine's), and UTC ms."""
     given = request.get("at")
     try:
         at = (
             datetime.fromisoformat(given)
             if given is not None
+            else local_of(now_ms, zone_named(zone))
+            if zone
             else datetime.fromtimestamp(now_ms / 1000).astimezone()
         )
     except (TypeError, ValueError) as error:

@@ -31,6 +31,7 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None, area: st
     """Make a mesh in this state folder."""
     from kindmesh.coordinator.cli.passphrase import new_passphrase
     from kindmesh.coordinator.cli.unlocking import open_folder
+    from kindmesh.coordinator.heart.schedules.zones import own_zone
     from kindmesh.coordinator.owner import create_mesh
 
     home = Home.locate()
@@ -45,7 +46,9 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None, area: st
         open_folder(home)
     passphrase = new_passphrase()
     out.progress("making keys ...")
-    made = create_mesh(home, passphrase, name or default_name(), owner_name=owner_name)
+    made = create_mesh(
+        home, passphrase, name or default_name(), owner_name=owner_name, zone=own_zone(os.environ)
+    )
     if area:
         keep_area(home, area)
     shown = put_kit(out, made.recovery_kit, kit)

@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,6 +31,7 @@ from kindmesh.coordinator.brain.medulla.messages import (
     LogQuery,
     Status,
 )
+from kindmesh.coordinator.heart.schedules.zones import local_of, zone_named
 from kindmesh.mesh.audit import AUDIT_TABLES, PAGE, AuditLog
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import private_folder, read_private, write_private
@@ -78,6 +80,7 @@ _SAVE: Final = (
 DIGEST_KEEP_MS: Final = 30 * 86_400_000
 """How long what an entry's digest stands for can be tested against a guess."""
 _HOUR_MS: Final = 3_600_000
+_QUARTER_MS: Final = 900_000
 _BACK: Final = 64
 _FORGET: Final = "DELETE FROM state WHERE kind = ? AND key = ?"
 LONG: Final = "review"
@@ -150,6 +153,7 @@ class Service:
                 f"Medulla's audit log was changed: {self.audit.problem}",
                 hint="Keep a copy of it, look into it with kindmesh audit verify, and restore a backup.",
             )
+        self._offset_of: tuple[str, int] | None = None
         self.beliefs = Beliefs(self._anchors, self._issuer, self._permit, self._isolation)
         rows = self._store.query("SELECT kind, key, value FROM state")
         self.beliefs.restore(rows, permits=self._permits(), highest_ms=self.audit.last_ms)
@@ -243,7 +247,23 @@ class Service:
             return refusal(data, error)
 
     def _know_the_time(self) -> None:
-        self.beliefs.offset_ms = time.localtime(self._clock.now_ms() / 1000).tm_gmtoff * 1000
+        """How far the household's clock is ahead of UTC: where the owner's policy says it is, else by this machine.
+        Clocks change at full quarters of an hour."""
+        now_ms, zone = self._clock.now_ms(), self.beliefs.policy.guards.zone
+        known = (zone, now_ms // _QUARTER_MS)
+        if known == self._offset_of:
+            return
+        self._offset_of = known
+        offset_ms = time.localtime(now_ms / 1000).tm_gmtoff * 1000
+        if zone:
+            try:
+                offset_ms = (
+                    int((local_of(now_ms, zone_named(zone)).utcoffset() or timedelta()).total_seconds())
+                    * 1000
+                )
+            except InvalidInput:
+                log.warning("the time zone of the policy is not known here", extra={"zone": zone})
+        self.beliefs.offset_ms = offset_ms
 
     def _forget(self) -> None:
         """Once an hour: the digests of old entries can no longer be tested against a guess."""

@@ -74,6 +74,12 @@ def system_zone(env: Mapping[str, str], localtime: Path = Path("/etc/localtime")
     return "UTC"
 
 
+def own_zone(env: Mapping[str, str]) -> str:
+    """The IANA name of this machine's own zone, or empty where it does not say one."""
+    zone = system_zone(env)
+    return "" if zone == "UTC" else zone
+
+
 def local_of(at_ms: int, zone: ZoneInfo) -> datetime:
     """The wall-clock time at an instant, with its zone."""
     return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone)
@@ -125,6 +131,7 @@ __all__ = [
     "local_of",
     "naive_of",
     "overlap_at",
+    "own_zone",
     "show",
     "system_zone",
     "to_ms",
