@@ -20,6 +20,8 @@ from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Tur
 
 TURN_AGE_MS: Final = 300_000
 """How long "it" may refer to something after it was said."""
+UNCLEAR: Final = "Unclear"
+"""The intent of a question what "it" is."""
 _NAMES_MAX: Final = 6
 _ACCESS: Final = "home.access"
 _INVERSE: Final = {
@@ -77,7 +79,7 @@ class Conversation:
         if not entities:
             plain = phrase.words[0].low in self._language.words["control"] and len(phrase.words) <= _NAMES_MAX
             question = phrase.reply("what_it", word=phrase.words[place].text)
-            return phrase.understood("Unclear", question=question) if plain else None
+            return phrase.understood(UNCLEAR, question=question) if plain else None
         return self._replaced(phrase, place, entities, ask)
 
     def _replaced(
@@ -205,4 +207,4 @@ def _longest(words: Sequence[Word], names: set[tuple[str, ...]]) -> tuple[int, i
     return None
 
 
-__all__ = ["TURN_AGE_MS", "Conversation"]
+__all__ = ["TURN_AGE_MS", "UNCLEAR", "Conversation"]

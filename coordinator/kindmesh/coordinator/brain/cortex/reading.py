@@ -7,16 +7,18 @@ that would open or unlock something now that may have been meant for later, it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.cortex.conversation import Conversation
+from kindmesh.coordinator.brain.cortex.background import Background
+from kindmesh.coordinator.brain.cortex.conversation import UNCLEAR, Conversation
 from kindmesh.coordinator.brain.cortex.language import Language
-from kindmesh.coordinator.brain.cortex.normalise import Words, clause_of
+from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
+from kindmesh.coordinator.brain.cortex.readings import Part, Reading, agreed, same, standing
 from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
 from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
 from kindmesh.coordinator.brain.cortex.times import When, times
@@ -25,21 +27,6 @@ CALLS_MAX: Final = 24
 """How often the home's recogniser is asked about one utterance."""
 _HEAVY: Final = frozenset({"home.access"})
 """What is never done at a time that the words leave open."""
-
-
-class Part(msgspec.Struct, frozen=True):
-    """One clause; `after`: it was said with "then"."""
-
-    recognised: Recognised
-    after: bool = False
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """What the sentence means: its parts, or a question, or why nothing can be done."""
-
-    parts: tuple[Part, ...] = ()
-    question: str = ""
-    refusal: str = ""
 
 
 class Reader:
@@ -51,6 +38,7 @@ class Reader:
         self._grammar = Grammar(language)
         self._times = times(language.code)
         self._conversation = Conversation(language)
+        self._background = Background(language)
 
     def read(self, phrase: Phrase) -> Reading:
         """What a sentence means."""
@@ -59,15 +47,61 @@ class Reader:
         whole = (self._of(urgent, phrase.words),) if urgent is not None else self._whole(phrase, asked)
         if whole:
             return Reading(tuple(Part(one) for one in whole))
+        reading = self._apart(phrase, asked)
+        return self._aimed(phrase, reading) if reading.refusal else reading
+
+    def _aimed(self, phrase: Phrase, otherwise: Reading) -> Reading:
+        """The sentence without what it is for."""
+        for head in self._background.purposes(phrase.words):
+            again: dict[str, Recognised | None] = {}
+            whole = self._clause(phrase.with_words(head), again)
+            reading = (
+                Reading(tuple(Part(one) for one in whole))
+                if whole
+                else self._apart(phrase.with_words(head), again)
+            )
+            if any(part.recognised.acts for part in reading.parts):
+                return reading
+        return otherwise
+
+    def _apart(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> Reading:
         parts = segments(phrase.words, self._language)
         if len(parts) > 1:
-            return self._compound(phrase, parts, asked)
+            reading = self._compound(phrase, parts, asked)
+            unclear = any(part.recognised.intent == UNCLEAR for part in reading.parts)
+            return (self._in_context(phrase, parts) or reading) if reading.refusal or unclear else reading
         if parts and parts[0].words != phrase.words:
             # Only a join stood before it: "and lock the door".
             alone = self._clause(phrase.with_words(parts[0].words), asked)
             if alone:
                 return Reading(tuple(Part(one) for one in alone))
         return Reading(refusal=self._refusal(phrase))
+
+    def _in_context(self, phrase: Phrase, parts: Sequence[Segment]) -> Reading | None:
+        """A command with statements around it, which say what "it" is, or where."""
+        divided = self._background.divide(parts, phrase.words) or self._background.topic(parts, phrase.words)
+        if divided is None or self._lead(phrase, parts)[1] is not None:
+            return None
+        asked: dict[str, Recognised | None] = {}
+
+        def describes(words: Words) -> bool:
+            probe = (*(Word(text, words[0].at) for text in self._language.words["probe"]), *words)
+            found = self._ask(probe, phrase, {})
+            return found is not None and bool(found.entities) and not found.question
+
+        alone, there = self._background.ways(divided, phrase.situation.home, describes)
+        readings = [self._command(phrase.with_words(words), asked) for words in alone]
+        placed = [self._command(phrase.with_words(words), asked) for words in there]
+        return agreed([one for one in readings if one], [one for one in placed if one])
+
+    def _command(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> Reading | None:
+        """What can be done, or asked; a statement that means nothing by itself is no command."""
+        whole = self._clause(phrase, asked) or self._excepted(phrase, asked)
+        if whole:
+            return Reading(tuple(Part(one) for one in whole))
+        parts = segments(phrase.words, self._language)
+        reading = self._compound(phrase, parts, asked) if len(parts) > 1 else Reading(refusal="-")
+        return None if reading.refusal else reading
 
     def _whole(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> tuple[Recognised, ...]:
         """The sentence as one clause. What only makes sense after another sentence comes before small talk."""
@@ -218,7 +252,7 @@ class Reader:
         for way in groupings(rest, phrase.words):
             readings = self._way(phrase, way, asked, lead)
             if isinstance(readings, Reading):
-                return readings
+                return standing(readings) or Reading(refusal=self._refusal(phrase))
             missing = readings or missing
         return Reading(
             refusal=phrase.reply("part_not_understood", part=missing) if missing else self._refusal(phrase)
@@ -307,7 +341,7 @@ class Reader:
         readings: list[tuple[tuple[Recognised, ...], ...]] = []
         for way in shared(group[0], group[1:], self._language):
             found = [self._clause(phrase.with_words(words), asked, when) for words in way]
-            if all(found) and not any(_same(found, other) for other in readings):
+            if all(found) and not any(same(found, other) for other in readings):
                 readings.append(tuple(found))
         if len(readings) > 1:
             first, second = (" + ".join(one[0].clause.text for one in reading) for reading in readings[:2])
@@ -338,17 +372,6 @@ _TIMERS: Final = frozenset(
 
 def _text(text: str) -> Reply:
     return Reply(text=text)
-
-
-def _same(one: Iterable[tuple[Recognised, ...]], other: Iterable[tuple[Recognised, ...]]) -> bool:
-    """Whether two readings do the same."""
-    return [_key(part) for several in one for part in several] == [
-        _key(part) for several in other for part in several
-    ]
-
-
-def _key(recognised: Recognised) -> tuple[object, ...]:
-    return (recognised.intent, *((act.operation, repr(sorted(act.args.items()))) for act in recognised.acts))
 
 
 __all__ = ["CALLS_MAX", "Part", "Reader", "Reading"]

@@ -125,6 +125,7 @@ LANGUAGE: Final = Language(
     sentences=SENTENCES,
     replies=REPLIES,
     words={
+        "probe": (),
         "units": ("prozent", "%", "grad", "kelvin", "euro"),
         "stop": ("stopp", "stop", "halt", "halt an", "notaus", "not aus", "alles stopp"),
         "pronouns": ("es", "sie", "ihn", "das", "die"),

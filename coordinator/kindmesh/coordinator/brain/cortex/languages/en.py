@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kindmesh.coordinator.brain.cortex.language import Language, Numbers, TimeWords
+from kindmesh.coordinator.brain.cortex.languages.en_background import BACKGROUND
 from kindmesh.coordinator.brain.cortex.languages.en_replies import REPLIES
 from kindmesh.coordinator.brain.cortex.languages.en_sentences import SENTENCES
 
@@ -212,6 +213,8 @@ LANGUAGE: Final = Language(
     sentences=SENTENCES,
     replies=REPLIES,
     words={
+        **BACKGROUND,
+        "probe": ("status", "of"),
         "units": ("percent", "%", "degrees", "degree", "celsius", "fahrenheit", "kelvin", "km", "miles", "dollars"),
         "stop": ("stop", "halt", "emergency stop", "stop everything", "stop now", "everything stop"),
         "pronouns": ("it", "that", "this", "them", "those", "these"),

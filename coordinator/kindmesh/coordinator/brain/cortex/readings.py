@@ -1,0 +1,77 @@
+"""What a sentence was read as, and when two readings of it are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.terms import Recognised
+
+_TAKEN_BACK: Final = frozenset({"No", "HassNevermind"})
+"""What a sentence ends with when it is not meant any more."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One clause; `after`: it was said with "then"."""
+
+    recognised: Recognised
+    after: bool = False
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the sentence means: its parts, or a question, or why nothing can be done."""
+
+    parts: tuple[Part, ...] = ()
+    question: str = ""
+    refusal: str = ""
+
+
+def standing(reading: Reading) -> Reading | None:
+    """Without the question whether to do what is done anyway; None when it is taken back at the end."""
+    parts = reading.parts
+    if len(parts) > 1 and parts[-1].recognised.intent in _TAKEN_BACK:
+        return None
+    acted = {repr(act.args) for part in parts if not part.recognised.question for act in part.recognised.acts}
+    kept = tuple(
+        part
+        for part in parts
+        if part.recognised.slots.get("confirm") is not True
+        or not {repr(act.args) for act in part.recognised.acts} <= acted
+    )
+    return msgspec.structs.replace(reading, parts=kept)
+
+
+def agreed(alone: Sequence[Reading], placed: Sequence[Reading]) -> Reading | None:
+    """The reading of a command by itself, or in the place that was spoken of: two that differ are none."""
+    sure = [[one for one in some if _does(one)] for some in (alone, placed)]
+    if sure[0] and sure[1] and not _alike(sure[0][0], sure[1][0]):
+        return None
+    return next((one for some in sure for one in some), None) or next(iter((*alone, *placed)), None)
+
+
+def _does(reading: Reading) -> bool:
+    return (
+        not reading.question
+        and any(one.recognised.acts for one in reading.parts)
+        and not any(one.recognised.question for one in reading.parts)
+    )
+
+
+def _alike(one: Reading, other: Reading) -> bool:
+    return same(*([tuple(part.recognised for part in reading.parts)] for reading in (one, other)))
+
+
+def same(one: Iterable[tuple[Recognised, ...]], other: Iterable[tuple[Recognised, ...]]) -> bool:
+    """Whether two readings do the same."""
+    return [_key(part) for several in one for part in several] == [
+        _key(part) for several in other for part in several
+    ]
+
+
+def _key(recognised: Recognised) -> tuple[object, ...]:
+    return (recognised.intent, *((act.operation, repr(sorted(act.args.items()))) for act in recognised.acts))
+
+
+__all__ = ["Part", "Reading", "agreed", "same", "standing"]
