@@ -65,8 +65,8 @@ def settle() -> str:
 
 
 def breaker() -> str:
-    """One operation on one device."""
-    module = importlib.import_module("kindmesh.coordinator.heart.breaker_machine")
+    """One operation on one device, or one language model."""
+    module = importlib.import_module("kindmesh.mesh.breaker_machine")
 
     def events(machine: Any) -> Iterator[tuple[Any, int]]:
         for now_ms in (0, LATE_MS):
@@ -76,7 +76,9 @@ def breaker() -> str:
     def situation(machine: Any) -> Hashable:
         return machine.state, min(machine.failures, module.FAILURES), machine.until_ms > LATE_MS
 
-    return drawing(explore([module.Breaker()], events, _state, situation), module.STATES, "closed")
+    return drawing(
+        explore([module.Breaker(module.Rules(30_000))], events, _state, situation), module.STATES, "closed"
+    )
 
 
 def schedule() -> str:
@@ -117,9 +119,9 @@ def _state(machine: Any) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "kindmesh.coordinator.heart.breaker_machine": breaker,
     "kindmesh.coordinator.heart.schedules.schedule_machine": schedule,
     "kindmesh.coordinator.heart.settle_machine": settle,
+    "kindmesh.mesh.breaker_machine": breaker,
     "kindmesh.mesh.restart_machine": restarts,
     "kindmesh.node.quarantine_machine": quarantine,
 }

@@ -12,14 +12,14 @@ from tests.capabilities.conftest import Bench, OpenBench
 
 from kindmesh.capabilities.llm.budget import FILE as BUDGET_FILE
 from kindmesh.capabilities.llm.budget import SCHEMA, BudgetKeeper, money, read_ledger
-from kindmesh.capabilities.llm.circuit_machine import FAILURES, PAUSE_MS
 from kindmesh.capabilities.llm.clients import make_client
 from kindmesh.capabilities.llm.config import Budget, from_document
-from kindmesh.capabilities.llm.engine import Engine
+from kindmesh.capabilities.llm.engine import RULES, Engine
 from kindmesh.capabilities.llm.model import Ask, Message, unheard
 from kindmesh.capabilities.llm.routing import Wish
 from kindmesh.capabilities.llm.scripted import ScriptedModel, pieces
 from kindmesh.capabilities.testing import ScriptedDuplex
+from kindmesh.mesh.breaker_machine import FAILURES
 from kindmesh.mesh.clock import SystemClock
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.errors import (
@@ -207,7 +207,7 @@ async def test_a_try_whose_listener_is_gone_says_nothing_of_the_model_and_the_ne
         with pytest.raises(ModelUnavailable):
             await engine.ask(wish, asked, unheard)
     assert list(engine.failing()) == ["small"]
-    clock.later_s = PAUSE_MS / 1000 + 1
+    clock.later_s = RULES.pause_ms / 1000 + 1
 
     async def gone(text: str) -> None:
         raise PeerUnreachable("whoever listened is gone")

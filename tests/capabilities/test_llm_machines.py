@@ -1,4 +1,4 @@
-"""The pure parts of language models: the circuit breaker, the ledger, and who may be asked."""
+"""The pure parts of language models: the ledger, and who may be asked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindmesh.capabilities.llm import circuit_machine as circuits
 from kindmesh.capabilities.llm import ledger_machine as ledgers
-from kindmesh.capabilities.llm.circuit_machine import (
-    Answered,
-    Asked,
-    Circuit,
-    Closed,
-    Failed,
-    GivenUp,
-    Opened,
-)
 from kindmesh.capabilities.llm.config import Settings, from_document
 from kindmesh.capabilities.llm.ledger_machine import (
     DAY_MS,
@@ -38,82 +28,6 @@ from kindmesh.protocol.errors import EgressRefused, InvalidInput, InvalidTransit
 
 NOON = 1_795_780_800_000  # 27 November 2026, 12:00 UTC
 PLENTY = Limits(1_000, 500, 100)
-
-
-# ------------------------------------------------------------------------------------------------- the circuit
-
-
-def run(circuit: Circuit, *steps: tuple[Any, int]) -> list[Any]:
-    news: list[Any] = []
-    for event, at_ms in steps:
-        news += circuit.handle(event, at_ms)
-        circuit.validate()
-    return news
-
-
-def test_it_opens_after_failures_in_a_row_and_says_why() -> None:
-    circuit = Circuit()
-    assert run(circuit, (Asked(), 0), (Failed("no route"), 1), (Failed("no route"), 2)) == []
-    assert circuit.why_not(3) == ""
-    assert run(circuit, (Failed("no route"), 3)) == [Opened(3 + circuits.PAUSE_MS, "no route")]
-    assert circuit.why_not(3) == "it failed (no route); tried again in 20 s"
-    assert circuit.why_not(3 + circuits.PAUSE_MS) == ""
-
-
-def test_an_answer_between_failures_forgets_them() -> None:
-    circuit = Circuit()
-    assert run(circuit, *[(Failed("x"), 1)] * 2, (Answered(), 2), *[(Failed("x"), 3)] * 2) == []
-    assert circuit.why_not(4) == ""
-
-
-def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then() -> None:
-    circuit = Circuit()
-    assert run(circuit, (Failed("too many requests", 7_000), 10)) == [Opened(7_010, "too many requests")]
-    assert circuit.why_not(7_009) == "it failed (too many requests); tried again in 1 s"
-
-
-def test_one_request_tries_it_out_and_what_comes_of_it_decides() -> None:
-    circuit = Circuit()
-    run(circuit, (Failed("x", 1_000), 0), (Asked(), 1_000))
-    assert circuit.why_not(1_001) == "it failed (x) and is just being tried again"
-    run(circuit, (Asked(), 1_001))
-    assert run(circuit, (Failed("y"), 1_002)) == [Opened(3_002, "y")]
-    run(circuit, (Asked(), 3_002), (GivenUp(), 3_003))
-    assert circuit.why_not(3_003) == ""
-    assert run(circuit, (Asked(), 3_004), (Answered(), 3_005)) == [Closed()]
-
-
-def test_what_is_asked_for_by_name_while_it_is_open_changes_nothing_but_an_answer_closes_it() -> None:
-    circuit = Circuit()
-    run(circuit, (Failed("x", 5_000), 0), (Asked(), 10), (Failed("z"), 11), (GivenUp(), 12))
-    assert circuit.why_not(13) == "it failed (z); tried again in 4 s"
-    assert run(circuit, (Answered(), 14)) == [Closed()]
-
-
-def test_a_pause_never_grows_beyond_its_bound() -> None:
-    circuit = Circuit()
-    run(circuit, (Failed("x", 10**9), 0))
-    assert circuit.until_ms == circuits.PAUSE_MAX_MS
-
-
-@given(st.lists(st.tuples(
-    st.sampled_from([Asked(), Answered(), Failed("x"), Failed("y", 500), GivenUp()]), st.integers(0, 100_000),
-), max_size=60))  # fmt: skip
-def test_whatever_happens_the_circuit_stays_valid(steps: list[tuple[Any, int]]) -> None:
-    circuit, now_ms = Circuit(), 0
-    for event, later in steps:
-        now_ms += later
-        circuit.handle(event, now_ms)
-        circuit.validate()
-
-
-def test_what_the_circuit_does_not_know_is_a_mistake_of_ours() -> None:
-    circuit = Circuit()
-    with pytest.raises(InvalidTransition):
-        circuit.handle("asked", 0)  # type: ignore[arg-type]
-    circuit.pause_ms = 5
-    with pytest.raises(InvalidTransition):
-        circuit.validate()
 
 
 # --------------------------------------------------------------------------------------------------- the ledger

@@ -19,8 +19,8 @@ from kindmesh.capabilities.speech.manifest import MANIFEST as SPEECH
 from kindmesh.capabilities.vision.manifest import MANIFEST as VISION
 from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understanding
 from kindmesh.coordinator.brain.planner import loop_machine as loops
-from kindmesh.coordinator.brain.planner.loop_machine import (
-    COULD_NOT,
+from kindmesh.coordinator.brain.planner.loop_machine import COULD_NOT, Loop
+from kindmesh.coordinator.brain.planner.loop_words import (
     AskModel,
     Bounds,
     Call,
@@ -31,7 +31,6 @@ from kindmesh.coordinator.brain.planner.loop_machine import (
     Judged,
     Look,
     Looked,
-    Loop,
     Said,
     Seen,
 )

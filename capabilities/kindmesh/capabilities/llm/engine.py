@@ -18,10 +18,10 @@ from typing import Final
 import msgspec
 
 from kindmesh.capabilities.llm.budget import BudgetKeeper
-from kindmesh.capabilities.llm.circuit_machine import Answered, Asked, Circuit, Event, Failed, GivenUp
 from kindmesh.capabilities.llm.config import NANOS, Settings
 from kindmesh.capabilities.llm.model import Answer, Ask, Model, NotCharged, OnText, prompt_tokens
 from kindmesh.capabilities.llm.routing import PassedOver, Wish, nobody, route
+from kindmesh.mesh.breaker_machine import Begun, Breaker, Event, Failed, Released, Rules, Worked
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import (
     BudgetExceeded,
@@ -33,6 +33,9 @@ from kindmesh.protocol.errors import (
 
 Maker = Callable[[Settings, str], Awaitable[Model]]
 """Makes the client of a model, by its name in the settings."""
+RULES: Final = Rules(pause_ms=20_000)
+"""How long a model that keeps failing is passed over at first. Failures add up however far apart they are: where each
+takes minutes, a window would never see three."""
 _MICROS: Final = NANOS // 1_000_000
 
 
@@ -55,7 +58,7 @@ class Engine:
         self._budget = budget
         self._clock = clock
         self._clients: dict[str, Model] = {}
-        self._circuits: dict[str, Circuit] = {name: Circuit() for name in settings.models}
+        self._breakers = {name: Breaker(RULES) for name in settings.models}
         self._making = asyncio.Lock()
         self._open = 0
         self._retired = False
@@ -93,7 +96,7 @@ class Engine:
     def failing(self) -> dict[str, str]:
         """Why a model should not be asked now, by its name."""
         now_ms = self._now_ms()
-        said = {name: circuit.why_not(now_ms) for name, circuit in self._circuits.items()}
+        said = {name: breaker.why_not(now_ms) for name, breaker in self._breakers.items()}
         return {name: why for name, why in said.items() if why}
 
     async def retire(self) -> None:
@@ -115,20 +118,20 @@ class Engine:
         worst = settings.cost(name, wish.tokens_in, ask.max_tokens)
         client = await self._client(name)
         charge = await self._reserve(name, run, worst)
-        circuit = self._circuits[name]
-        circuit.handle(Asked(), self._now_ms())
+        breaker = self._breakers[name]
+        breaker.handle(Begun(), self._now_ms())
         cost = worst
-        verdict: Event = GivenUp()
+        verdict: Event = Released()
         try:
             answer = await self._timed(client, ask, hearing)
             cost = settings.cost(name, answer.usage.input_tokens, answer.usage.output_tokens)
-            verdict = Answered()
+            verdict = Worked()
         except (ModelUnavailable, ModelMalformed) as error:
             cost = 0 if isinstance(error, NotCharged) else worst
             verdict = Failed(error.message[:200], error.retry_ms)
             raise
         finally:
-            circuit.handle(verdict, self._now_ms())
+            breaker.handle(verdict, self._now_ms())
             if charge is not None and self._budget is not None:
                 await self._budget.settle(charge, cost)
         return Replied(answer, name, local, -(-cost // _MICROS), tuple(passed))
@@ -204,4 +207,4 @@ def _outcome(passed: tuple[PassedOver, ...], errors: list[KindmeshError]) -> Kin
     return general
 
 
-__all__ = ["Engine", "Maker", "Replied"]
+__all__ = ["RULES", "Engine", "Maker", "Replied"]

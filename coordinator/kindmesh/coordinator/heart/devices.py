@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, Final
 
-from kindmesh.coordinator.heart.breaker_machine import Begun, Breaker, Released
 from kindmesh.coordinator.heart.placement import Candidate
+from kindmesh.mesh.breaker_machine import Begun, Breaker, Released, Rules
 from kindmesh.mesh.membership import (
     Announce,
     Expected,
@@ -36,6 +36,8 @@ from kindmesh.protocol.messages.hello import Advert, NodeFacts, Offer
 _SMOOTH: Final = 0.2
 _LOSS_SMOOTH: Final = 0.1
 """About the last ten heartbeats count."""
+BREAKER: Final = Rules(pause_ms=30_000, window_ms=300_000)
+"""For each operation on each device."""
 
 
 class Seat:
@@ -46,7 +48,7 @@ class Seat:
     def __init__(self, device: Device, operation: Operation, offer: Offer) -> None:
         self.device = device
         self.operation = operation
-        self.breaker = Breaker()
+        self.breaker = Breaker(BREAKER)
         self.artifacts = any("artifact" in (field.type, field.items) for field in operation.input)
         self.candidate = Candidate(
             device.device_id, device.name, ready=offer.ready, hint=offer.hint, fit=offer.fit,

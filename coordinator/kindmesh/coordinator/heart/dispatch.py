@@ -14,8 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Verdict
-from kindmesh.coordinator.heart.breaker_machine import FAULTS, Closed, Failed, Worked
-from kindmesh.coordinator.heart.devices import Devices, Seat
+from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.disk import Disk
 from kindmesh.coordinator.heart.entry import RANKS, Acknowledged, Entry
 from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow, Progress
@@ -52,6 +51,7 @@ from kindmesh.coordinator.heart.machine_words import (
     SendJob,
     Submitted,
 )
+from kindmesh.coordinator.heart.measuring import Measuring
 from kindmesh.coordinator.heart.medulla_client import Reviewer
 from kindmesh.coordinator.heart.placement import Need
 from kindmesh.coordinator.heart.placer import Placer
@@ -72,7 +72,6 @@ from kindmesh.protocol.errors import (
     PeerUnreachable,
     error_to_wire,
 )
-from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType
 from kindmesh.protocol.messages.jobs import is_alert
@@ -108,6 +107,7 @@ class Dispatch:
         self.open: dict[bytes, Entry] = {}
         self.telling = Telling(devices)
         self.usual_ms = 0.0
+        self._measuring = Measuring(devices, self.telling, clock)
         self._endpoint = endpoint
         self._devices = devices
         self._journal = journal
@@ -410,41 +410,9 @@ class Dispatch:
         if result.outcome == "succeeded" and read.outcome != "succeeded":
             self._late_results.unreadable(device, result)
         result = read
-        self._measure(entry, device, result)
+        self._measuring.result(entry, device, result)
         self.tell(entry, event(device, result))
         self._result = None
-
-    def _measure(self, entry: Entry, device: bytes, result: JobResult) -> None:
-        if device != entry.machine.device:
-            return
-        seat, code = self._devices.seat(device, entry.facts.operation), ""
-        if result.error is not None:
-            code = result.error.code
-        if result.outcome == "succeeded":
-            if seat is not None and entry.sent_at:
-                seat.took((self._clock.monotonic() - entry.sent_at) * 1000)
-                self._judge(seat, Worked())
-        elif code == "BUSY" and not result.started_ms:
-            self._devices.find(device).busy()
-        elif seat is not None and code in FAULTS and (result.started_ms or code != "DEADLINE_EXCEEDED"):
-            self._judge(seat, Failed(code))
-
-    def _judge(self, seat: Seat, event: Worked | Failed) -> None:
-        """A verdict about an operation on a device; people hear of it when that changes something."""
-        device, operation = seat.device, seat.operation.name
-        for news in seat.breaker.handle(event, self._clock.now_ms()):
-            state = "closed" if type(news) is Closed else "open"
-            log.warning("a breaker changed", extra={"device": device.device_id.hex()[:8], "state": state})
-            self.telling.everybody(
-                {
-                    "event": "breaker",
-                    "device": format_id(device.device_id),
-                    "device_name": device.name,
-                    "operation": operation,
-                    "state": state,
-                    "why": seat.breaker.why_not(self._clock.now_ms()),
-                }
-            )
 
     def _late(self, device: bytes, result: JobResult) -> None:
         """A result of a job that has ended, or is not known: it is written down, and the device may forget it."""

@@ -9,17 +9,33 @@
 It always ends, and in one of four ways: with a plan that `check_plan` accepts, an answer, a question, or an honest
 word that it was not possible. Bounds: rounds, tokens, time, steps, looks. A call that a manifest refuses may be
 repaired once for each operation. A plan that is refused is made again from the beginning. Nothing a model says is
-taken as more than data: names are looked up, arguments checked, labels put on here.
+taken as more than data: names are looked up, arguments checked, labels put on here (`draft`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-import msgspec
-
-from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Reply, Situation, Understanding
+from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Reply, Situation, Understanding
+from kindmesh.coordinator.brain.planner.draft import Draft
+from kindmesh.coordinator.brain.planner.loop_words import (
+    AskModel,
+    Bounds,
+    Call,
+    End,
+    Event,
+    Failed,
+    Garbled,
+    Instruction,
+    Judge,
+    Judged,
+    Look,
+    Looked,
+    LookUp,
+    Said,
+    Told,
+)
 from kindmesh.coordinator.brain.planner.tools import (
     ASK,
     FINISH,
@@ -32,14 +48,11 @@ from kindmesh.coordinator.brain.planner.tools import (
 )
 from kindmesh.coordinator.brain.planner.words import Sources
 from kindmesh.protocol.errors import InvalidInput, InvalidTransition
-from kindmesh.protocol.manifest import Operation
-from kindmesh.protocol.plan import Pause, Plan, Step
+from kindmesh.protocol.plan import Plan
 from kindmesh.protocol.plan_check import check_plan
-from kindmesh.protocol.plan_labels import Label, Source, Traced
-from kindmesh.protocol.plan_values import check_value, evaluate, operator, references
+from kindmesh.protocol.plan_labels import Source
 
 REVISIONS_MAX: Final = 3
-NAME_MAX: Final = 200
 SAY_MAX: Final = 2_000
 INTENT: Final = "model"
 COULD_NOT: Final = "I could not work out how to do that."
@@ -47,145 +60,20 @@ COULD_NOT: Final = "I could not work out how to do that."
 State: TypeAlias = Literal["asking", "looking", "judging", "over"]
 
 
-class Bounds(msgspec.Struct, frozen=True):
-    """The most that one request may take."""
-
-    rounds: int = 12
-    tokens: int = 60_000
-    time_ms: int = 60_000
-    steps: int = 24
-    looks: int = 12
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A tool call of the model."""
-
-    id: str
-    name: str
-    arguments: dict[str, Any]
-
-
-class Said(msgspec.Struct, frozen=True):
-    """The model answered; `tokens` that it took, in and out."""
-
-    text: str
-    calls: tuple[Call, ...]
-    tokens: int
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What a look gave: a value, or in `error` why there is none."""
-
-    name: str
-    value: Any = None
-    error: str = ""
-
-
-class Looked(msgspec.Struct, frozen=True):
-    """What the looks of one round gave, in their order."""
-
-    seen: tuple[Seen, ...]
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """What the reviewer says: no reasons, it is accepted."""
-
-    reasons: tuple[str, ...]
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """No model answers, or time is up; `why` is a sentence for the person, or empty."""
-
-    why: str = ""
-
-
-class Garbled(msgspec.Struct, frozen=True):
-    """What the model wrote could not be read."""
-
-
-Event: TypeAlias = Said | Looked | Judged | Failed | Garbled
-
-
-class Told(msgspec.Struct, frozen=True):
-    """Something to say to the model: the result of one of its calls, or (without an id) a word of ours. `data` is not
-    ours and is fenced."""
-
-    text: str
-    call_id: str = ""
-    data: Any = None
-
-
-class AskModel(msgspec.Struct, frozen=True):
-    """Ask the model on, after telling it this."""
-
-    told: tuple[Told, ...]
-
-
-class LookUp(msgspec.Struct, frozen=True):
-    """Do an operation that only reads; `name` is what its result is called."""
-
-    name: str
-    operation: str
-    arguments: dict[str, Any]
-
-
-class Look(msgspec.Struct, frozen=True):
-    """Do these, all that the model asked for in this round."""
-
-    lookups: tuple[LookUp, ...]
-
-
-class Judge(msgspec.Struct, frozen=True):
-    """Have this plan reviewed."""
-
-    plan: Plan
-
-
-class End(msgspec.Struct, frozen=True):
-    """It is over."""
-
-    understanding: Understanding
-
-
-Instruction: TypeAlias = AskModel | Look | Judge | End
-
-
-class _Draft(msgspec.Struct):
-    """A step that is to be: a call with checked arguments, or a pause."""
-
-    operation: Operation | None
-    given: dict[str, Any]
-    pause_ms: int = 0
-
-
-class _Read(msgspec.Struct):
-    """A look: what was asked, for which call, and what came of it."""
-
-    lookup: LookUp
-    call_id: str
-    label: Label
-    value: Any = None
-    known: bool = False
-
-
 class Loop:
-    """See the module. `can_look`: what only reads can be done while planning; `sources`: whether a capability's
-    results
-    come from the web, where they are not from a device."""
+    """See the module. `can_look`: what only reads can be done while planning; `sources`: as of `Draft`."""
 
     __slots__ = (
         "_bounds",
         "_can_look",
-        "_drafts",
+        "_draft",
         "_finished_by",
         "_garbled",
         "_pending",
-        "_reads",
         "_refused",
         "_revisions",
         "_rounds",
         "_situation",
-        "_sources",
         "_started_ms",
         "_text",
         "_tokens",
@@ -208,10 +96,9 @@ class Loop:
     ) -> None:
         self.state: State = "asking"
         self._utterance, self._situation, self._toolbox = text, situation, toolbox
-        self._bounds, self._can_look, self._sources = bounds, can_look, sources
+        self._bounds, self._can_look = bounds, can_look
         self._started_ms = now_ms
-        self._drafts: list[_Draft] = []
-        self._reads: dict[str, _Read] = {}
+        self._draft = Draft(bounds.steps, bounds.looks, sources)
         self._pending: tuple[str, ...] = ()
         self._told: list[Told] = []
         self._refused: set[str] = set()
@@ -236,15 +123,17 @@ class Loop:
         Raises:
             InvalidTransition: which rule is broken.
         """
-        within = len(self._drafts) <= self._bounds.steps and len(self._reads) <= self._bounds.looks
-        if not within or self._revisions > REVISIONS_MAX or (self.state == "looking") != bool(self._pending):
-            raise InvalidTransition(f"{self.state} with {len(self._drafts)} steps, {len(self._reads)} looks")
+        if (
+            not self._draft.within
+            or self._revisions > REVISIONS_MAX
+            or (self.state == "looking") != bool(self._pending)
+        ):
+            raise InvalidTransition(f"{self.state} with {len(self._draft)} steps")
 
     @property
     def data_classes(self) -> tuple[str, ...]:
         """What the conversation is about so far: the request, the home, and what was looked at."""
-        found = {"text", "home", *(word for read in self._reads.values() for word in read.label.data_class)}
-        return tuple(sorted(found))
+        return tuple(sorted({"text", "home", *self._draft.data_classes}))
 
     # What a model said.
 
@@ -254,7 +143,7 @@ class Loop:
         self._text = event.text.strip()[:SAY_MAX]
         self._told, self._finished_by = [], ""
         if not event.calls:
-            return self._finish(self._text) if self._drafts else self._answer()
+            return self._finish(self._text) if len(self._draft) else self._answer()
         if len(event.calls) > self._bounds.steps:
             return self._give_up()
         lookups: list[LookUp] = []
@@ -294,49 +183,26 @@ class Loop:
     def _one(self, call: Call) -> Iterator[LookUp]:
         """Take one call; gives what is to be looked up."""
         if call.name == WAIT:
-            self._draft(_Draft(None, {}, int(own_arguments(WAIT, call.arguments) * 1000)), call)
+            self._note(self._draft.wait(int(own_arguments(WAIT, call.arguments) * 1000)), call)
             return
         operation = self._toolbox.operation(call.name)
         if operation is None:
             raise InvalidInput("there is no such tool")
-        plain = {name: self._resolved(value, name) for name, value in call.arguments.items()}
+        plain = {name: self._draft.resolved(value, name) for name, value in call.arguments.items()}
         plain = checked(operation, plain)
         if not (self._can_look and only_reads(operation)):
-            self._draft(_Draft(operation, dict(call.arguments)), call)
+            self._note(self._draft.call(operation, dict(call.arguments)), call)
             return
-        if len(self._reads) >= self._bounds.looks:
-            raise InvalidInput("that was looked at often enough", hint="Finish, or give up.")
-        lookup = LookUp(f"look{len(self._reads) + 1}", operation.name, plain)
-        source = self._sources.get(operation.name.partition(".")[0], "device")
-        self._reads[lookup.name] = _Read(lookup, call.id, Label(source, data_class=operation.data_classes))
-        yield lookup
+        yield self._draft.look(operation, plain, call.id)
 
-    def _draft(self, draft: _Draft, call: Call) -> None:
-        if len(self._drafts) >= self._bounds.steps:
-            raise InvalidInput(f"a plan has at most {self._bounds.steps} steps here")
-        self._drafts.append(draft)
-        self._told.append(
-            Told(f"Noted as step {len(self._drafts)} of the plan. It is not done yet.", call.id)
-        )
-
-    def _resolved(self, value: Any, where: str) -> Any:
-        """A value with references to what was read in place of them; no other operator is a model's to use."""
-        check_value(value, where)
-        for word in _operators(value):
-            if word != "$from":
-                hint = "Write the value itself."
-                raise InvalidInput(f"{word[:40]} is not for you to write", field=where, hint=hint)
-        scope = {name: Traced(read.value, read.label) for name, read in self._reads.items() if read.known}
-        for reference in references(value):
-            if reference.root not in scope:
-                raise InvalidInput(f"nothing was read as {reference.root}", field=where)
-        return evaluate(value, scope, where).value
+    def _note(self, number: int, call: Call) -> None:
+        self._told.append(Told(f"Noted as step {number} of the plan. It is not done yet.", call.id))
 
     def _ending(self, call: Call) -> list[Instruction]:
         said = str(own_arguments(call.name, call.arguments)).strip()[:SAY_MAX]
         self._finished_by = call.id
         if call.name == FINISH:
-            return self._finish(said) if self._drafts else self._answer(said)
+            return self._finish(said) if len(self._draft) else self._answer(said)
         if call.name == ASK:
             return self._end(Understanding(True, (self._recognised(),), question=said))
         return self._give_up(said)
@@ -347,8 +213,7 @@ class Loop:
         if tuple(one.name for one in event.seen) != self._pending:
             raise InvalidTransition("other looks than those that were asked for")
         for one in event.seen:
-            read = self._reads[one.name]
-            read.value, read.known = one.value, not one.error
+            read = self._draft.seen(one)
             said = f"It did not work: {one.error}" if one.error else f"This is {one.name}:"
             self._told.append(Told(said, read.call_id, None if one.error else {"result": one.value}))
         self.state, self._pending = "asking", ()
@@ -361,7 +226,7 @@ class Loop:
         if self._revisions >= REVISIONS_MAX or self._out_of_bounds(now_ms):
             return self._give_up(f"It is not allowed: {event.reasons[0][:300]}")
         self._revisions += 1
-        self._drafts = []
+        self._draft.restart()
         self.state = "asking"
         said = "The plan was not accepted. Plan again from the beginning, or give up. Why:"
         return [AskModel((*self._told, Told(said, self._finished_by, reasons)))]
@@ -413,87 +278,23 @@ class Loop:
             or now_ms - self._started_ms >= self._bounds.time_ms
         )
 
-    # The plan.
+    # What it comes to.
 
     def _plan(self) -> Plan:
-        """The steps in the order in which they were called, after the looks that they refer to."""
-        sources = Sources(
-            self._utterance, self._situation.home, [read.label for read in self._reads.values() if read.known]
-        )
-        used = self._used()
-        steps = [
-            Step(
-                id=read.lookup.name, call=read.lookup.operation,
-                args={name: sources.labelled(value) for name, value in read.lookup.arguments.items()},
-            )
-            for read in self._reads.values()
-            if read.lookup.name in used
-        ]  # fmt: skip
-        before: tuple[str, ...] = tuple(step.id for step in steps)
-        for number, draft in enumerate(self._drafts, start=1):
-            name = f"do{number}" if draft.operation is not None else f"wait{number}"
-            if draft.operation is None:
-                pause = Pause(for_ms=sources.labelled(draft.pause_ms))
-                steps.append(Step(id=name, pause=pause, after=before))
-            else:
-                args = {field: _placed(value, sources) for field, value in draft.given.items()}
-                title = draft.operation.title
-                steps.append(Step(id=name, title=title, call=draft.operation.name, args=args, after=before))
-            before = (name,)
-        return Plan(name=self._utterance[:NAME_MAX], steps=tuple(steps))
-
-    def _used(self) -> set[str]:
-        return {
-            reference.root
-            for draft in self._drafts
-            for value in draft.given.values()
-            for reference in references(value)
-        }
+        sources = Sources(self._utterance, self._situation.home, self._draft.known)
+        return self._draft.plan(self._utterance, sources)
 
     def _understood(self, plan: Plan, said: str) -> Understanding:
         """No reply: what was done is said when it was seen to be done, and not by whoever planned it."""
         return Understanding(True, (self._recognised(said=said),), plan)
 
     def _recognised(self, reply: str = "", said: str = "") -> Recognised:
-        calls = [draft for draft in self._drafts if draft.operation is not None]
-        acts = tuple(
-            Act(
-                draft.operation.name,
-                {name: self._resolved(value, name) for name, value in draft.given.items()},
-            )
-            for draft in calls
-            if draft.operation is not None
-        )
+        acts = self._draft.acts()
         named = [one for act in acts for one in act.args.get("entities", ()) if isinstance(one, str)]
         entities = tuple(dict.fromkeys(one for one in named if one in self._situation.home.entities))
         slots = {"said": said} if said else {}
         clause = Clause(self._utterance)
         return Recognised(INTENT, slots, acts, Reply(reply), 0.5, entities, clause=clause)
-
-
-def _operators(value: Any) -> Iterator[str]:
-    """Every operator in plain data, at whatever depth."""
-    word = operator(value)
-    if word:
-        yield word
-    if isinstance(value, dict):
-        yield from (name for name in value if str(name).startswith("$") and name != word)
-        for item in value.values():
-            yield from _operators(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _operators(item)
-
-
-def _placed(value: Any, sources: Sources) -> Any:
-    """A value as the plan has it: references stay, everything else is labelled."""
-    if operator(value):
-        return value
-    if isinstance(value, dict) and any(references(value)):
-        return {name: _placed(item, sources) for name, item in value.items()}
-    if isinstance(value, list) and any(references(value)):
-        return [_placed(item, sources) for item in value]
-    return sources.labelled(value)
 
 
 TABLE: Final[dict[tuple[str, type], Callable[..., list[Instruction]]]] = {
@@ -507,7 +308,4 @@ TABLE: Final[dict[tuple[str, type], Callable[..., list[Instruction]]]] = {
 }
 """The one table. Over is over."""
 
-__all__ = [
-    "COULD_NOT", "INTENT", "REVISIONS_MAX", "TABLE", "AskModel", "Bounds", "Call", "End", "Failed", "Garbled", "Judge",
-    "Judged", "Look", "LookUp", "Looked", "Loop", "Said", "Seen", "Told",
-]  # fmt: skip
+__all__ = ["COULD_NOT", "INTENT", "REVISIONS_MAX", "TABLE", "Loop"]

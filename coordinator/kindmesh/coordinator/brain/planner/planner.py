@@ -18,8 +18,8 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.brain.cortex.terms import UTTERANCE_WORDS_MAX, Situation, Understanding, words_of
-from kindmesh.coordinator.brain.planner.loop_machine import (
-    COULD_NOT,
+from kindmesh.coordinator.brain.planner.loop_machine import COULD_NOT, Loop
+from kindmesh.coordinator.brain.planner.loop_words import (
     AskModel,
     Bounds,
     Call,
@@ -32,7 +32,6 @@ from kindmesh.coordinator.brain.planner.loop_machine import (
     Look,
     Looked,
     LookUp,
-    Loop,
     Said,
     Seen,
     Told,

@@ -1,13 +1,15 @@
-"""A circuit breaker for one operation on one device: after failures in a row it is passed over for a while. Pure.
+"""A circuit breaker for one thing that can fail: after failures in a row it is passed over for a while. Pure.
 
-    closed --FAILURES failures in a row, within WINDOW_MS--> open (for a pause)
-    open --the pause is over, a job goes there--> half_open --it works--> closed
-                                                      |--it fails--> open (for twice the pause, at most PAUSE_MAX_MS)
-                                                      `--it ends without a verdict--> open (the next job may try)
+    closed --FAILURES failures in a row, within the window--> open (for a pause)
+       `-----it says when to come back--> open (until then)
+    open --the pause is over, something goes there--> half_open --it works--> closed
+                                                         |--it fails--> open (for twice the pause, or as it says)
+                                                         `--it ends without a verdict--> open (the next may try)
 
-Only failures that are the device's own count (`FAULTS`): a bad value, a refusal, a busy device or a cancelled job say
-nothing about it; and a full disk is told at once to whoever asks, until there is room again. Success anywhere on the
-way closes the breaker. Whoever places jobs asks `why_not`.
+No pause is longer than PAUSE_MAX_MS. Success anywhere on the way closes the breaker. While one tries it out, others
+pass. What must go there whatever was before (an emergency, a model asked for by name) changes nothing during a pause
+unless it works. Whoever chooses asks `why_not`. Heart keeps one for each operation on each device, and whoever asks
+language models one for each model; how long they wait is in their `Rules`.
 """
 
 from __future__ import annotations
@@ -20,45 +22,44 @@ import msgspec
 from kindmesh.protocol.errors import InvalidTransition
 
 FAILURES: Final = 3
-WINDOW_MS: Final = 300_000
-PAUSE_MS: Final = 30_000
 PAUSE_MAX_MS: Final = 600_000
-FAULTS: Final = frozenset(
-    {
-        "CAPABILITY_MISSING", "INTERNAL", "INSECURE_PERMISSIONS", "NO_AUDIO_DEVICE",
-        "STORE", "STORE_DAMAGED", "DEADLINE_EXCEEDED",
-    }
-)  # fmt: skip
-"""Codes of failures that lie with the device. A crash is not among them: the device counts its own, those that came
-without the coordinator too, and quarantines what keeps crashing."""
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
 STATES: Final[tuple[State, ...]] = ("closed", "open", "half_open")
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """How long the first pause is, and within what time failures add up (None: however far apart they are)."""
+
+    pause_ms: int
+    window_ms: int | None = None
+
+
 class Begun(msgspec.Struct, frozen=True, gc=False):
-    """A job was given to the device."""
+    """Something was given to it."""
 
 
 class Worked(msgspec.Struct, frozen=True, gc=False):
-    """A job ended well there."""
+    """That ended well."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """A job failed there, by the device's own fault."""
+    """That failed, by the thing's own fault, and why; `retry_ms`: when it says that it can be asked again, 0: it did
+    not say."""
 
-    code: str
+    why: str
+    retry_ms: int = 0
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
-    """A job left the device; whether it worked was told before, or is not known."""
+    """That is over; whether it worked was told before, or is not known."""
 
 
 Event: TypeAlias = Begun | Worked | Failed | Released
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
-    """News: it is passed over until then (UTC ms)."""
+    """News: it is passed over until then (ms)."""
 
     until_ms: int
 
@@ -71,17 +72,18 @@ Instruction: TypeAlias = Opened | Closed
 
 
 class Breaker:
-    """See the module; times are UTC ms."""
+    """See the module; times are milliseconds of one clock."""
 
-    __slots__ = ("code", "failures", "first_ms", "pause_ms", "state", "until_ms")
+    __slots__ = ("failures", "first_ms", "pause_ms", "rules", "state", "until_ms", "why")
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
         self.state: State = "closed"
         self.failures = 0
         self.first_ms = 0
         self.pause_ms = 0
         self.until_ms = 0
-        self.code = ""
+        self.why = ""
 
     def handle(self, event: Event, now_ms: int) -> list[Instruction]:
         """What is news about it now.
@@ -105,21 +107,22 @@ class Breaker:
             self.state not in STATES
             or closed != (self.pause_ms == 0)
             or (closed and self.failures >= FAILURES)
+            or self.pause_ms > PAUSE_MAX_MS
         ):
             raise InvalidTransition(f"{self.state} after {self.failures} failures, pause {self.pause_ms}")
 
     def why_not(self, now_ms: int) -> str:
-        """Why no job should go there now; empty when one may."""
+        """Why nothing should go there now; empty when something may."""
         if self.state == "closed" or (self.state == "open" and now_ms >= self.until_ms):
             return ""
-        said = f"failed {self.failures} times in a row ({self.code})"
+        said = f"failed {self.failures} times in a row" if self.failures > 1 else "failed"
         if self.state == "half_open":
-            return f"{said}; it is just being tried again"
-        return f"{said}; tried again in {max(1, (self.until_ms - now_ms) // 1000)} s"
+            return f"{said} ({self.why}); it is just being tried again"
+        return f"{said} ({self.why}); tried again in {max(1, (self.until_ms - now_ms) // 1000)} s"
 
 
 def _begun_open(breaker: Breaker, event: Begun, now_ms: int) -> list[Instruction]:
-    """An emergency goes there in any case; only the end of the pause makes it a probe."""
+    """Some things go there in any case; only the end of the pause makes one a probe."""
     if now_ms >= breaker.until_ms:
         breaker.state = "half_open"
     return []
@@ -127,29 +130,29 @@ def _begun_open(breaker: Breaker, event: Begun, now_ms: int) -> list[Instruction
 
 def _worked(breaker: Breaker, event: Worked, now_ms: int) -> list[Instruction]:
     was_closed = breaker.state == "closed"
-    breaker.state, breaker.failures, breaker.pause_ms, breaker.until_ms, breaker.code = "closed", 0, 0, 0, ""
+    breaker.state, breaker.failures, breaker.pause_ms, breaker.until_ms, breaker.why = "closed", 0, 0, 0, ""
     return [] if was_closed else [Closed()]
 
 
 def _failed_closed(breaker: Breaker, event: Failed, now_ms: int) -> list[Instruction]:
-    if not breaker.failures or not 0 <= now_ms - breaker.first_ms <= WINDOW_MS:
+    window_ms = breaker.rules.window_ms
+    if not breaker.failures or (window_ms is not None and not 0 <= now_ms - breaker.first_ms <= window_ms):
         breaker.failures, breaker.first_ms = 0, now_ms
-    breaker.failures += 1
-    breaker.code = event.code
-    return _open(breaker, PAUSE_MS, now_ms) if breaker.failures >= FAILURES else []
+    _count(breaker, event)
+    if breaker.failures < FAILURES and not event.retry_ms:
+        return []
+    return _open(breaker, event.retry_ms or breaker.rules.pause_ms, now_ms)
 
 
 def _failed_open(breaker: Breaker, event: Failed, now_ms: int) -> list[Instruction]:
-    """A job that was there before, or an emergency; the pause goes on."""
-    breaker.failures += 1
-    breaker.code = event.code
+    """It was there before, or had to go there; the pause goes on."""
+    _count(breaker, event)
     return []
 
 
 def _failed_probe(breaker: Breaker, event: Failed, now_ms: int) -> list[Instruction]:
-    breaker.failures += 1
-    breaker.code = event.code
-    return _open(breaker, min(2 * breaker.pause_ms, PAUSE_MAX_MS), now_ms)
+    _count(breaker, event)
+    return _open(breaker, event.retry_ms or 2 * breaker.pause_ms, now_ms)
 
 
 def _released_probe(breaker: Breaker, event: Released, now_ms: int) -> list[Instruction]:
@@ -157,8 +160,14 @@ def _released_probe(breaker: Breaker, event: Released, now_ms: int) -> list[Inst
     return []
 
 
+def _count(breaker: Breaker, event: Failed) -> None:
+    breaker.failures += 1
+    breaker.why = event.why
+
+
 def _open(breaker: Breaker, pause_ms: int, now_ms: int) -> list[Instruction]:
-    breaker.state, breaker.pause_ms, breaker.until_ms = "open", pause_ms, now_ms + pause_ms
+    breaker.state, breaker.pause_ms = "open", min(pause_ms, PAUSE_MAX_MS)
+    breaker.until_ms = now_ms + breaker.pause_ms
     return [Opened(breaker.until_ms)]
 
 
@@ -183,6 +192,6 @@ TABLE: Final[dict[tuple[str, type], Callable[..., list[Instruction]]]] = {
 """The one table."""
 
 __all__ = [
-    "FAILURES", "FAULTS", "PAUSE_MAX_MS", "PAUSE_MS", "STATES", "TABLE", "WINDOW_MS", "Begun", "Breaker", "Closed",
-    "Event", "Failed", "Instruction", "Opened", "Released", "State", "Worked",
+    "FAILURES", "PAUSE_MAX_MS", "STATES", "TABLE", "Begun", "Breaker", "Closed", "Event", "Failed", "Instruction",
+    "Opened", "Released", "Rules", "State", "Worked",
 ]  # fmt: skip
