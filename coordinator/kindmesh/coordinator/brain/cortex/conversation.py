@@ -63,8 +63,11 @@ class Conversation:
             return self._other(turn, phrase)
         return self._same(found, turn, phrase, ask)
 
-    def pronoun(self, phrase: Phrase, ask: Ask, about: Sequence[str]) -> Recognised | None:
-        """The sentence with what "it" stands for in its place; None when it has no pronoun, or means nothing then."""
+    def pronoun(
+        self, phrase: Phrase, ask: Ask, about: Sequence[str], named: Sequence[int] = ()
+    ) -> Recognised | None:
+        """The sentence with what "it" stands for in its place; None when it has no pronoun, or means nothing then.
+        `named`: where in the same utterance it was called by its name, which then proves it."""
         names = self._language.words["pronouns"]
         place = next((n for n, word in enumerate(phrase.words) if n and word.low in names), -1)
         if place < 0:
@@ -80,13 +83,14 @@ class Conversation:
             plain = phrase.words[0].low in self._language.words["control"] and len(phrase.words) <= _NAMES_MAX
             question = phrase.reply("what_it", word=phrase.words[place].text)
             return phrase.understood(UNCLEAR, question=question) if plain else None
-        return self._replaced(phrase, place, entities, ask)
+        return self._replaced(phrase, place, entities, ask, tuple(named))
 
     def _replaced(
-        self, phrase: Phrase, place: int, entities: Sequence[Entity], ask: Ask
+        self, phrase: Phrase, place: int, entities: Sequence[Entity], ask: Ask, named: tuple[int, ...]
     ) -> Recognised | None:
         made: list[Recognised] = []
         pronoun = phrase.words[place]
+        spoken = tuple(sorted({*named, pronoun.at}))
         rest = [word for word in phrase.words[place + 1 :] if word.low not in self._language.words["again"]]
         domains = dict.fromkeys(one.domain for one in entities)
         for domain in domains:
@@ -100,7 +104,7 @@ class Conversation:
             if len(group) > 1 and (not found.acts or any(act.operation == _ACCESS for act in found.acts)):
                 names = listed((one.name for one in group[:_NAMES_MAX]), self._language)
                 return phrase.understood(found.intent, question=phrase.reply("which_other", names=names))
-            acts = tuple(_with_entities(act, [one.id for one in group], (pronoun.at,)) for act in found.acts)
+            acts = tuple(_with_entities(act, [one.id for one in group], spoken) for act in found.acts)
             made.append(msgspec.structs.replace(found, acts=acts, entities=tuple(one.id for one in group)))
         first = made[0]
         return msgspec.structs.replace(

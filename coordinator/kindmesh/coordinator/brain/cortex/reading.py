@@ -160,9 +160,10 @@ class Reader:
         phrase: Phrase,
         asked: dict[str, Recognised | None],
         when: When | None = None,
-        about: tuple[str, ...] = (),
+        about: Recognised | None = None,
     ) -> tuple[Recognised, ...]:
-        """What one clause means, with its time; `when` is one that holds for it from elsewhere. Empty: nothing."""
+        """What one clause means, with its time; `when` is one that holds for it from elsewhere, `about` the clause
+        before it in the same sentence. Empty: nothing."""
         if not phrase.words:
             return ()
         own = self._grammar.first(phrase) if when is None else ()
@@ -176,7 +177,10 @@ class Reader:
         last = self._grammar.last(phrase) if when is None else ()
         if last:
             return tuple(self._of(one, phrase.words) for one in last)
-        meant = self._conversation.pronoun(phrase, lambda again: self._delayed(again, asked, when), about)
+        meant = self._conversation.pronoun(
+            phrase, lambda again: self._delayed(again, asked, when), about.entities if about else (),
+            _where_named(about) if about else (),
+        )  # fmt: skip
         return () if meant is None else (self._of(meant, phrase.words),)
 
     def _barred(self, words: Words) -> bool:
@@ -293,7 +297,7 @@ class Reader:
             while follow < len(way) and not has_verb(way[follow].words, self._language):
                 follow += 1
             group = way[at:follow]
-            about = made[-1].recognised.entities if made else ()
+            about = made[-1].recognised if made else None
             alone = []
             if len(group) > 1 and not has_verb(group[0].words, self._language):
                 alone = [self._clause(phrase.with_words(one.words), asked, lead) for one in group]
@@ -325,7 +329,7 @@ class Reader:
         group: Sequence[Words],
         asked: dict[str, Recognised | None],
         lead: When | None,
-        about: tuple[str, ...],
+        about: Recognised | None,
     ) -> tuple[tuple[Recognised, ...], ...] | Reading | None:
         """A head with a verb and followers that share it. None: nothing that is understood, or nothing shared."""
         if len(group) == 1:
@@ -368,6 +372,12 @@ _TIMERS: Final = frozenset(
     }
 )  # fmt: skip
 """Intents whose durations are their own, not a delay."""
+
+
+def _where_named(about: Recognised) -> tuple[int, ...]:
+    """The words by which a clause named what it is about; all of its words, where it does nothing itself."""
+    named = [at for act in about.acts for at in act.words.get("entities", ())]
+    return tuple(sorted({*named})) if named or about.acts else about.clause.words
 
 
 def _text(text: str) -> Reply:

@@ -107,6 +107,9 @@ def numbers_of(text: str) -> frozenset[float]:
             found.add(value / 100)
         if _unit(following):
             lengths.append((start, end + 1, value * _unit(following)))
+        share = _SHARES.get(" ".join(parts[end : end + 3]), 0.0)
+        if share and _unit((parts[end + 3 : end + 4] or [""])[0]):
+            lengths.append((start, end + 4, (value + share) * _unit(parts[end + 3])))
         if following in ("am", "pm") or (following and parts[start - 1 : start] == ["at"]):
             found |= {value % 12, value % 12 + 12}
     for (_, end, one), (start, _, other) in pairwise(spoken):
@@ -141,7 +144,7 @@ def numbers_of(text: str) -> frozenset[float]:
             found |= {total / unit for unit in _MS}
         more = _SHARES.get(" ".join(parts[reach : reach + 3]), 0.0)
         found |= {length * (1 + more) / unit for unit in _MS}
-    found |= {value + 0.5 for _, end, value in spoken if parts[end : end + 3] == ["and", "a", "half"]}
+    found |= {value + _SHARES.get(" ".join(parts[end : end + 3]), 0.0) for _, end, value in spoken}
     found |= _idioms(parts)
     return frozenset(sorted(found)[:NUMBERS_MAX])
 

@@ -62,7 +62,7 @@ def thing_meant(scene: Scene, call: Call, text: str, words: Words, *, opening: b
     if not opening and _nearly(scene, text, words):
         return True
     there, kind_said = bool(said.intersection(called)), any(scene.words.says(word) for word in kinds)
-    strays = _elsewhere(scene, said)
+    strays = _elsewhere(scene, said, words)
     if strays or points_elsewhere(scene, kinds, words):
         # Words that only say more of where it stands: "the lights off in the lounge".
         return not opening and not strays and there and kind_said
@@ -140,7 +140,9 @@ def _before_exceptions(words: Words) -> Words:
     return compiled((parts[0],)) if len(parts) > 1 and parts[0].strip() else words
 
 
-_EXCEPT: Final = re.compile(r"\b(?:except|apart from|other than|but|besides|excluding|leave|keep)\b")
+_EXCEPT: Final = re.compile(
+    r"\b(?:except|apart from|other than|but|besides|excluding)\b|(?:,|\band) (?:leave|keep)\b"
+)
 
 
 def _is_place(text: str) -> bool:
@@ -174,12 +176,13 @@ _PLAIN_KINDS: Final = [
 ]
 
 
-def _elsewhere(scene: Scene, said: Iterable[str]) -> frozenset[str]:
+def _elsewhere(scene: Scene, said: Iterable[str], words: Words) -> frozenset[str]:
     """Names that were said and that nothing of the plan is called, is in, or is given as a value."""
     here = {name for one in scene.used for name in scene.facts.names.get(one, ())}
     return frozenset(
         name for name in said
-        if name not in here and not all(word in scene.mentioned for word in content(name))
+        if name not in here and _exactly((name,), words)
+        and not all(word in scene.mentioned for word in content(name))
     )  # fmt: skip
 
 

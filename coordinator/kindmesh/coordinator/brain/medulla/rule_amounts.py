@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_clause import clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
@@ -174,7 +175,7 @@ def known_things(scene: Scene, call: Call) -> bool:
 
 def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
     """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
-    words = scene.words
+    words = clause_about(scene, call)
     if value in (0.0, 1.0) or (names & _LENGTH and _until(scene, value)):
         return True
     if 0 < value < 1 and words.number(round(value * 100, 6)):

@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_clause import ACTION_FIELDS, clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_lexicon import SAID_FOR
-from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, compiled, shown, worse
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     addresses,
     field_words,
@@ -53,7 +54,6 @@ _VERBS: Final = _stems(
 _CREATING: Final = _stems(
     "create add new append write save schedule start set put make insert compose draft register plan remember"
 )
-_ACTIONS: Final = _stems("service action command mode operation method verb activity")
 _MOVING: Final = _stems("send go come drive bring move fetch follow return navigate")
 _TIMES: Final = _stems(
     "start end time date when due at until deadline day from begin begins starts ends datetime timestamp expires ms iso"
@@ -81,7 +81,7 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
         if not scene.words:
             yield _ASKED(call.step, f"it is not proven that a person asked for {_title(call)}")
             continue
-        against = _against(call, _clause(scene, call))
+        against = _against(call, clause_about(scene, call))
         if against:
             yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
         elif not _meant(call, scene.words) and not _plainly(scene, call):
@@ -122,28 +122,12 @@ def _parts(call: Call) -> tuple[list[str], list[str]]:
     doing = [stem(word) for word in tokens(tail.replace("_", " ") or head)]
     about = [stem(word) for word in tokens(head.replace("_", " "))]
     for leaf in call.leaves:
-        if isinstance(leaf.value, str) and field_words(call.operation, leaf) & _ACTIONS:
+        if isinstance(leaf.value, str) and field_words(call.operation, leaf) & ACTION_FIELDS:
             domain, _, service = leaf.value.partition(".")
             actions = [stem(word) for word in tokens((service or domain).replace("_", " "))]
             doing = [*actions] if service else [*doing, *actions]
             about += [stem(word) for word in tokens(domain.replace("_", " "))] if service else []
     return doing, about
-
-
-def _clause(scene: Scene, call: Call) -> Words:
-    """The part of what was said that is about this call, where other parts are about others."""
-    parts = [part for part in re.split(r"\band\b|\bthen\b|\bbut\b|[,;]", scene.words.text) if part.strip()]
-    if len(parts) < 2:
-        return scene.words
-    about: set[str] = set()
-    for leaf in call.leaves:
-        if isinstance(leaf.value, str) and not field_words(call.operation, leaf) & _ACTIONS:
-            for name in (leaf.value, *scene.facts.names.get(leaf.value, ())):
-                about |= {
-                    word for word in content(name.replace("_", " ").replace(".", " ")) if not is_generic(word)
-                }
-    fits = [part for part in parts if about & compiled((part,)).stems]
-    return compiled((" ".join(fits),)) if 0 < len(fits) < len(parts) else scene.words
 
 
 def _plainly(scene: Scene, call: Call) -> bool:
@@ -317,7 +301,7 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
         return ""
     if not isinstance(value, str) or not value.strip():
         return ""
-    if names & _ACTIONS and not call.effects & bits.EXECUTE:
+    if names & ACTION_FIELDS and not call.effects & bits.EXECUTE:
         return ""
     if value.casefold() in SELF or value.casefold() == scene.facts.name.casefold():
         return ""

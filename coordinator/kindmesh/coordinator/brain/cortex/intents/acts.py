@@ -169,7 +169,22 @@ def _light_set(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> t
         return ()
     if data.get("brightness_pct") == 0:
         return (Call("light.turn_off", entities),)
-    return (Call("light.turn_on", entities, data, words),)
+    kelvin = number(data.get("color_temp_kelvin"))
+    if kelvin is None:
+        return (Call("light.turn_on", entities, data, words),)
+    found: dict[int, list[Entity]] = {}
+    for one in entities:
+        found.setdefault(_within(one, int(kelvin)), []).append(one)
+    return tuple(
+        Call("light.turn_on", tuple(some), {**data, "color_temp_kelvin": to}, words)
+        for to, some in found.items()
+    )
+
+
+def _within(one: Entity, kelvin: int) -> int:
+    """The colour temperature nearest to `kelvin` that a light can have."""
+    low, high = (number(one.attributes.get(f"{end}_color_temp_kelvin")) for end in ("min", "max"))
+    return int(min(max(kelvin, low if low is not None else kelvin), high if high is not None else kelvin))
 
 
 def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:

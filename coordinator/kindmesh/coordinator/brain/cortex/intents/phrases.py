@@ -165,10 +165,27 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
         if value is not None:
             name = _SLOT_OF.get(phrase.do, "")
-            if not name or not _fits(phrase.do, value):
+            if not name or not _fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
                 return None
             slots[name] = Slot(value.value, words=value_at)
         return self._made(phrase.do, slots, described, phrase.response)
+
+    def _rather_warm(
+        self, phrase: Phrase, described: Described, holes: Mapping[str, list[Word]], value: Value
+    ) -> bool:
+        """Whether a bare number of a bare room where there is heating is a temperature, and no brightness."""
+        target, said = described.targets[0], holes.get("t", [])
+        if phrase.do != "HassLightSet":
+            return False
+        heated = placed(self.home, of_kind(self.home, ("climate",), ()), target.areas, target.floors)
+        if (
+            not (target.areas or target.floors)
+            or value.kind != NUMBER
+            or not _bearable(value.value)
+            or not heated
+        ):
+            return False
+        return Describer(self.home, self.book, self.language, ("light",)).read(said) is None
 
     def _targets(
         self,

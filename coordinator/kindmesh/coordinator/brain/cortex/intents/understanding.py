@@ -7,6 +7,7 @@ the kind is here. What would let somebody in is done only to one thing that was 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -312,7 +313,10 @@ class SentenceReader(msgspec.Struct, frozen=True):
         spoken = [word.strip(",.;!?").casefold() for word in words_of(self.clause.text)]
         found = set(words_said(self.meaning))
         found |= {at + 1 for at in found if at + 1 < len(spoken) and spoken[at + 1] in table["units"]}
-        found |= {at + 1 for at in found if at + 2 in found and spoken[at + 1] in table["and"]}
+        between = {*table["and"], *table["of"]}
+        for first, second in pairwise(sorted(found)):
+            if all(spoken[at] in between for at in range(first + 1, second)):
+                found.update(range(first + 1, second))
         return heard(self.clause, found)
 
     def _delayed(self, command: Slot, seconds: int) -> Recognised | None:

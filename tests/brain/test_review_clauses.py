@@ -1,0 +1,59 @@
+"""Sentences of several parts: "it" is what was named before it, and each step is measured by its own part."""
+
+from __future__ import annotations
+
+import pytest
+
+from kindmesh.capabilities.home.inventory import home_from_text
+from kindmesh.coordinator.brain.cortex.cortex import Cortex
+from kindmesh.coordinator.brain.desk.batch import Batch
+from kindmesh.mesh.clock import SystemClock
+
+HOME = home_from_text(
+    """
+areas: [{id: nook, name: Nook}, {id: cabin, name: Cabin}]
+entities:
+  - {id: light.spot, name: Spot, area: nook, state: 'off', attributes: {supported_color_modes: [color_temp],
+     min_color_temp_kelvin: 2200, max_color_temp_kelvin: 6000}}
+  - {id: light.orb, name: Orb, area: cabin, state: 'on', attributes: {supported_color_modes: [brightness]}}
+  - {id: switch.pump, name: Pond Pump, area: cabin, state: 'off'}
+  - {id: climate.nook, name: Nook Radiator, area: nook, state: heat,
+     attributes: {temperature: 18, min_temp: 5, max_temp: 28}}
+  - {id: climate.cabin, name: Cabin Stove Heat, area: cabin, state: heat,
+     attributes: {temperature: 18, min_temp: 5, max_temp: 28}}
+  - {id: media_player.tube, name: Tube, area: nook, state: playing, attributes: {volume_level: 0.5}}
+  - {id: media_player.box, name: Box, area: cabin, state: playing, attributes: {volume_level: 0.3}}
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return Batch(HOME, Cortex("en"), clock=SystemClock())
+
+
+def told(batch: Batch, text: str) -> tuple[str, dict[str, object]]:
+    answer = batch.line({"id": "1", "text": text})
+    changes = {f"{one['entity']}.{one['attribute']}": one["after"] for one in answer["changes"]}
+    return str(answer["verdict"]), changes
+
+
+@pytest.mark.parametrize(("text", "changed"), [
+    ("switch the spot on and turn it to 20 percent", {"light.spot.brightness": 51}),
+    ("did I leave the orb on? switch it off", {"light.orb.state": "off"}),
+    ("turn the orb off and dim the spot to 30%", {"light.orb.state": "off", "light.spot.brightness": 76}),
+    ("nook to 19 and cabin to 22", {"climate.nook.temperature": 19, "climate.cabin.temperature": 22}),
+    ("tube down to 20 and box up", {"media_player.tube.volume_level": 0.2, "media_player.box.volume_level": 0.4}),
+    ("make the spot candlelight", {"light.spot.color_temp_kelvin": 2200}),
+    ("set a timer for two and a half minutes", {"timer.timer.duration": "0:02:30"}),
+    ("set a timer for an hour and a quarter", {"timer.timer.duration": "1:15:00"}),
+])  # fmt: skip
+def test_each_part_is_done_with_what_it_is_about(batch: Batch, text: str, changed: dict[str, object]) -> None:
+    verdict, changes = told(batch, text)
+    assert changed.items() <= changes.items(), (verdict, changes)
+
+
+def test_it_does_not_lend_its_name_to_another_thing(batch: Batch) -> None:
+    verdict, changes = told(batch, "turn the pond pump on and turn it off again in ten minutes")
+    assert verdict == "allow"
+    assert {name for name in changes if name.endswith(".state")} == {"switch.pump.state"}
