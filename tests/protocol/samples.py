@@ -273,7 +273,11 @@ ADVERT: Final = Advert(MESH, IDS["phone"], 3, 1, NOW, (Offer(MANIFEST, True, "",
 SIGNED_ADVERT: Final = sign_advert(ADVERT, SIGNING["phone"])
 
 POLICY: Final = Policy(
-    MESH, 2, NOW, (Rule("*", 9, "allow"), Rule("speech.*", 8, "ask"), Rule("speech.say", 8, "deny"))
+    MESH,
+    2,
+    NOW,
+    (Rule("*", 9, "allow"), Rule("speech.*", 8, "ask"), Rule("speech.say", 8, "deny")),
+    cedar="permit (principal, action, resource);",
 )
 GRANT: Final = Grant(
     mesh=MESH,

@@ -10,8 +10,9 @@ from tests.protocol import samples
 from tests.protocol.samples import MESH, NOW
 
 from kindmesh.protocol.certificate import CapabilityGrant
-from kindmesh.protocol.codec import encode_value
-from kindmesh.protocol.errors import Malformed
+from kindmesh.protocol.codec import decode, encode, encode_value
+from kindmesh.protocol.errors import InvalidInput, Malformed
+from kindmesh.protocol.limits import CEDAR_MAX
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.policy import (
     SEVERITY,
@@ -19,6 +20,7 @@ from kindmesh.protocol.policy import (
     ApprovalRequest,
     Policy,
     Rule,
+    check_policy,
     decide,
     describe_request,
     first_policy,
@@ -37,6 +39,20 @@ rules = st.builds(
 
 def policy(*chosen: Rule) -> Policy:
     return Policy(MESH, 1, NOW, chosen)
+
+
+def test_rules_in_cedar_have_a_size() -> None:
+    for text in ("x" * CEDAR_MAX, "ä" * (CEDAR_MAX // 2)):
+        check_policy(msgspec.structs.replace(policy(), cedar=text))
+        with pytest.raises(InvalidInput, match="Cedar") as refused:
+            check_policy(msgspec.structs.replace(policy(), cedar=text + "ä"))
+        assert refused.value.field == "cedar"
+
+
+def test_a_policy_from_before_there_were_rules_in_cedar_is_read() -> None:
+    before = encode(samples.POLICY)
+    fields = msgspec.msgpack.decode(before)
+    assert decode(Policy, msgspec.msgpack.encode(fields[:-1])).cedar == ""
 
 
 def test_a_grant_for_manifests_is_what_their_operations_need_and_no_more() -> None:

@@ -40,7 +40,8 @@
     [clock]                          # where the hours of [[quiet]] are meant; without it, by Medulla's own machine
     zone = "Europe/Berlin"
 
-What does not fit is refused with its line and what to write instead; nothing is guessed. Pure.
+What does not fit is refused with its line and what to write instead; nothing is guessed. Rules in Cedar are no part of
+this text: they are loaded for themselves, and stay as they are. Pure.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def to_text(policy: Policy) -> str:
 
 
 def from_text(text: str, before: Policy, *, version: int, now_ms: int) -> Policy:
-    """The policy that `text` says, as version `version` of `before`'s mesh, dated `now_ms`.
+    """The policy that `text` says, as version `version` of `before`'s mesh and with its rules in Cedar, dated
+    `now_ms`.
 
     Raises:
         InvalidInput: the line, what is wrong there, and what to write.
@@ -118,14 +120,19 @@ def from_text(text: str, before: Policy, *, version: int, now_ms: int) -> Policy
     rules = tuple(_rule(where, number, table) for number, table in enumerate(_tables(where, said, "rule")))
     roles = tuple(_role(where, number, table) for number, table in enumerate(_tables(where, said, "role")))
     guards = guards_from(said, where.wrong)
-    policy = Policy(before.mesh, version, now_ms, rules, roles, guards)
+    policy = Policy(before.mesh, version, now_ms, rules, roles, guards, before.cedar)
     check_policy(policy)
     return policy
 
 
 def same(one: Policy, other: Policy) -> bool:
     """Whether two policies say the same, whatever their versions and dates are."""
-    return (one.rules, one.roles, one.guards) == (other.rules, other.roles, other.guards)
+    return (one.rules, one.roles, one.guards, one.cedar) == (
+        other.rules,
+        other.roles,
+        other.guards,
+        other.cedar,
+    )
 
 
 class _Where:

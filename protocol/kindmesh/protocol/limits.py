@@ -128,5 +128,7 @@ UTTERANCE_WORDS_MAX: Final = 256
 """Words of one utterance, and of one label."""
 UTTERANCE_WORD_MAX: Final = 512
 """Characters of one word of an utterance."""
+CEDAR_MAX: Final = 65_536
+"""The owner's rules in Cedar, as UTF-8."""
 
 __all__ = [name for name in list(globals()) if name.isupper()]

@@ -4,12 +4,13 @@ A *grant* lets Medulla's issuer certify one key; an *approval* lets it permit on
 needs no question. All three are signed by the owner's own key over exactly the bytes that the prompt showed
 (`describe_request` renders from those bytes). The policy's version never falls, on Medulla and on every node.
 Policy 1: read and notify are allowed, everything else asks; the strongest answer wins: deny > ask > allow.
+The policy carries the owner's rules in Cedar as text; what they mean is decided where they are evaluated (Medulla).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -34,7 +35,7 @@ from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.guards import FIRST_GUARDS, Guards, check_guards
 from kindmesh.protocol.ids import format_id
-from kindmesh.protocol.limits import PERMIT_MAX
+from kindmesh.protocol.limits import CEDAR_MAX, PERMIT_MAX
 from kindmesh.protocol.manifest import EFFECT_WORDS, HARMLESS, Effect, Manifest, effect_names
 from kindmesh.protocol.principal import Principal, describe_principal
 from kindmesh.protocol.roles import FIRST_ROLES, PATTERN, RoleRule, check_roles, matches
@@ -116,7 +117,7 @@ class Rule(msgspec.Struct, array_like=True, frozen=True):
 class Policy(msgspec.Struct, array_like=True, frozen=True):
     """The owner's rules; the strongest answer per effect wins, and an effect that no rule names is `ask`. `roles`: what
     people may do at most; a role that is not here allows nothing. `guards`: bounds beside the rules, and for what
-    proven words settle an `ask`."""
+    proven words settle an `ask`. `cedar`: rules in Cedar, which only make an answer worse; empty: none."""
 
     mesh: KeyId
     version: Count
@@ -124,6 +125,7 @@ class Policy(msgspec.Struct, array_like=True, frozen=True):
     rules: tuple[Rule, ...]
     roles: tuple[RoleRule, ...] = FIRST_ROLES
     guards: Guards = Guards()
+    cedar: Annotated[str, msgspec.Meta(max_length=CEDAR_MAX)] = ""
 
     def role(self, name: str) -> RoleRule | None:
         """The role with that name, or None."""
@@ -163,6 +165,8 @@ def check_policy(policy: Policy) -> None:
             )
     check_roles(policy.roles)
     check_guards(policy.guards)
+    if len(policy.cedar.encode()) > CEDAR_MAX:
+        raise InvalidInput(f"rules in Cedar take at most {CEDAR_MAX} bytes", field="cedar")
 
 
 def decide(policy: Policy, operation: str, effects: int) -> Answer:

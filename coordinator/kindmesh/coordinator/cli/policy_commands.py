@@ -102,11 +102,11 @@ def _offered(home: Home, operation: str) -> int:
 
 
 def run_reset(out: Output, yes: bool) -> int:
-    """The first policy's rules and roles again, as a new version."""
+    """The first policy's rules and roles again, as a new version; rules in Cedar stay."""
 
     def again(policy: Policy, version: int, now_ms: int) -> Policy:
         first = in_zone(first_policy(policy.mesh, now_ms), policy.guards.zone)
-        return msgspec.structs.replace(first, version=version)
+        return msgspec.structs.replace(first, version=version, cedar=policy.cedar)
 
     return _change(out, yes, again)
 

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.approvals import Approvals
+from kindmesh.coordinator.brain.medulla.cedar import Rules
 from kindmesh.coordinator.brain.medulla.counts import Counts
 from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
@@ -102,6 +103,8 @@ class Beliefs:
         self.own_issuer = key_id(issuer.public)
         self.recall: Recall | None = None
         self.former_policy: Policy | None = None
+        self.own_rules: Rules | None = None
+        self.former_rules: Rules | None = None
         self.issuer = issuer
         self.permit_key = permit_key
         self.isolation: Isolation = isolation
@@ -234,6 +237,7 @@ class Beliefs:
         policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
         self.check_mesh(policy.mesh)
         self.policy, self.signed_policy = policy, signed
+        self.own_rules = Rules(policy.cedar) if policy.cedar else None
         self._decided.clear()
 
     def put_former_policy(self, signed: Signed) -> bool:
@@ -242,6 +246,7 @@ class Beliefs:
         if self.former_policy is not None and policy.version <= self.former_policy.version:
             return False
         self.former_policy = policy
+        self.former_rules = Rules(policy.cedar) if policy.cedar else None
         self._decided.clear()
         return True
 
@@ -366,12 +371,22 @@ class Beliefs:
         self._names[target] = (offers, made)
         return made
 
+    @property
+    def rules(self) -> tuple[Rules, ...]:
+        """The owner's rules in Cedar that count; none: empty."""
+        both = (self.own_rules, self.former_rules if self._former() is not None else None)
+        return tuple(rules for rules in both if rules is not None)
+
+    def _former(self) -> Policy | None:
+        """The policy of an owner of before: until the present one has signed anew, what it asked about or forbade stays
+        so."""
+        return None if self.policy.issued_ms > self.anchors.issued_ms else self.former_policy
+
     def _strictest(self, operation: str, effects: int) -> Answer:
-        answer = decide(self.policy, operation, effects)
-        # Until the present owner has signed anew, what an owner of before asked about or forbade stays so.
-        if self.former_policy is None or self.policy.issued_ms > self.anchors.issued_ms:
+        answer, before = decide(self.policy, operation, effects), self._former()
+        if before is None:
             return answer
-        former = decide(self.former_policy, operation, effects)
+        former = decide(before, operation, effects)
         return former if SEVERITY[former] > SEVERITY[answer] else answer
 
     # ------------------------------------------------------------------------------------------- instructions

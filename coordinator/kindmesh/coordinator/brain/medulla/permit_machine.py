@@ -30,6 +30,7 @@ from kindmesh.coordinator.brain.medulla.asking import (
     standing,
 )
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
+from kindmesh.coordinator.brain.medulla.cedar_permit import needs_scene, ruled
 from kindmesh.coordinator.brain.medulla.counts import Counted, count_key
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Prover, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
@@ -219,6 +220,9 @@ def _case(
         doubts=request.doubts,
     )
     scene = _scene(beliefs, request, effects, known, now_ms)
+    if beliefs.rules:
+        said = ruled(beliefs, request, effects, known, scene=scene, now_ms=now_ms)
+        case = msgspec.structs.replace(case, ruled=said)
     return case if scene is None else _bounded(beliefs, request, case, scene, now_ms)
 
 
@@ -277,14 +281,15 @@ def _origin(request: PermitRequest, prover: Prover) -> bytes:
 def _scene(
     beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
 ) -> Scene | None:
-    """The step as the rules of a review see it; None where no device declares it, or no bound concerns it."""
+    """The step as the rules of a review see it; None where no device declares it, or no bound or rule concerns it."""
     asker, proven = known
     guards, prover = beliefs.policy.guards, proven.prover
     offers = beliefs.offers.get(request.target)
     operation = offers.operations.get(request.operation) if offers else None
     if operation is None:
         return None
-    if not is_foreign(request.labels) and not _concerned(guards, request.operation, effects):
+    concerned = _concerned(guards, request.operation, effects) or needs_scene(beliefs.rules, effects)
+    if not is_foreign(request.labels) and not concerned:
         return None
     args = decode_value(request.args)
     facts = Facts(

@@ -18,6 +18,7 @@ from kindmesh.coordinator.brain.medulla.review_flow import Made, flow
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene, compiled
 from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, done_of, spending
 from kindmesh.coordinator.brain.medulla.rule_bounds import again, egress, presence, quiet, rates
+from kindmesh.coordinator.brain.medulla.rule_cedar import cedar
 from kindmesh.coordinator.brain.medulla.rule_flows import influence, loops, two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known, unseen
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent, policy
@@ -29,7 +30,7 @@ from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.policy import SEVERITY, Answer
 
 RULES: Final[tuple[Rule, ...]] = (
-    known, unseen, policy, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops,
+    known, unseen, policy, cedar, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops,
     influence, two_of_three, egress, quiet, rates, again, presence,
 )  # fmt: skip
 """All rules; the order is that of the reasons."""

@@ -14,5 +14,6 @@ ACTUATE: Final = int(Effect.ACTUATE)
 MOVE: Final = int(Effect.MOVE)
 SPEND: Final = int(Effect.SPEND)
 EXECUTE: Final = int(Effect.EXECUTE)
+HARMLESS: Final = READ | NOTIFY
 
-__all__ = ["ACTUATE", "EXECUTE", "MOVE", "NOTIFY", "READ", "SENSE", "SPEND", "WRITE"]
+__all__ = ["ACTUATE", "EXECUTE", "HARMLESS", "MOVE", "NOTIFY", "READ", "SENSE", "SPEND", "WRITE"]

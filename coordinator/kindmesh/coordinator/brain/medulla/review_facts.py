@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.cedar import Rules
 from kindmesh.coordinator.brain.medulla.review_words import NoProver, Prover
 from kindmesh.protocol.guards import Guards
 from kindmesh.protocol.manifest import Operation
@@ -83,7 +84,8 @@ class Facts(msgspec.Struct, frozen=True):
     (empty: the household as one), `name` and `role` of who asks; `present`: the person is at home; `purpose` as in
     requests; `address_book`: addresses by name; `names`: what people call an entity or a device, by id; `area`: where
     it was said; `now_ms`: UTC, and `minute`: of the local day; `approved`: steps to which a person said yes; `run`:
-    what of the ledger came of the same words, empty: not known.
+    what of the ledger came of the same words, empty: not known; `weekday`: 1 Monday to 7 Sunday, 0: by `now_ms`;
+    `cedar`: the owner's rules in Cedar, empty: none; `person` and `kind` of who asks, as those rules know them.
     """
 
     operations: Mapping[str, Operation]
@@ -105,6 +107,10 @@ class Facts(msgspec.Struct, frozen=True):
     approved: frozenset[str] = frozenset()
     ledger: Ledger = Ledger()
     run: bytes = b""
+    weekday: int = 0
+    cedar: tuple[Rules, ...] = ()
+    person: str = ""
+    kind: str = ""
 
 
 __all__ = [

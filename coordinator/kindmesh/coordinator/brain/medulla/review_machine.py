@@ -19,6 +19,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla.asking import named, role_of, standing_of
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.cedar_asked import person_of, weekday_of
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
 from kindmesh.coordinator.brain.medulla.messages import PlanReason, PlanReview, PlanVerdict
@@ -85,6 +86,10 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
         minute=(now_ms + beliefs.offset_ms) // 60_000 % 1_440,
         ledger=beliefs.counts.ledger(b"", now_ms),
         run=b"" if shown is None else sha256(shown.utterance.payload),
+        weekday=weekday_of(now_ms + beliefs.offset_ms),
+        cedar=beliefs.rules,
+        person=person_of(principal),
+        kind=principal.kind,
     )
     found = review(plan, facts, (*_rules(beliefs), _able(_Now(beliefs, principal, now_ms))))
     return [Answer(PlanVerdict(found.verdict, _reasons(found.reasons), _reasons(found.also)))]

@@ -29,6 +29,10 @@ TABLE: Final[dict[str, RuleWords]] = {
         "the owner's policy allows, asks or forbids by operation and effect",
         "say yes once (kindmesh review), or change the policy (kindmesh policy allow)",
     ),
+    "cedar": RuleWords(
+        "the owner's rules in Cedar: what no rule permits, or one forbids, is not done",
+        "change the rules (kindmesh policy show, check, load), or say yes once where they ask",
+    ),
     "asker": RuleWords(
         "nobody does more than their role; children and guests less", "let the owner ask for it"
     ),

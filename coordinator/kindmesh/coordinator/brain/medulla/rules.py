@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.cedar import Ruled
 from kindmesh.coordinator.brain.medulla.counts import Counted
 from kindmesh.coordinator.brain.medulla.evidence import Prover
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
@@ -43,7 +44,8 @@ class Case(msgspec.Struct, frozen=True):
     `unsettled`: why the proven words of who asks are not enough where the owner's policy lets them be, None: they are
     not looked at; `evidence`: why what shall prove where values came from does not hold; `prover`: which words are
     proven; `labels` of the parts of the arguments, as they count; `beyond`: the owner's bounds (quiet hours, rates,
-    spending, places) that this goes beyond; `counted`: what they look back at once it is permitted, None: nothing.
+    spending, places) that this goes beyond; `counted`: what they look back at once it is permitted, None: nothing;
+    `ruled`: what the owner's rules in Cedar say of it, None: there are none, or none may hold it up.
     """
 
     operation: str
@@ -73,6 +75,7 @@ class Case(msgspec.Struct, frozen=True):
     counted: Counted | None = None
     foreign: tuple[Reason, ...] = ()
     doubts: tuple[str, ...] = ()
+    ruled: Ruled | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -213,6 +216,14 @@ def policy(case: Case) -> Finding | None:
     return None
 
 
+def cedar(case: Case) -> Finding | None:
+    """The owner's rules in Cedar; what they ask about, a yes to exactly this settles."""
+    said = case.ruled
+    if said is None or said.answer == "allow" or (said.answer == "ask" and case.approved):
+        return None
+    return None if case.declared is None else Finding("cedar", said.answer, said.reason)
+
+
 def bounded(case: Case) -> Finding | None:
     """The bounds that the owner set beside the rules; a yes to exactly this settles them."""
     if case.approved or not case.beyond:
@@ -250,6 +261,7 @@ RULES: Final[tuple[Rule, ...]] = (
     streamed,
     evidenced,
     policy,
+    cedar,
     bounded,
     trusted,
     doubted,

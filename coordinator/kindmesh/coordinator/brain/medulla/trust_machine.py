@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.cedar_check import check_rules
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import (
     Advertise,
@@ -209,13 +210,16 @@ def install_policy(beliefs: Beliefs, event: Install, now_ms: int, fresh: bytes) 
 
     Raises:
         BadSignature, CertificateRefused, Malformed, WrongDestination: not signed by an owner of this mesh.
-        InvalidInput: not newer than the one in force, or too long.
+        InvalidInput: not newer than the one in force, too long, or its rules in Cedar cannot be meant so.
+        ConfigError: it has rules in Cedar, and Medulla has no cedarpy.
     """
     policy = open_policy(event.policy, beliefs.anchors.owner_pub(event.policy.author))
     beliefs.check_mesh(policy.mesh)
     instructions: list[Instruction] = []
     if event.policy != beliefs.signed_policy:
         check_policy(policy)
+        if policy.cedar:
+            check_rules(policy.cedar, (role.name for role in policy.roles))
         if policy.version <= beliefs.policy.version:
             raise InvalidInput(
                 f"policy {policy.version} is not newer than policy {beliefs.policy.version}",
