@@ -7,13 +7,17 @@ bounds), so a page can only say what the program does.
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
+import io
+import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from unittest import mock
 
 import diagrams
 import diagrams_parts
@@ -21,7 +25,6 @@ import diagrams_runs
 import msgspec
 import reference_home
 import typer
-from typer import testing
 
 NOTE = "<!-- Generated from the code by `just docs`; edit the code instead. -->\n\n"
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,10 +223,19 @@ def configuration() -> str:
     return "".join(parts)
 
 
+def help_text(root: Any, path: tuple[str, ...]) -> str:
+    """What a command prints for `--help` on a plain screen of 80 columns."""
+    screen = {"TERM": "dumb", "NO_COLOR": "1"}
+    with mock.patch.dict(os.environ, screen), contextlib.redirect_stdout(io.StringIO()) as shown:
+        root.main([*path, "--help"], prog_name="kindmesh", standalone_mode=False, terminal_width=80)
+    return shown.getvalue()
+
+
 def commands() -> str:
     """The command line, as its own help says."""
     app = importlib.import_module("kindmesh.coordinator.cli.main").app
-    runner = testing.CliRunner(env={"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"})
+    # Made once; typer's own runner makes all of it anew for each single page of help.
+    root: Any = typer.main.get_command(app)
     parts = [
         "# Commands\n\nAs `--help` says it. Every command takes `--json`; then standard output holds JSON only. The\n"
         "state folder is `KINDMESH_HOME`, or the usual place.\n\n"
@@ -235,13 +247,12 @@ def commands() -> str:
     parts.append(f"## Exit codes\n\n```text\n{exits}\n```\n\n")
     waiting: list[tuple[str, ...]] = [()]
     for path in waiting:
-        command: Any = typer.main.get_command(app)
+        command = root
         for word in path:
             command = command.commands[word]
         inside = getattr(command, "commands", {})
         waiting += [(*path, name) for name in inside if not inside[name].hidden]
-        shown = runner.invoke(app, [*path, "--help"], prog_name="kindmesh")
-        text = "\n".join(line.rstrip() for line in shown.stdout.strip().splitlines())
+        text = "\n".join(line.rstrip() for line in help_text(root, path).strip().splitlines())
         parts.append(f"## {' '.join(('kindmesh', *path))}\n\n```text\n{text}\n```\n\n")
     return "".join(parts)
 

@@ -35,6 +35,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 WAITING_FIRST = ("system", "security", "sim")
 """Folders whose tests take longest and wait most, in the order in which they begin."""
+NOT_COUNTED = frozenset(("benchmarks", "exams", "fuzz", "security", "sim", "system"))
+"""Folders whose tests run whole households, mostly in processes of their own where nothing is counted. What must be
+covered completely is covered by the tests of that part alone; counting in these as well makes them half as fast."""
 BESIDE_EACH_OTHER = 2
 """How many more processes than processors: one waits for a mesh to come up while another calculates."""
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,17 +91,18 @@ def pytest_configure_node(node: WorkerController) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For workers: the order in which files begin. Every worker comes to the same."""
-    if not hasattr(config, "workerinput"):
-        return
+    """What is not counted in the coverage; and for workers the order in which files begin, the same for all of them."""
     here = Path(__file__).parent
     folders = {name: number for number, name in enumerate(WAITING_FIRST)}
 
-    def turn(item: pytest.Item) -> int:
-        inside = item.path.relative_to(here).parts[:1] if item.path.is_relative_to(here) else ()
-        return folders.get("".join(inside), len(folders))
+    def folder(item: pytest.Item) -> str:
+        return "".join(item.path.relative_to(here).parts[:1] if item.path.is_relative_to(here) else ())
 
-    items.sort(key=turn)
+    for item in items:
+        if folder(item) in NOT_COUNTED:
+            item.add_marker("no_cover")
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: folders.get(folder(item), len(folders)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
