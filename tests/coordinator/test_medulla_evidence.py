@@ -270,6 +270,24 @@ def test_signatures_are_checked_once_and_what_was_checked_is_bounded(
     assert len(utterances._opened) == 1
 
 
+def test_proofs_are_checked_once_for_the_steps_of_a_sentence_and_any_other_proof_anew(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPENED_MAX", 1)
+    utterances, utterance = Utterances(), home.utterance()
+    signed = sign_utterance(utterance, home.phone)
+    shown = Evidence(signed, prove(spoken(TEXT, SALTS), (3, 4)))
+    assert utterances.words(shown, utterance) is utterances.words(shown, utterance)
+    assert utterances.words(shown, utterance) == ("kitchen", "light")
+    for changes in ({"word": "bathroom"}, {"salt": bytes(16)}, {"index": 2}, {"path": ()}):
+        first, second = shown.words
+        forged = Evidence(signed, (msgspec.structs.replace(first, **changes), second))
+        with pytest.raises(Malformed):
+            utterances.words(forged, utterance)
+    assert utterances.words(Evidence(signed, shown.words[:1]), utterance) == ("kitchen",)
+    assert len(utterances._shown) == 1
+
+
 def test_a_row_that_was_changed_is_noticed(home: Household) -> None:
     home.ask(home.request(evidence=home.evidence()))
     (row,) = [found for found in home.rows if found[0] == "utterance"]

@@ -100,6 +100,7 @@ class Utterances:
     def __init__(self) -> None:
         self.used: dict[bytes, Use] = {}
         self._opened: dict[Signed, Utterance] = {}
+        self._shown: dict[Evidence, tuple[str, ...]] = {}
 
     def restorers(self) -> dict[str, Callable[[bytes, bytes], object]]:
         """By the kind of row: what takes its key and value over."""
@@ -113,6 +114,17 @@ class Utterances:
             if len(self._opened) >= OPENED_MAX:
                 del self._opened[next(iter(self._opened))]
             self._opened[signed] = known
+        return known
+
+    def words(self, shown: Evidence, utterance: Utterance) -> tuple[str, ...]:
+        """The words that are proven to be of it, `shown.utterance` opened; each proof is checked once, however many
+        steps come with it. Raises as `shown_words`."""
+        known = self._shown.get(shown)
+        if known is None:
+            known = shown_words(utterance, shown.words)
+            if len(self._shown) >= OPENED_MAX:
+                del self._shown[next(iter(self._shown))]
+            self._shown[shown] = known
         return known
 
     def is_full(self, now_ms: int) -> bool:
@@ -167,7 +179,7 @@ def examine(wanted: Wanted, ears: Ears, utterances: Utterances) -> Proven:
     try:
         utterance = _heard(wanted, wanted.evidence, ears, utterances)
         weak, remember = _timely(wanted, utterance, utterances)
-        words = shown_words(utterance, wanted.evidence.words)
+        words = utterances.words(wanted.evidence, utterance)
     except _Broken as broken:
         return Proven(problem=str(broken))
     except KindmeshError as error:

@@ -7,12 +7,12 @@ what is run, what opens; those are held to the strictest proof.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_looks import SHORT, look
 from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label, Source, join
@@ -88,27 +88,6 @@ _PRIVATE_CLASSES: Final = frozenset({"notes", "text", "image", "audio", "health"
 
 _OWN_CLASSES: Final = frozenset({"notes", "image", "audio", "health"})
 
-_EMAIL: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[a-z]{2,}", re.IGNORECASE)
-_LINK: Final = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,15}://\S+)|(?:\bwww\.\S+)|"
-    r"(?:\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|de|uk|ru|cn|info|biz|co|app|dev|xyz|top|"
-    r"example|test|eu|fr|me|tv|onion|site|online|club|shop|link)\b\S*)",
-    re.IGNORECASE,
-)
-_PHONE: Final = re.compile(r"(?<![\w.:-])\+?\d[\d\s()./-]{6,}\d(?![\w:])")
-_IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{2,4}){3,8}\b")
-_WALLET: Final = re.compile(r"\b(?:0x[0-9a-fA-F]{30,}|bc1[a-z0-9]{20,}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b")
-_IP: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])")
-_PATH_VALUE: Final = re.compile(r"(?:~|\.{0,2})/[\w.~/-]+|[A-Za-z]:\\\S+")
-_SHELL_VALUE: Final = re.compile(
-    r"\b(?:rm\s+-|sudo\s|curl\s|wget\s|bash\s+-c|sh\s+-c|powershell|chmod\s)|[`|;]\s*\w+\s+-|\$\("
-)
-_ENTITY: Final = re.compile(r"[a-z_]{2,32}\.[a-z0-9_]{1,64}")
-_DATE: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?|"
-    r"\d{1,2}:\d{2}(:\d{2})?|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
-)
-
 _ACTION_FIELDS: Final = _stems("service action mode operation method verb")
 _READING: Final = int(bits.READ | bits.NOTIFY | bits.SENSE)
 
@@ -137,7 +116,11 @@ def title_words(operation: Operation | None, leaf: Leaf) -> frozenset[str]:
     """Stems of an argument's title as the device declares it."""
     if operation is None:
         return frozenset()
-    return _title_words(next((field.title for field in operation.input if field.name == leaf.field), ""))
+    return _title_words(_title(operation, leaf.field))
+
+
+def _title(operation: Operation, name: str) -> str:
+    return next((field.title for field in operation.input if field.name == name), "")
 
 
 @lru_cache(maxsize=4096)
@@ -151,34 +134,6 @@ def name_words(name: str, operation: Operation | None) -> list[str]:
     return [stem(word) for word in tokens(f"{said} {operation.title if operation else ''}")]
 
 
-def addresses(text: str) -> list[str]:
-    """Addresses, links, numbers of telephones and accounts that a text contains."""
-    found: list[str] = []
-    left = text
-    for pattern in (_EMAIL, _LINK, _IBAN, _WALLET, _IP, _PHONE):
-        found += [one[0].strip().rstrip(".,;:!?)") for one in pattern.finditer(left)]
-        left = pattern.sub(" ", left)
-    return [one for one in found if not _DATE.fullmatch(one)]
-
-
-def look(value: Any) -> str:
-    """What a whole value looks like: `recipient`, `link`, `shell`, `path`, `entity`, `date`, or empty."""
-    if not isinstance(value, str):
-        return ""
-    text = value.strip()
-    if _DATE.fullmatch(text):
-        return "date"
-    if _ENTITY.fullmatch(text) and not _LINK.fullmatch(text):
-        return "entity"
-    if _EMAIL.fullmatch(text) or _IBAN.fullmatch(text) or _WALLET.fullmatch(text) or _PHONE.fullmatch(text):
-        return "recipient"
-    if _LINK.fullmatch(text) or _IP.fullmatch(text):
-        return "link"
-    if _PATH_VALUE.fullmatch(text):
-        return "path"
-    return "shell" if _SHELL_VALUE.search(text) else ""
-
-
 def is_content(operation: Operation | None, leaf: Leaf) -> bool:
     """Whether an argument is what is said or written, by its name."""
     return bool(field_words(operation, leaf) & _CONTENT)
@@ -186,54 +141,64 @@ def is_content(operation: Operation | None, leaf: Leaf) -> bool:
 
 def sink_of(call_effects: int, name: str, operation: Operation | None, leaf: Leaf) -> str:
     """Which kind of sink a value is (`SINKS`), or empty."""
+    value = leaf.value
+    if isinstance(value, str):
+        find = _short_sink if len(value) <= SHORT else _sink
+    else:
+        find = _short_sink if isinstance(value, (bool, int, float)) else _sink
+    title = "" if operation is None else _title(operation, leaf.field)
+    outward = is_outward(name, operation, call_effects)
     words = field_words(operation, leaf)
-    looks = look(leaf.value) if leaf.known else ""
-    numeric = isinstance(leaf.value, (int, float)) and not isinstance(leaf.value, bool)
-    if words & _ACTION_FIELDS and not call_effects & bits.EXECUTE and looks in ("", "entity"):
+    return find(call_effects, outward, words, value if leaf.known else None, title)
+
+
+def _sink(effects: int, outward: bool, words: frozenset[str], value: Any, title: str) -> str:
+    """`words`, `title`: of the argument; `value`: None where it is not known yet."""
+    looks = look(value)
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if words & _ACTION_FIELDS and not effects & bits.EXECUTE and looks in ("", "entity"):
         return ""
-    if call_effects & bits.EXECUTE and (words & _SHELL or (not numeric and not isinstance(leaf.value, bool))):
+    if effects & bits.EXECUTE and (words & _SHELL or (not numeric and not isinstance(value, bool))):
         return "shell"
     if (
         words & _SHELL
         and not words & frozenset({"country", "currency", "zip", "language"})
-        and call_effects & ~bits.READ
+        and effects & ~bits.READ
     ):
         return "shell"
-    if looks in ("recipient", "link", "shell") and not (
-        words & _CONTENT and call_effects & ~bits.NOTIFY == 0
-    ):
+    if looks in ("recipient", "link", "shell") and not (words & _CONTENT and effects & ~bits.NOTIFY == 0):
         return looks
-    if words & _URL or (isinstance(leaf.value, str) and leaf.value.startswith(("http://", "https://"))):
+    if words & _URL or (isinstance(value, str) and value.startswith(("http://", "https://"))):
         return "link"
     if words & _PATH or looks == "path":
-        folder = (
-            isinstance(leaf.value, str) and leaf.value.casefold() in _FOLDERS and not call_effects & ~_READING
-        )
-        return "path" if call_effects & ~int(bits.READ | bits.NOTIFY) and not folder else ""
-    if looks == "entity" or (words & _THING and not numeric and not isinstance(leaf.value, bool)):
-        return "lock" if _is_lock(leaf, words) else "thing"
-    outward = is_outward(name, operation, call_effects)
+        folder = isinstance(value, str) and value.casefold() in _FOLDERS and not effects & ~_READING
+        return "path" if effects & ~int(bits.READ | bits.NOTIFY) and not folder else ""
+    if looks == "entity" or (words & _THING and not numeric and not isinstance(value, bool)):
+        return "lock" if _is_lock(value, words) else "thing"
     if (words & _RECIPIENT and not words & _CONTENT) or (
         not words & _CONTENT
-        and title_words(operation, leaf) & _stems("recipient payee receiver iban email phone addressee")
+        and _title_words(title) & _stems("recipient payee receiver iban email phone addressee")
     ):
         if numeric and not words & _stems("number phone account iban msisdn"):
             return ""
-        if isinstance(leaf.value, bool):
+        if isinstance(value, bool):
             return ""
-        if outward or call_effects & (bits.SPEND | bits.WRITE | bits.EXECUTE):
+        if outward or effects & (bits.SPEND | bits.WRITE | bits.EXECUTE):
             return "recipient"
-    if words & _WHERE and call_effects & (bits.ACTUATE | bits.MOVE) and not numeric:
+    if words & _WHERE and effects & (bits.ACTUATE | bits.MOVE) and not numeric:
         return "thing"
     return ""
 
 
-def _is_lock(leaf: Leaf, words: frozenset[str]) -> bool:
-    if isinstance(leaf.value, str):
-        domain = leaf.value.partition(".")[0]
-        if domain in _HARMLESS_DOMAINS and "." in leaf.value:
+_short_sink = lru_cache(maxsize=4096, typed=True)(_sink)
+
+
+def _is_lock(value: Any, words: frozenset[str]) -> bool:
+    if isinstance(value, str):
+        domain = value.partition(".")[0]
+        if domain in _HARMLESS_DOMAINS and "." in value:
             return False
-        inside = {stem(word) for word in tokens(leaf.value.replace("_", " ").replace(".", " "))}
+        inside = {stem(word) for word in tokens(value.replace("_", " ").replace(".", " "))}
         if domain in _RISKY_DOMAINS or inside & _stems(
             "lock door gate garage alarm safe valve stove oven hob"
         ):
@@ -248,6 +213,11 @@ def is_amount(operation: Operation | None, leaf: Leaf) -> bool:
 
 def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
     """Whether it carries something out of the house: by what it is called, or by taking an address."""
+    return _is_outward(name, tuple(field.name for field in operation.input) if operation else (), effects)
+
+
+@lru_cache(maxsize=1024)
+def _is_outward(name: str, takes: tuple[str, ...], effects: int) -> bool:
     said = set(tokens(name.replace("_", " ").replace(".", " ")))
     verbs = {stem(word) for word in said}
     if effects & (bits.SPEND | bits.EXECUTE):
@@ -256,11 +226,7 @@ def is_outward(name: str, operation: Operation | None, effects: int) -> bool:
     tail = {stem(word) for word in tokens(name.partition(".")[2].replace("_", " "))}
     if tail & _OUTWARD and not only_reads:
         return True
-    fields = {
-        stem(word)
-        for field in (operation.input if operation else ())
-        for word in tokens(field.name.replace("_", " "))
-    }
+    fields = {stem(word) for field in takes for word in tokens(field.replace("_", " "))}
     if fields & _URL and not effects & (bits.ACTUATE | bits.MOVE):
         return True
     if only_reads:
@@ -407,6 +373,6 @@ def kept_label(
 
 
 __all__ = [
-    "SINKS", "addresses", "field_words", "is_address_book", "is_amount", "is_content", "is_opening", "is_outward",
-    "is_physical", "is_private", "kept_label", "look", "name_words", "sink_of", "source_of", "title_words", "writes_of",
+    "SINKS", "field_words", "is_address_book", "is_amount", "is_content", "is_opening", "is_outward",
+    "is_physical", "is_private", "kept_label", "name_words", "sink_of", "source_of", "title_words", "writes_of",
 ]  # fmt: skip

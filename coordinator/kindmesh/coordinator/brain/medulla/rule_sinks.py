@@ -15,11 +15,10 @@ from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_kinds import ALL_KIND_STEMS, KIND_STEMS
+from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
-    addresses,
     is_address_book,
-    look,
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_things import place_said, points_elsewhere, thing_meant

@@ -18,13 +18,12 @@ from kindmesh.coordinator.brain.medulla.review_clause import ACTION_FIELDS, clau
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_lexicon import SAID_FOR
+from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
-    addresses,
     field_words,
     is_address_book,
     is_content,
-    look,
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said

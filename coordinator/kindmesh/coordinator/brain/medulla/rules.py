@@ -207,10 +207,11 @@ def policy(case: Case) -> Finding | None:
     """
     if case.declared is None:
         return None
-    words = ", ".join(effect_names(case.effects))
     if case.policy == "deny":
+        words = ", ".join(effect_names(case.effects))
         return Finding("policy", "deny", f"the owner's policy forbids {case.operation} ({words})")
     if case.policy == "ask" and not case.approved and case.unsettled != ():
+        words = ", ".join(effect_names(case.effects))
         why = f"; {case.unsettled[0]}" if case.unsettled else ""
         return Finding("policy", "ask", f"the owner's policy asks before: {words}{why}")
     return None
