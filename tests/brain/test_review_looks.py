@@ -12,7 +12,7 @@ from kindmesh.coordinator.brain.medulla.review_sources import sink_of
 from kindmesh.coordinator.brain.medulla.review_trace import UNKNOWN, Leaf
 from kindmesh.protocol.manifest import Effect
 
-VALUES = (
+VALUES: tuple[Any, ...] = (
     1,
     True,
     1.0,
