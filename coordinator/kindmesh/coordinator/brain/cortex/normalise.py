@@ -221,7 +221,10 @@ def _opened(words: Words, language: Language) -> Words:
     for polite in (*language.starters, *language.opening):
         phrase = polite.split(" ")
         if len(words) > len(phrase) and starts(words, phrase):
-            return words[len(phrase) :]
+            rest = words[len(phrase) :]
+            # "Let us play" is no command to a player.
+            idle = len(rest) == 1 and len(phrase) > 1 and rest[0].low in language.words.get("not_alone", ())
+            return words if idle else rest
     return words
 
 

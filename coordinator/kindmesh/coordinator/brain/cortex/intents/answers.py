@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.attributes import about, low, sensed
 from kindmesh.coordinator.brain.cortex.intents.expected import shows
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, known, number
 from kindmesh.coordinator.brain.cortex.intents.official import responses
@@ -147,6 +148,13 @@ def _filled(
 
 def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
     entities = _entities(values, home)
+    if response == "low":
+        return low(home, language)
+    if response == "sensed":
+        return sensed(entities, language) + _age(entities, now_ms, language)
+    if response == "attribute":
+        asked = str(values.get("slots", {}).get("attribute", ""))
+        return about(entities, asked, home, language) + _age(entities, now_ms, language)
     sure = tuple(one for one in entities if known(one))
     lost = tuple(one for one in entities if not known(one))
     single = response in ("one", "one_yesno", "where")

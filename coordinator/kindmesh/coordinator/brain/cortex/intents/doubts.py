@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Home
-from kindmesh.coordinator.brain.cortex.intents.book import determiners, plain
+from kindmesh.coordinator.brain.cortex.intents.book import determiners, kinds, plain
 from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
 from kindmesh.coordinator.brain.cortex.intents.words import words
@@ -32,6 +32,8 @@ def misread(official: Meaning, text: str, home: Home, language: str) -> bool:
             return True
     if "area" not in official.slots and _room_called(said, home, language):
         return True
+    if _no_state(official, home, language) or _one_lamp(official, said, home, language):
+        return True
     return _degrees(official, text, home)
 
 
@@ -47,11 +49,43 @@ def _room_called(said: str, home: Home, language: str) -> bool:
 
 def _no_title(official: Meaning, home: Home, language: str) -> bool:
     """ "Play chess with me" is no music, and "play her music box" is about a player."""
-    said = f" {plain(str(official.value('search_query', '')))} "
+    query = plain(str(official.value("search_query", "")))
+    said = f" {query} "
+    if query and query.split()[0] in words(language)["grammar"].get("no_title", ()):
+        return True
     if any(f" {word} " in said for word in words(language)["grammar"]["no_media"]):
         return True
     players = of_kind(home, ("media_player",), ())
     return any(f" {plain(name)} " in said for one in players for name in (one.name, *one.aliases))
+
+
+def _no_state(official: Meaning, home: Home, language: str) -> bool:
+    """ "Is Emma's phone charged" is not about Emma, and nothing here is "made of cheese"."""
+    state = plain(str(official.value("state", "")))
+    if official.intent != "HassGetState" or not state or "name" not in official.slots:
+        return False
+    raw = str(official.value("state", "")).strip().casefold()
+    if raw.startswith(("'s ", "\u2019s ", "s ")):
+        return True
+    ids = official.targets[0].ids
+    if not ids or any(one.partition(".")[0] in ("person", "sensor", "zone", "weather") for one in ids):
+        return False
+    states = {plain(one.state) for one in home.entities.values()}
+    states |= {plain(name) for table in words(language).get("states", {}).values() for name in table.values()}
+    return state not in states and state not in words(language).get("asked", {})
+
+
+def _one_lamp(official: Meaning, said: str, home: Home, language: str) -> bool:
+    """ "The lamp in the study" is the one that is called a lamp, where there is one, and not every light there."""
+    target = official.targets[0] if official.targets else None
+    if target is None or target.ids or target.domains != ("light",) or not (target.areas or target.floors):
+        return False
+    nouns = [noun for noun, kind in kinds(language).items() if kind.hint and not kind.many]
+    hints = [kinds(language)[noun].hint for noun in nouns if f" {noun} " in f" {said} "]
+    there = placed(home, of_kind(home, ("light",), ()), target.areas, target.floors)
+    return any(
+        hint in plain(name).split() for hint in hints for one in there for name in (one.name, *one.aliases)
+    )
 
 
 def _degrees(official: Meaning, text: str, home: Home) -> bool:
@@ -65,6 +99,16 @@ def _degrees(official: Meaning, text: str, home: Home) -> bool:
     return bool(placed(home, of_kind(home, ("climate",), ()), target.areas, target.floors))
 
 
+def not_ours(text: str, home: Home, language: str) -> bool:
+    """ "Your camera" is that of whoever is spoken to, not one of the home."""
+    said = set(plain(text).split()) & set(words(language)["grammar"].get("not_ours", ()))
+    if not said:
+        return False
+    names = [name for one in home.entities.values() for name in (one.name, *one.aliases)]
+    names += [name for one in home.areas.values() for name in (one.name, *one.aliases)]
+    return not any(said & set(plain(name).split()) for name in names)
+
+
 def with_here(official: Meaning, text: str, language: str) -> Meaning:
     """With `here_said` where "here" was said in so many words, which the official grammar does not tell."""
     said = f" {plain(text)} "
@@ -74,4 +118,4 @@ def with_here(official: Meaning, text: str, language: str) -> Meaning:
     return msgspec.structs.replace(official, targets=targets)
 
 
-__all__ = ["BEARABLE_MAX", "misread", "with_here"]
+__all__ = ["BEARABLE_MAX", "misread", "not_ours", "with_here"]

@@ -10,7 +10,7 @@ regular expression over plain words; all of a language are tried in the order of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,6 +22,16 @@ from kindmesh.coordinator.brain.cortex.intents.describe import Described, Descri
 from kindmesh.coordinator.brain.cortex.intents.household import number, of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
 from kindmesh.coordinator.brain.cortex.intents.phrase_table import Phrase, phrases
+from kindmesh.coordinator.brain.cortex.intents.sensing import measuring, sensing
+from kindmesh.coordinator.brain.cortex.intents.settable import (
+    EVERYTHING,
+    RESPONSES,
+    SETTINGS,
+    SLOT_OF,
+    STEPS,
+    bearable,
+    fits,
+)
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
     DEGREES,
@@ -43,24 +53,7 @@ NAME_WORDS_MAX: Final = 4
 """Words of a timer's name."""
 SCORE: Final = 0.9
 GUESSED: Final = 0.8
-_SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
-    ("light", PERCENT): ("HassLightSet", "brightness"),
-    ("light", NUMBER): ("HassLightSet", "brightness"),
-    ("light", COLOUR): ("HassLightSet", "color"),
-    ("light", KELVIN): ("HassLightSet", "temperature"),
-    ("climate", DEGREES): ("HassClimateSetTemperature", "temperature"),
-    ("climate", NUMBER): ("HassClimateSetTemperature", "temperature"),
-    ("climate", MODE): ("HassClimateSetMode", "hvac_mode"),
-    ("fan", PERCENT): ("HassFanSetSpeed", "percentage"),
-    ("fan", NUMBER): ("HassFanSetSpeed", "percentage"),
-    ("cover", PERCENT): ("HassSetPosition", "position"),
-    ("cover", NUMBER): ("HassSetPosition", "position"),
-    ("valve", PERCENT): ("HassSetPosition", "position"),
-    ("media_player", PERCENT): ("HassSetVolume", "volume_level"),
-    ("media_player", NUMBER): ("HassSetVolume", "volume_level"),
-}
-"""Intent and slot of a value set on a domain."""
-_RESPONSES: Final = {"brightness": "brightness", "color": "color"}
+_Maker = Callable[[Phrase, Mapping[str, list[Word]], list[Word]], Meaning | None]
 
 
 class PhraseReader(msgspec.Struct, frozen=True):
@@ -138,8 +131,9 @@ class PhraseReader(msgspec.Struct, frozen=True):
             if value is None or (phrase.do == "set_on" and value.kind == NUMBER and value.value <= HOURS):
                 return None
         slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
-        if "d" in holes or "m" in holes or "measure" in phrase.slots:
-            return self._timer(phrase, holes, place) if "d" in holes else self._measure(phrase, holes, place)
+        special = self._special(phrase, holes)
+        if special is not None:
+            return special(phrase, holes, place)
         if "s" in holes:
             state = self._state(holes["s"])
             if state is None:
@@ -164,8 +158,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
             told = value_at or _spoken(found, said)
             return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
         if value is not None:
-            name = _SLOT_OF.get(phrase.do, "")
-            if not name or not _fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
+            name = SLOT_OF.get(phrase.do, "")
+            if not name or not fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
                 return None
             slots[name] = Slot(value.value, words=value_at)
         return self._made(phrase.do, slots, described, phrase.response)
@@ -181,11 +175,19 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if (
             not (target.areas or target.floors)
             or value.kind != NUMBER
-            or not _bearable(value.value)
+            or not bearable(value.value)
             or not heated
         ):
             return False
         return Describer(self.home, self.book, self.language, ("light",)).read(said) is None
+
+    def _special(self, phrase: Phrase, holes: Mapping[str, list[Word]]) -> _Maker | None:
+        """Who reads a phrase that is not about described things."""
+        if "h" in holes:
+            return self._sensed
+        if "d" in holes:
+            return self._timer
+        return self._measure if "m" in holes or "measure" in phrase.slots else None
 
     def _targets(
         self,
@@ -200,13 +202,13 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if phrase.do == "HassGetState" and "state" in slots:
             asked = tuple(words(self.language)["asked_domains"][slots["state"].value])
             kinds = tuple(one for one in asked if not phrase.kinds or one in phrase.kinds)
-        whole = words(self.language)["grammar"]["all_domains"] if phrase.do in _EVERYTHING else ()
+        whole = words(self.language)["grammar"]["all_domains"] if phrase.do in EVERYTHING else ()
         everything = tuple(one for one in whole if one in kinds)
         describer = Describer(self.home, self.book, self.language, kinds, phrase.bare, everything, guess)
         if said is None:
             base = Target(
                 domains=phrase.kinds, classes=phrase.classes, here=not phrase.signs, every=bool(phrase.signs),
-                one=phrase.do not in _EVERYTHING,
+                one=phrase.do not in EVERYTHING,
             )  # fmt: skip
             if not place or phrase.place:
                 return Described((base,))
@@ -257,36 +259,26 @@ class PhraseReader(msgspec.Struct, frozen=True):
         return self._made(phrase.do, slots, found, phrase.response)
 
     def _measure(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
-        """ "The humidity in the bath", "the battery of the lock": a sensor of that class, in the place or beside the
-        thing."""
-        measured = holes.get("m", [])
-        kind = phrase.slots.get("measure") or words(self.language)["measures"].get(
-            " ".join(word.text for word in measured)
-        )
-        if kind is None:
+        """ "The humidity in the bath", "the battery of the lock"."""
+        measured, said = holes.get("m", []), [*holes.get("t", []), *place]
+        kind = str(phrase.slots.get("measure", ""))
+        found = measuring(self._names(), self.area, [word.text for word in measured], kind, said)
+        if found is None:
             return None
-        pool = tuple(
-            one for one in of_kind(self.home, ("sensor",), ()) if one.attributes.get("device_class") == kind
-        )
+        target = Target(ids=(found.id,), words=tuple(word.at for word in (*measured, *said)))
+        return self._made("HassGetState", {}, Described((target,)), phrase.response)
+
+    def _names(self) -> Describer:
+        return Describer(self.home, self.book, self.language)
+
+    def _sensed(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
+        """ "Smoke in the hall", "anybody on the terrace"."""
         said = [*holes.get("t", []), *place]
-        if said:
-            found = Describer(self.home, self.book, self.language, (), ("sensor",)).read(said)
-            if found is None or found.doubt or len(found.targets) != 1:
-                return None
-            target = found.targets[0]
-            if target.ids:
-                names = [plain(self.home.entities[one].name) for one in target.ids]
-                pool = tuple(one for one in pool if any(name in plain(one.name) for name in names))
-            else:
-                pool = placed(self.home, pool, target.areas, target.floors)
-        elif self.area:
-            pool = placed(self.home, pool, (self.area,), ()) or pool
-        if len(pool) != 1:
+        found = sensing(self._names(), [word.text for word in holes["h"]], said)
+        if found is None:
             return None
-        at = tuple(word.at for word in (*measured, *said))
-        return self._made(
-            "HassGetState", {}, Described((Target(ids=(pool[0].id,), words=at),)), phrase.response
-        )
+        target = Target(ids=tuple(one.id for one in found), every=True, words=tuple(word.at for word in said))
+        return Meaning(phrase.do, {}, (target,) if found else (), phrase.response, SCORE)
 
     def _asked(self, phrase: Phrase, described: Described, slots: dict[str, Slot]) -> Meaning:
         """A question: about one thing, or whether any or all of several are in a state."""
@@ -319,14 +311,14 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         target = described.targets[0]
         domain = self._domain(target, value)
-        intent, slot = _SETTINGS.get((domain, value.kind), ("", ""))
+        intent, slot = SETTINGS.get((domain, value.kind), ("", ""))
         if not intent or (
             value.kind in (PERCENT, NUMBER) and domain != "climate" and not 0 <= value.value <= 100
         ):
             return None
         targets = tuple(target if target.ids else msgspec.structs.replace(target, domains=(domain,))
                         for target in described.targets)  # fmt: skip
-        response = _RESPONSES.get(slot, "temperature" if intent == "HassLightSet" else "default")
+        response = RESPONSES.get(slot, "temperature" if intent == "HassLightSet" else "default")
         return self._made(intent, {**slots, slot: Slot(value.value, words=at)},
                           Described(targets, described.doubt), response)  # fmt: skip
 
@@ -341,7 +333,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         there = placed(self.home, pool, target.areas, target.floors)
         if (
             value.kind == DEGREES
-            or (value.kind == NUMBER and there and _bearable(value.value))
+            or (value.kind == NUMBER and there and bearable(value.value))
             or value.kind == MODE
         ):
             return "climate"
@@ -353,7 +345,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         """ "Turn up {t}", "make {t} brighter": by how much the thing itself decides, unless it was said."""
         target = described.targets[0]
         domain = target.ids[0].partition(".")[0] if target.ids else (target.domains or ("",))[0]
-        row = _STEPS.get(domain)
+        row = STEPS.get(domain)
         if row is None:
             return None
         intent, slot, size = row
@@ -375,32 +367,6 @@ class PhraseReader(msgspec.Struct, frozen=True):
             if target.classes:
                 slots.setdefault("device_class", Slot(target.classes[0], words=target.words))
         return Meaning(intent, slots, described.targets, response, SCORE, described.doubt)
-
-
-_SLOT_OF: Final = {
-    "HassLightSet": "brightness", "HassClimateSetTemperature": "temperature", "HassFanSetSpeed": "percentage",
-    "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
-}  # fmt: skip
-_EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
-_STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
-    "light": ("HassLightStep", "step", 10),
-    "climate": ("HassClimateStep", "step", 1),
-    "media_player": ("HassSetVolumeRelative", "volume_step", 10),
-    "fan": ("HassFanStep", "step", 20),
-}
-
-
-def _bearable(value: float) -> bool:
-    """Whether a bare number can be meant as the temperature of a room (°C)."""
-    return 5 <= value <= 30
-
-
-def _fits(intent: str, value: Value) -> bool:
-    if intent == "HassClimateSetTemperature":
-        return value.kind in (DEGREES, NUMBER)
-    if intent == "HassClimateSetMode":
-        return value.kind == MODE
-    return value.kind in (PERCENT, NUMBER) and 0 <= value.value <= 100
 
 
 def _words_of(found: re.Match[str], name: str, said: list[Word]) -> list[Word]:

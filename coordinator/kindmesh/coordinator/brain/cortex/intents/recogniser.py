@@ -14,7 +14,7 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.intents.book import Book, book_of
-from kindmesh.coordinator.brain.cortex.intents.doubts import misread, with_here
+from kindmesh.coordinator.brain.cortex.intents.doubts import misread, not_ours, with_here
 from kindmesh.coordinator.brain.cortex.intents.official import Ear, ear_of, read
 from kindmesh.coordinator.brain.cortex.intents.phrases import PhraseReader
 from kindmesh.coordinator.brain.cortex.intents.understanding import MISSING_SCORE, SentenceReader
@@ -48,6 +48,8 @@ class HomeIntents:
         if not text or len(text) > TEXT_MAX:
             return None
         heard_of = self._heard_of(situation.home)
+        if not_ours(text, situation.home, self.language):
+            return None
         official = read(clause.text, heard_of.ear, self.language)
         first: Recognised | None = None
         if official is not None and not misread(official, clause.text, situation.home, self.language):

@@ -19,12 +19,28 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 @lru_cache(maxsize=8)
 def words(language: str) -> Mapping[str, Any]:
-    """The data of a language."""
+    """The data of a language: of its file, and of those that go on with a topic (`<language>_<topic>.toml`)."""
     folder = resources.files(__package__)
-    found = folder / f"{language}.toml"
-    if not found.is_file():
-        found = folder / f"{OTHERWISE}.toml"
-    return tomllib.loads(found.read_text(encoding="utf-8"))
+    names = sorted(one.name for one in folder.iterdir() if one.name.endswith(".toml"))
+    found: dict[str, Any] = {}
+    for code in (language, OTHERWISE):
+        for name in names:
+            if name == f"{code}.toml" or name.startswith(f"{code}_"):
+                _merge(found, tomllib.loads((folder / name).read_text(encoding="utf-8")))
+        if found:
+            break
+    return found
+
+
+def _merge(found: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Tables are one table, lists one list."""
+    for key, value in more.items():
+        if isinstance(value, dict):
+            _merge(found.setdefault(key, {}), value)
+        elif isinstance(value, list):
+            found.setdefault(key, []).extend(value)
+        else:
+            found[key] = value
 
 
 def say(language: str, key: str, values: Mapping[str, str] = _NOTHING) -> str:

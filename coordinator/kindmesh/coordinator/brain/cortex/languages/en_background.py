@@ -213,6 +213,7 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
         "are not here",
         "nobody",
     ),
+    "not_alone": ("play",),
     "there": ("there",),
     "possessives": ("his", "her", "their"),
     "after_pronoun": (

@@ -142,6 +142,11 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "(is|are) [there] {item} [already|still] on [the|my|our] {list}",
         "do i have {item} on [the|my|our] {list}",
     ),
+    "ListWanted": (
+        "(do|did) (i|we) (need|want|still need) [any|some|more|any more] {item} [from the shop|from the shops]",
+        "(are we|am i) [running] (low on|out of|short of) {item}",
+        "have (i|we) run out of {item}",
+    ),
     "ListLists": (
         "what lists (do i have|are there|have i|have i got)",
         "what are my lists",

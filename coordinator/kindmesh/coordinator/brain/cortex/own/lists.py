@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from kindmesh.capabilities.home.lists import TO_DO, items_of
 from kindmesh.capabilities.home.model import Entity
 from kindmesh.coordinator.brain.cortex.language import Language
@@ -29,7 +31,16 @@ class Lists:
     """`before` the home's intents: adding and asking; after them: taking off."""
 
     def __init__(self, language: Language, *, before: bool) -> None:
-        first = ("ListAdd", "ListQuery", "ListCount", "ListHas", "ListLists", "ListClear", *_OFF)
+        first = (
+            "ListAdd",
+            "ListQuery",
+            "ListCount",
+            "ListHas",
+            "ListWanted",
+            "ListLists",
+            "ListClear",
+            *_OFF,
+        )
         self._sentences = Sentences(language, first if before else (*_OFF, "ListNeed"))
         self._before = before
         self._words = language.words
@@ -51,6 +62,8 @@ class Lists:
             return phrase.understood("ListLists", text=said)
         if found.intent == "ListNeed":
             return self._need(found, lists, phrase)
+        if found.intent == "ListWanted":
+            return self._wanted(found, lists, phrase)
         name, due = self._due(found, phrase)
         chosen = self._chosen(name, lists, phrase)
         if chosen is None or isinstance(chosen, Recognised):
@@ -239,6 +252,13 @@ class Lists:
             return phrase.understood(intent, key=key, values=values, entities=about)
         values = {"items": listed(open_items, self._language), "list": chosen.name}
         return phrase.understood(intent, key="own.list", values=values, entities=about)
+
+    def _wanted(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
+        """ "Do we need salt?": whether it is on the shopping list."""
+        shopping = [one for one in lists if self._is(one, self._words["shopping"])]
+        if len(shopping) != 1 or len(found.slots["item"]) > _WORDS_MAX:
+            return None
+        return self._asked(msgspec.structs.replace(found, intent="ListHas"), shopping[0], phrase)
 
     def _need(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
         shopping = [one for one in lists if self._is(one, self._words["shopping"])]

@@ -1,0 +1,65 @@
+"""What a value can be set on: which intent and slot it is for each domain, and how large a step is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kindmesh.coordinator.brain.cortex.intents.values import (
+    COLOUR,
+    DEGREES,
+    KELVIN,
+    MODE,
+    NUMBER,
+    PERCENT,
+    Value,
+)
+
+SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("light", PERCENT): ("HassLightSet", "brightness"),
+    ("light", NUMBER): ("HassLightSet", "brightness"),
+    ("light", COLOUR): ("HassLightSet", "color"),
+    ("light", KELVIN): ("HassLightSet", "temperature"),
+    ("climate", DEGREES): ("HassClimateSetTemperature", "temperature"),
+    ("climate", NUMBER): ("HassClimateSetTemperature", "temperature"),
+    ("climate", MODE): ("HassClimateSetMode", "hvac_mode"),
+    ("fan", PERCENT): ("HassFanSetSpeed", "percentage"),
+    ("fan", NUMBER): ("HassFanSetSpeed", "percentage"),
+    ("cover", PERCENT): ("HassSetPosition", "position"),
+    ("cover", NUMBER): ("HassSetPosition", "position"),
+    ("valve", PERCENT): ("HassSetPosition", "position"),
+    ("media_player", PERCENT): ("HassSetVolume", "volume_level"),
+    ("media_player", NUMBER): ("HassSetVolume", "volume_level"),
+}
+"""Intent and slot of a value set on a domain."""
+RESPONSES: Final = {"brightness": "brightness", "color": "color"}
+
+
+SLOT_OF: Final = {
+    "HassLightSet": "brightness", "HassClimateSetTemperature": "temperature", "HassFanSetSpeed": "percentage",
+    "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
+}  # fmt: skip
+EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
+STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
+    "light": ("HassLightStep", "step", 10),
+    "climate": ("HassClimateStep", "step", 1),
+    "media_player": ("HassSetVolumeRelative", "volume_step", 10),
+    "fan": ("HassFanStep", "step", 20),
+}
+
+
+def bearable(value: float) -> bool:
+    """Whether a bare number can be meant as the temperature of a room (°C)."""
+    return 5 <= value <= 30
+
+
+def fits(intent: str, value: Value) -> bool:
+    """Whether a value is of the kind that an intent takes."""
+    if intent == "HassClimateSetTemperature":
+        return value.kind in (DEGREES, NUMBER)
+    if intent == "HassClimateSetMode":
+        return value.kind == MODE
+    return value.kind in (PERCENT, NUMBER) and 0 <= value.value <= 100
+
+
+__all__ = ["EVERYTHING", "RESPONSES", "SETTINGS", "SLOT_OF", "STEPS", "bearable", "fits"]
