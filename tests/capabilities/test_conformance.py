@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "home.get": {},
     "home.history": {},
     "home.describe": {},
+    "home.tell": {"states": [{"entity": "sensor.a", "state": "21.5"}]},
     "home.load": {"inventory": {"entities": [{"id": "light.a"}]}},
     "vision.read_text": {"image": SAMPLE},
     "speech.render": {"text": "Good morning."},

@@ -15,7 +15,7 @@ from tests.capabilities.conftest import OpenBench
 
 from kindmesh.capabilities.base import Services
 from kindmesh.capabilities.home.handlers import events_of
-from kindmesh.capabilities.home.home_clock import advance, next_ms, stale
+from kindmesh.capabilities.home.home_clock import STALE_AFTER, advance, next_ms, stale
 from kindmesh.capabilities.home.home_store import HISTORY_MAX, HomeStore
 from kindmesh.capabilities.home.inventory import home_from_document
 from kindmesh.capabilities.home.manifest import MANIFEST
@@ -23,7 +23,8 @@ from kindmesh.capabilities.home.merging import difference, merged
 from kindmesh.capabilities.home.model import Change, Entity, Home
 from kindmesh.capabilities.home.provider import Happened, SimulatedHome
 from kindmesh.capabilities.home.risk import operation_for
-from kindmesh.capabilities.home.services import apply
+from kindmesh.capabilities.home.services import apply, differences
+from kindmesh.capabilities.home.telling import TOLD_MAX, tell
 from kindmesh.protocol.errors import InvalidInput, StoreDamaged
 from kindmesh.protocol.topics import declare, declared_topics
 
@@ -326,3 +327,85 @@ async def test_giving_up_on_a_call_does_not_make_memory_and_disk_differ(tmp_path
     assert store.home().entities["light.a"].state == in_memory
     assert len(told) == (in_memory == "on")
     store.store.close()
+
+
+# --------------------------------------------------------------------------------------------- what sensors tell
+
+SENSORS: list[dict[str, Any]] = [
+    {"id": "sensor.garden", "name": "Garden", "state": "18", "attributes": {"unit_of_measurement": "°C"}},
+    {"id": "binary_sensor.door", "name": "Door", "state": "off"},
+    {"id": "light.a", "name": "Lamp", "state": "off"},
+]
+
+
+async def test_what_sensors_tell_is_on_disk_in_the_history_and_told_to_the_mesh(
+    open_bench: OpenBench, tmp_path: Path
+) -> None:
+    told = [
+        {"entity": "sensor.garden", "state": 21.5, "attributes": {"battery": 80}},
+        {"entity": "binary_sensor.door", "state": True},
+    ]
+    async with open_bench() as bench:
+        await bench.call("home.load", {"inventory": {"entities": SENSORS}})
+        answer = await bench.call("home.tell", {"states": told})
+        assert [(one["entity"], one["attribute"], one["after"]) for one in answer["changes"]] == [
+            ("sensor.garden", "state", "21.5"), ("sensor.garden", "battery", 80), ("binary_sensor.door", "state", "on"),
+        ]  # fmt: skip
+        past = (await bench.call("home.history", {"entity": "binary_sensor.door"}))["changes"]
+        assert [(one["before"], one["after"], one["why"]) for one in past] == [("off", "on", "told")]
+    async with open_bench() as bench:
+        (garden,) = (await bench.call("home.get", {"entities": ["sensor.garden"]}))["entities"]
+        assert (garden["state"], garden["attributes"]) == (
+            "21.5",
+            {"unit_of_measurement": "°C", "battery": 80},
+        )
+
+
+def test_being_heard_of_makes_a_sensor_fresh_also_when_it_says_the_same() -> None:
+    home = home_from_document({"entities": SENSORS})
+    hour = 3_600_000
+    old = tell(home, [{"entity": "sensor.garden", "state": "18", "attributes": {STALE_AFTER: 60}}], NOW)
+    assert stale(old.entities["sensor.garden"], NOW + hour)
+    again = tell(old, [{"entity": "sensor.garden", "state": "18"}], NOW + hour)
+    assert differences(old, again) == ()
+    assert not stale(again.entities["sensor.garden"], NOW + hour)
+    gone = tell(old, [{"entity": "sensor.garden", "state": "unavailable"}], NOW)
+    assert gone.entities["sensor.garden"].state == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "says"),
+    [
+        ({"entity": "light.a", "state": "on"}, "states[1].entity", "as its services leave it"),
+        ({"entity": "sensor.gardn", "state": "1"}, "states[1].entity", "there is no"),
+        ({"entity": 5, "state": "1"}, "states[1].entity", "there is no"),
+        ({"entity": "binary_sensor.door", "state": "off"}, "states[1].entity", "told of twice"),
+        ({"entity": "sensor.garden"}, "states[1]", "entity, state"),
+        ({"entity": "sensor.garden", "state": "1", "unit": "C"}, "states[1]", "entity, state"),
+        ("sensor.garden", "states[1]", "entity, state"),
+        ({"entity": "sensor.garden", "state": []}, "states[1].state", ""),
+        ({"entity": "sensor.garden", "state": "x" * 300}, "states[1].state", "longer"),
+        ({"entity": "sensor.garden", "state": "1", "attributes": [1]}, "states[1].attributes", "named values"),
+        ({"entity": "sensor.garden", "state": "1", "attributes": {"a": float("nan")}}, "states[1].attributes.a", ""),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_told_is_refused_by_its_place_and_nothing_is_taken_over(
+    open_bench: OpenBench, row: Any, field: str, says: str
+) -> None:
+    home = home_from_document({"entities": SENSORS})
+    with pytest.raises(InvalidInput) as error:
+        tell(home, [{"entity": "binary_sensor.door", "state": "on"}, row], NOW)
+    assert (error.value.field, says in error.value.message) == (field, True)
+    async with open_bench() as bench:
+        await bench.call("home.load", {"inventory": {"entities": SENSORS}})
+        with pytest.raises(InvalidInput):
+            await bench.call("home.tell", {"states": [{"entity": "binary_sensor.door", "state": "on"}, row]})
+        (door,) = (await bench.call("home.get", {"entities": ["binary_sensor.door"]}))["entities"]
+        assert door["state"] == "off"
+
+
+@pytest.mark.parametrize("told", [[], [{"entity": "sensor.garden", "state": "1"}] * (TOLD_MAX + 1)])
+def test_one_call_tells_of_something_and_not_of_everything(told: list[Any]) -> None:
+    with pytest.raises(InvalidInput) as error:
+        tell(home_from_document({"entities": SENSORS}), told, NOW)
+    assert error.value.field == "states"

@@ -7,12 +7,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.support.model_server import Reply, model_server, ollama_says
 from tests.system.kit import mesh, say, until
 from tests.system.test_ask import ROOMS, allow_home, asked, state_of
 
 from kindmesh.coordinator.lab.device import Device
-from kindmesh.coordinator.lab.mesh import watching
+from kindmesh.coordinator.lab.mesh import Lab, watching
+from kindmesh.coordinator.owner import unlock_owner
+from kindmesh.mesh.clock import SystemClock
 from kindmesh.mesh.files import private_folder
+from kindmesh.protocol.guards import FIRST_GUARDS
+from kindmesh.protocol.manifest import HARMLESS, Effect
+from kindmesh.protocol.policy import Policy, Rule
+from kindmesh.protocol.roles import FIRST_ROLES
+from kindmesh.protocol.signed import signed_to_bytes
 
 RIDDLE = "which soup would suit a rainy evening best"
 ANSWERS = [
@@ -132,3 +140,52 @@ async def test_a_plan_of_a_model_is_carried_out_at_the_homes_of_its_things_after
         assert [state_of(lab, one) for one in ("light.kitchen", "light.bedroom", "light.counter")] == [
             "off", "off", "on",
         ]  # fmt: skip
+
+
+def allow_outside(lab: Lab) -> None:
+    """The owner's policy lets sentences go to models outside the house without a question."""
+    owner = unlock_owner(lab.desk.home, lab.environment["KINDMESH_PASSPHRASE"])
+    rules = (
+        Rule("*", int(HARMLESS), "allow"),
+        Rule("llm.chat_outside", int(Effect.READ | Effect.SPEND), "allow"),
+    )
+    version = lab.ask("status")["policy_version"] + 1
+    policy = Policy(owner.mesh, version, SystemClock().now_ms(), rules, FIRST_ROLES, FIRST_GUARDS)
+    lab.ask("policy.set", {"policy": signed_to_bytes(owner.sign_policy(policy))})
+
+
+async def test_a_sentence_goes_to_a_model_outside_only_where_the_owner_allowed_it_in_both_places(
+    tmp_path: Path,
+) -> None:
+    async with model_server() as far, mesh(tmp_path / "lab", KINDMESH_NODE_CAPABILITIES="device,llm") as lab:
+        far.replies = [Reply(ollama_says("Lentils."))]
+        settings: dict[str, Any] = {
+            "providers": {"far": {"kind": "ollama", "url": far.url}},
+            "models": {
+                "big": {"provider": "far", "name": "m:1b-cloud", "context": 65_536, "price_in": 1, "price_out": 1},
+            },
+            "budget": {"currency": "EUR", "month": 5},
+        }  # fmt: skip
+        folder = lab.device("kitchen").home.node
+        private_folder(folder.parent)
+        private_folder(folder)
+        (folder / "llm.yaml").write_text(json.dumps(settings))
+        await lab.add("kitchen")
+        await lab.alive("desk", "kitchen")
+
+        async def said() -> str:
+            return str((await say(lab.desk, "ask", RIDDLE)).objects[-1]["reply"])
+
+        # Nowhere allowed, then on the device only, then in the policy only: nothing leaves the house.
+        assert "outside the house" in await said()
+        (folder / "llm.yaml").write_text(json.dumps({**settings, "outside": ["text", "home"]}))
+        assert "outside the house" in await said()
+        allow_outside(lab)
+        (folder / "llm.yaml").write_text(json.dumps({**settings, "outside": ["text"]}))
+        assert "outside the house" in await said()
+        assert far.asked == []
+        # In both places: it is asked, with what was said, and its words are the answer.
+        (folder / "llm.yaml").write_text(json.dumps({**settings, "outside": ["text", "home"]}))
+        assert "Lentils." in await said()
+        assert len(far.asked) == 1
+        assert RIDDLE in json.dumps(far.asked[0].body)

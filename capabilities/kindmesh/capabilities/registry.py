@@ -104,6 +104,7 @@ ENTRIES: tuple[Entry, ...] = (
                     "home.history",
                     "home.describe",
                     "home.load",
+                    "home.tell",
                 ),
                 awake=True,
             ),

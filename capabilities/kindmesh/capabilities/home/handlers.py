@@ -183,6 +183,11 @@ class HomeCapability(Capability):
         """Write down."""
         return await self._act(NOTE, service, entities, data)
 
+    @operation("home.tell")
+    async def tell(self, context: Context, states: list[dict[str, Any]]) -> Changes:
+        """Take over what sensors tell."""
+        return Changes([_plain(one) for one in await self._home().tell(states)])
+
     @operation("home.get")
     async def get(self, context: Context, entities: list[str] | None = None) -> States:
         """Tell states."""

@@ -2,7 +2,8 @@
 
 `home.control`, `home.access` and `home.note` take the same arguments: a service with Home Assistant's name, the
 entities, and the service's data. `home.access` also does what the other two do; they do nothing of its kind. None is
-declared idempotent, because some services (`toggle`, `volume_up`, `add_item`) are not.
+declared idempotent, because some services (`toggle`, `volume_up`, `add_item`) are not. `home.tell` is for whatever
+reads sensors: what they say, and nothing that can be switched.
 """
 
 from __future__ import annotations
@@ -111,6 +112,25 @@ MANIFEST: Final = Manifest(
         _acting("home.control", "Switch lights, blinds, heating, music and the like", Effect.ACTUATE),
         _acting("home.access", "Lock and unlock, open doors and valves, arm and disarm", Effect.ACTUATE),
         _acting("home.note", "Write on lists and calendars, set timers", Effect.WRITE),
+        Operation(
+            name="home.tell",
+            title="Take over what sensors tell",
+            input=(
+                Field(
+                    "states",
+                    "list",
+                    "Objects: entity, state, and perhaps attributes",
+                    minimum=1,
+                    maximum=_NAMES_MAX,
+                    items="object",
+                ),
+            ),
+            output=_CHANGES,
+            effects=int(Effect.WRITE),
+            idempotent=False,
+            data_classes=("home",),
+            limits=_ACTING,
+        ),
         Operation(
             name="home.get",
             title="Tell the state of things in the home",

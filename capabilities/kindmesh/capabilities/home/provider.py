@@ -1,7 +1,8 @@
 """Where a home's states come from and its services go: one interface, so that bridges to real devices plug in.
 
 `SimulatedHome` is the provider there is: its devices exist on this device's disk only, always answer, and do what
-`services.apply` says. A provider that speaks to real ones does the same with what they tell.
+`services.apply` says; its sensors say what somebody tells (`telling`). A provider that speaks to real ones does the
+same with what they tell.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kindmesh.capabilities.home.inventory import entity_row
 from kindmesh.capabilities.home.merging import Difference, difference, merged
 from kindmesh.capabilities.home.model import Change, Home
 from kindmesh.capabilities.home.services import apply, differences
+from kindmesh.capabilities.home.telling import TOLD, tell
 from kindmesh.protocol.errors import InvalidInput
 
 ROW_MAX: Final = 131_072
@@ -52,6 +54,14 @@ class Provider(Protocol):
 
         Raises:
             InvalidInput: it cannot be done, and nothing was.
+            DiskFull, StoreError.
+        """
+
+    async def tell(self, told: Sequence[Any]) -> tuple[Change, ...]:
+        """Take over what sensors tell, `{entity, state, attributes}` each; what changed.
+
+        Raises:
+            InvalidInput: something of it cannot be, and nothing was taken over.
             DiskFull, StoreError.
         """
 
@@ -91,6 +101,16 @@ class SimulatedHome:
             if changes:
                 _check_sizes(before, after)
                 await self._become(Happened(before, after, changes, service, now_ms))
+            return changes
+
+    async def tell(self, told: Sequence[Any]) -> tuple[Change, ...]:
+        """See `Provider`."""
+        async with self._turn:
+            now_ms, before = self._now_ms(), self._home
+            after = tell(before, told, now_ms)
+            changes = differences(before, after)
+            _check_sizes(before, after)
+            await self._become(Happened(before, after, changes, TOLD, now_ms))
             return changes
 
     async def load(self, inventory: Home, *, fresh: bool) -> Difference:

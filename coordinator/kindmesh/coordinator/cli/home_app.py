@@ -106,6 +106,27 @@ def set_(
 
 
 @home.command()
+def tell(
+    entity: Annotated[str, typer.Argument(help="A sensor or the like: its id or its name.")],
+    state: Annotated[str, typer.Argument(help="What it says: 21.5, on, home, unavailable ...")],
+    attributes: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    *,
+    on: On = "",
+    ask: Ask = True,
+    person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Tell what a sensor says; what can be switched is not told but set.
+
+    Example: kindmesh home tell sensor.outside_temperature 21.5
+    """
+    from kindmesh.coordinator.cli import home_commands as commands
+
+    where = commands.Where(on, person, ask)
+    run_command(as_json, lambda out: commands.run_tell(out, where, entity, state, attributes or []))
+
+
+@home.command()
 def call(
     service: Annotated[str, typer.Argument(help="As Home Assistant names it: light.turn_on.")],
     entities: Annotated[str, typer.Argument(help="Ids or names, separated by commas.")],

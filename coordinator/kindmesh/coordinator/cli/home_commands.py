@@ -23,6 +23,7 @@ from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.capabilities.home.risk import NOTE, operation_for
 from kindmesh.capabilities.home.scenes import Nested
 from kindmesh.capabilities.home.services import SERVICES, service_of, services_of
+from kindmesh.capabilities.home.telling import tell
 from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.as_person import connect_as
 from kindmesh.coordinator.cli.call_commands import failed_job, submit_job
@@ -253,6 +254,25 @@ def run_set(out: Output, where: Where, name: str, word: str) -> int:
         return _act(out, reach, home, Nested(service, (entity.id,), data))
 
 
+def run_tell(out: Output, where: Where, name: str, state: str, words: Sequence[str]) -> int:
+    """Tell what a sensor says."""
+    row: dict[str, Any] = {"state": state}
+    if words:
+        row["attributes"] = parse_arguments(words, {}, _no_files)
+    with _open(where) as client:
+        reach = _Reach(client, where)
+        home, _ = reach.home()
+        row["entity"] = find(home, name).id
+        tell(home, [row], 0)  # what is wrong with it is said before anybody is asked
+        job = reach.job(out, "home.tell", {"states": [row]})
+    if job["state"] != "succeeded":
+        return failed_job(out, job)
+    changes = job["value"]["changes"]
+    lines = [_change_line(one) for one in changes] or ["It said so already; it is fresh now."]
+    out.result({"ok": True, "jobs": [job["job"]], "changes": changes}, *lines)
+    return EXIT_DONE
+
+
 def run_call(out: Output, where: Where, service: str, names: str, words: Sequence[str]) -> int:
     """Call a service."""
     fields = (
@@ -361,5 +381,6 @@ def _when(at_ms: int) -> str:
 
 
 __all__ = [
-    "Where", "find", "run_call", "run_export", "run_history", "run_list", "run_load", "run_set", "run_show", "run_undo",
+    "Where", "find", "run_call", "run_export", "run_history", "run_list", "run_load", "run_set", "run_show", "run_tell",
+    "run_undo",
 ]  # fmt: skip

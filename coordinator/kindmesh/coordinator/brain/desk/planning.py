@@ -1,5 +1,9 @@
-"""What no grammar understands, given to a language model, if a device of the household offers one (`llm.chat`:
-in the house, nothing leaves it).
+"""What no grammar understands, given to a language model, if a device of the household offers one.
+
+It stays in the house (`llm.chat`) unless the owner allowed twice that it may leave it: in the signed policy, where
+`llm.chat_outside` needs no question, and on the device that asks the models, whose `outside` lists every class of data
+that the conversation is about (`text`, `home`, and what is looked at). Then the device's own order of models counts. A
+plan for somebody who may not spend goes on in the house.
 
 The model is asked by ordinary jobs of whoever asked, with permits like any other; it looks at what devices tell by
 session calls that only read. Each of its plans goes through the same look ahead as all plans, and comes back to it with
@@ -18,13 +22,24 @@ from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
-from kindmesh.protocol.errors import InternalError, InvalidInput, UnknownOperation, WireError, error_from_wire
+from kindmesh.protocol.errors import (
+    Denied,
+    EgressRefused,
+    InternalError,
+    InvalidInput,
+    NeedsApproval,
+    UnknownOperation,
+    WireError,
+    error_from_wire,
+)
 from kindmesh.protocol.ids import parse_id
-from kindmesh.protocol.manifest import Manifest
+from kindmesh.protocol.manifest import Effect, Manifest
 from kindmesh.protocol.plan import Plan
+from kindmesh.protocol.policy import decide
 from kindmesh.protocol.principal import Principal
 
 CHAT: Final = "llm.chat"
+OUTSIDE: Final = "llm.chat_outside"
 LOOK_MS: Final = 5_000
 
 
@@ -63,22 +78,16 @@ class Planning:
             return judged.messages if judged.verdict == "deny" else ()
 
         planner = Planner(
-            partial(self._chat, who),
+            _Chat(self._heart, who, may_leave=self._may_leave()).ask,
             look=partial(self._look, check, where),
             review=reasons,
             clock=self._clock,
         )
         return await planner.plan(text, situation, self._manifests())
 
-    async def _chat(self, who: Principal, arguments: dict[str, Any]) -> dict[str, Any]:
-        job = await self._heart.run(Wish(operation=CHAT, args=arguments, principal=who))
-        if job["state"] == "succeeded" and isinstance(job["value"], dict):
-            value: dict[str, Any] = job["value"]
-            return value
-        error = job.get("error")
-        if error:
-            raise error_from_wire(WireError(error["code"], error["message"], error["hint"], error["field"]))
-        raise InternalError(f"the language model's job {job['state']}")
+    def _may_leave(self) -> bool:
+        """Whether the owner's policy lets a sentence go to models outside the house without a question."""
+        return decide(self._trust().policy, OUTSIDE, int(Effect.READ | Effect.SPEND)) == "allow"
 
     async def _look(
         self,
@@ -101,6 +110,36 @@ class Planning:
         return list(found.values())
 
 
+class _Chat:
+    """The language models of one plan. Once it stays in the house, it stays there to its end."""
+
+    def __init__(self, heart: Heart, who: Principal, *, may_leave: bool) -> None:
+        self._heart, self._who, self._may_leave = heart, who, may_leave
+
+    async def ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `llm.chat` in, its result out.
+
+        Raises:
+            KindmeshError: nobody answered, and why.
+        """
+        if self._may_leave:
+            try:
+                return await self._job(OUTSIDE, arguments)
+            except (Denied, EgressRefused, NeedsApproval):
+                self._may_leave = False
+        return await self._job(CHAT, arguments)
+
+    async def _job(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        job = await self._heart.run(Wish(operation=operation, args=arguments, principal=self._who))
+        if job["state"] == "succeeded" and isinstance(job["value"], dict):
+            value: dict[str, Any] = job["value"]
+            return value
+        error = job.get("error")
+        if error:
+            raise error_from_wire(WireError(error["code"], error["message"], error["hint"], error["field"]))
+        raise InternalError(f"the language model's job {job['state']}")
+
+
 def _place(arguments: dict[str, Any], where: Mapping[str, str]) -> bytes:
     """The device that has the things of the home that are named; empty: none is named.
 
@@ -117,4 +156,4 @@ def _place(arguments: dict[str, Any], where: Mapping[str, str]) -> bytes:
     return next((parse_id(device) for device in devices), b"")
 
 
-__all__ = ["CHAT", "Planning"]
+__all__ = ["CHAT", "OUTSIDE", "Planning"]

@@ -3,10 +3,11 @@
     planner = Planner(chat, look=look, review=review)
     understanding = await planner.plan("make it cosy for the film", situation, manifests)
 
-`chat` runs `llm.chat`, whose models are in the house, with the arguments given and returns its result. `look` runs
-one operation that only reads; without it, what reads becomes steps of the plan. `review` says why a plan is not
-allowed, in sentences; no sentence, it is. All decisions are in `loop_machine`; here things are done. The planner never
-raises for what a model, a device or a reviewer does: the person gets an honest sentence.
+`chat` asks a language model (`llm.chat` or, where the owner allows it, `llm.chat_outside`) with the arguments given and
+returns its result. `look` runs one operation that only reads; without it, what reads becomes steps of the plan.
+`review` says why a plan is not allowed, in sentences; no sentence, it is. All decisions are in `loop_machine`; here
+things are done. The planner never raises for what a model, a device or a reviewer does: the person gets an honest
+sentence.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from kindmesh.coordinator.brain.planner.tools import Toolbox
 from kindmesh.mesh.clock import Clock, SystemClock
 from kindmesh.protocol.errors import (
     BudgetExceeded,
+    ConfigError,
     Denied,
     EgressRefused,
     KindmeshError,
@@ -70,6 +72,7 @@ _WHY: Final[tuple[tuple[type[KindmeshError], str], ...]] = (
     (Denied, "Asking a language model is not allowed."),
     (NoDeviceAble, "No device here has a language model."),
     (UnknownOperation, "No device here has a language model."),
+    (ConfigError, "The language model here is not set up properly; kindmesh llm list says what is wrong."),
     (KindmeshError, "The language model did not answer."),
 )
 

@@ -2,8 +2,8 @@
 
 A tool is what the manifest says of an operation: its name (a dot is two underscores, since providers allow no dots),
 its title, its effects in words, and the JSON Schema of its inputs. Left out are operations that stream, that need a
-file, and those of language models themselves. What a model calls is checked by the manifest, exactly as a device
-would check it.
+file, those of language models themselves, and those that say what there is and how it is (`NOT_A_MODELS`). What a
+model calls is checked by the manifest, exactly as a device would check it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from kindmesh.protocol.manifest import EFFECT_WORDS, Effect, Manifest, Operation
 
 OPERATIONS_MAX: Final = 96
 """Operations that are shown to a model; the first ones, in the order of the manifests."""
+NOT_A_MODELS: Final = frozenset({"home.load", "home.tell"})
+"""What a home has, and what its sensors say, is nothing that a model can know better than the home."""
 FINISH: Final = "finish"
 ASK: Final = "ask_person"
 GIVE_UP: Final = "give_up"
@@ -54,6 +56,7 @@ class Toolbox:
             for manifest in manifests
             for operation in manifest.operations
             if manifest.capability != "llm"
+            and operation.name not in NOT_A_MODELS
             and _is_usable(operation)
             and (not present or operation.name in present)
         ]
@@ -127,6 +130,6 @@ def _described(name: str, operation: Operation, looks: bool) -> dict[str, Any]:
 
 
 __all__ = [
-    "ASK", "FINISH", "GIVE_UP", "OPERATIONS_MAX", "OWN", "WAIT", "Toolbox", "checked", "only_reads", "own_arguments",
-    "tool_name",
+    "ASK", "FINISH", "GIVE_UP", "NOT_A_MODELS", "OPERATIONS_MAX", "OWN", "WAIT", "Toolbox", "checked", "only_reads",
+    "own_arguments", "tool_name",
 ]  # fmt: skip
