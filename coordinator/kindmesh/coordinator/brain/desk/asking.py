@@ -125,7 +125,7 @@ class Asking:
         """
         check_text(asked.text)
         emit({"event": "heard"})
-        if act and self._thinking.is_stop(asked.text, asked.language):
+        if act and self.halts(asked.text, asked.language):
             return await self._stopped(asked)
         seen = await self._homes.read(check)
         situation = self._situation(asked, seen)
@@ -161,6 +161,10 @@ class Asking:
                 "this key was used for another sentence", hint="Use a new key for something new."
             )
         return await self._run(asked, taken, situation, seen, emit)
+
+    def halts(self, text: str, language: str) -> bool:
+        """Whether this halts everything, which waits for nobody."""
+        return self._thinking.is_stop(text, language)
 
     async def _stopped(self, asked: Asked) -> Answer:
         """Everything is halted, before anything is read, understood or asked."""

@@ -12,6 +12,7 @@ follows; the mesh is told by `cognition.*` topics that something was heard, plan
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -41,6 +42,8 @@ log = logging.getLogger("kindmesh.coordinator.desk")
 
 ASKS_MAX: Final = 32
 """Sentences under way at once."""
+PEOPLE_S: Final = 1.0
+"""How long Medulla may take to say who there is; a question about the home does not wait longer for it."""
 KEY_MAX: Final = 100
 YES_MOST_MS: Final = 3_600_000
 LANGUAGES: Final = ("en", "de")
@@ -105,6 +108,7 @@ class Desk:
 
     async def _asked(self, params: Params, heard: Heard | None, emit: _Emit, who: Principal) -> Any:
         begun = self._clock.monotonic()
+        language = params.choice("language", LANGUAGES, "en")
         key, act = params.text("key", ""), not params.flag("plan")
         if len(key) > KEY_MAX:
             raise InvalidInput(f"a key has at most {KEY_MAX} characters", field="key")
@@ -115,9 +119,11 @@ class Desk:
             key or ask_id,
             self._conversation(params, who),
             params.text("area", ""),
-            params.choice("language", LANGUAGES, "en"),
+            language,
             self._zone,
-            await self._known_people(who),
+            {}
+            if act and self._asking.halts(params.text("text"), language)
+            else await self._known_people(who),
             heard,
             params.number("yes_ms", YES_MS, least=1_000, most=YES_MOST_MS),
             area_of(heard) or params.text("place", ""),
@@ -166,9 +172,13 @@ class Desk:
         """Whom a message can be sent to, by name: everybody for the owner, nobody for who may not look."""
         try:
             self._people.check_look(who)
-            found = await self._people.people()
+            async with asyncio.timeout(PEOPLE_S):
+                found = await self._people.people()
         except KindmeshError as error:
             log.info("nobody is known by name", extra={"code": error.code})
+            return {}
+        except TimeoutError:
+            log.warning("nobody is known by name in time")
             return {}
         return {one["name"]: one["person"] for one in found["people"]}
 

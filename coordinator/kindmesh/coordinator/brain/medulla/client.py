@@ -40,6 +40,9 @@ OnReply: TypeAlias = Callable[[m.Reply | KindmeshError], None]
 SOCKET_VARIABLE: Final = "KINDMESH_SOCKET_OF_MEDULLA"
 """Environment variable with the socket's path, set by the launcher where it differs from the usual one."""
 
+ANSWER_S: Final = 30.0
+"""How long Medulla may take to answer."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(m.Reply).decode
 
@@ -195,14 +198,19 @@ class MedullaClient(StreamProtocol):
         """Any method; see `messages`.
 
         Raises:
-            NotRunning, PeerUnreachable: no answer; nothing is permitted.
+            NotRunning, PeerUnreachable: no answer, or none within `ANSWER_S`; nothing is permitted.
             KindmeshError: Medulla's refusal.
         """
         await self.connect()
         future: asyncio.Future[m.Reply] = asyncio.get_running_loop().create_future()
         number = self._send(method, params, partial(_resolve, future))
         try:
-            return _payload(await future, answer)
+            async with asyncio.timeout(ANSWER_S):
+                return _payload(await future, answer)
+        except TimeoutError as error:
+            raise PeerUnreachable(
+                "Medulla does not answer", hint="kindmesh doctor says how it is."
+            ) from error
         finally:
             self._waiting.pop(number, None)
 
@@ -323,4 +331,4 @@ def _exactly(connected: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-__all__ = ["SOCKET_VARIABLE", "MedullaClient", "medulla_call", "medulla_socket"]
+__all__ = ["ANSWER_S", "SOCKET_VARIABLE", "MedullaClient", "medulla_call", "medulla_socket"]
