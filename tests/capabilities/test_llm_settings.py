@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from kindmesh.capabilities.llm.assembly import Assembly
 from kindmesh.capabilities.llm.config import from_document, from_text, is_at_home, load
+from kindmesh.capabilities.llm.handlers import described
 from kindmesh.capabilities.llm.model import TOOL_CALLS_MAX, Ask, Message, Tool, prompt_tokens, unheard
 from kindmesh.capabilities.llm.repair import ARGUMENTS_MAX, mended, read_arguments
+from kindmesh.capabilities.llm.routing import ordered
 from kindmesh.protocol.errors import ConfigError, ModelMalformed
 
 SECRET = "sk-abcdefghijklmnop"
@@ -166,3 +168,51 @@ async def test_arguments_without_end_are_malformed() -> None:
 def test_an_estimate_of_tokens_grows_with_the_text(text: str) -> None:
     short, long = (prompt_tokens(Ask((Message("user", one),))) for one in (text, text + "one more word"))
     assert 0 < short < long
+
+
+SECOND: dict[str, Any] = {
+    "providers": {"here": {"kind": "ollama"}, "far": {"kind": "anthropic"}},
+    "models": {
+        "small": {"provider": "here", "name": "one:8b"},
+        "judge": {"provider": "here", "name": "two:8b"},
+        "away": {"provider": "far", "name": "big", "price_in": 1, "price_out": 1},
+    },
+    "second": "judge",
+}
+
+
+def test_the_second_reviewer_judges_and_does_nothing_else() -> None:
+    settings = from_document(SECOND)
+    assert ordered(settings, "judge") == ("judge",)
+    assert "judge" not in ordered(settings, "plan")
+    assert {one["name"]: one["second"] for one in described(settings, {})} == {
+        "small": False, "judge": True, "away": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"second": "nobody"}, "second"),
+        ({"second": "away"}, "second"),
+        ({"order": {"plan": ["judge", "small"]}}, "order.plan"),
+        ({"order": {"judge": ["small"]}}, "order.judge"),
+        ({"models": {**SECOND["models"], "again": {"provider": "here", "name": "two:8b"}}}, "second"),
+        (
+            {
+                "models": {
+                    **SECOND["models"],
+                    "judge": {"provider": "here", "name": "two:8b", "tasks": ["plan"]},
+                }
+            },
+            "models.judge.tasks",
+        ),
+    ],
+)
+def test_a_second_reviewer_that_would_not_be_another_model_in_the_house_is_refused(
+    changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        from_document({**SECOND, **changes})
+    assert wrong.value.field == field
+    assert wrong.value.hint

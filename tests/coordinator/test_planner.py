@@ -125,7 +125,7 @@ async def plan(
     *script: ScriptedAnswer | KindmeshError,
     text: str = "turn on the kitchen light please",
     look: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None,
-    review: Callable[[Plan], Awaitable[tuple[str, ...]]] | None = None,
+    review: Callable[[Plan], Awaitable[Judged]] | None = None,
     situation: Situation = SITUATION,
     **bounds: int,
 ) -> tuple[Understanding, Mind]:
@@ -350,31 +350,77 @@ async def test_our_own_tools_are_checked_too(call: tuple[str, dict[str, Any]]) -
     assert "not possible" in mind.heard()
 
 
-async def test_a_refused_plan_is_made_again_at_most_three_times() -> None:
+NO = "The door is only opened by who stands before it."
+
+
+def light(brightness: int) -> dict[str, Any]:
+    return {**ON, "data": {"brightness_pct": brightness}}
+
+
+async def test_a_refused_plan_is_made_again_at_most_three_times_and_is_then_told_as_it_is() -> None:
     seen: list[Plan] = []
 
-    async def never(made: Plan) -> tuple[str, ...]:
+    async def never(made: Plan) -> Judged:
         seen.append(made)
-        return ("The door is only opened by who stands before it.",)
+        return Judged((NO,))
 
-    good = calls(("home__control", ON), FINISH)
-    found, mind = await plan(*[good] * 4, review=never)
+    found, mind = await plan(
+        *[calls(("home__control", light(number)), FINISH) for number in range(1, 6)], review=never
+    )
     assert len(seen) == 4
-    assert (found.understood, found.plan) == (False, None)
-    assert found.reply == f"{COULD_NOT} It is not allowed: The door is only opened by who stands before it."
-    assert "The door is only opened" in mind.heard()
+    assert found.understood
+    assert found.plan == seen[-1]
+    assert NO in mind.heard()
     assert all(len(made.steps) == 1 for made in seen)
 
-    async def second(made: Plan) -> tuple[str, ...]:
+    async def second(made: Plan) -> Judged:
         seen.append(made)
-        return ("No.",) if len(seen) < 6 else ()
+        return Judged(("No.",) if len(seen) < 6 else ())
 
-    found, _ = await plan(good, calls(("home__control", ON)), calls(say="That is it."), review=second)
+    good = calls(("home__control", ON), FINISH)
+    found, _ = await plan(good, calls(("home__control", light(7))), calls(say="That is it."), review=second)
+    assert found.plan == seen[-1]
+
+
+async def test_the_same_plan_again_is_told_as_it_is() -> None:
+    seen: list[Plan] = []
+
+    async def never(made: Plan) -> Judged:
+        seen.append(made)
+        return Judged((NO,))
+
+    good = calls(("home__control", ON), FINISH)
+    found, _ = await plan(good, good, good, review=never)
+    assert len(seen) == 2
+    assert found.plan == seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [calls(FINISH), calls(say="That is it."), ModelUnavailable(), calls(("home__control", {"service": 7}))],
+)
+async def test_what_a_person_would_be_asked_about_may_be_left_as_it_is(then: Any) -> None:
+    async def ask(made: Plan) -> Judged:
+        return Judged(("Nobody said which lamp.",), asks=True)
+
+    found, mind = await plan(calls(("home__control", ON), FINISH), then, then, review=ask)
     assert found.plan is not None
+    assert "A person would have to say yes" in mind.heard()
+    assert "Nobody said which lamp." in mind.heard()
+
+
+async def test_giving_up_after_a_refusal_is_giving_up() -> None:
+    async def never(made: Plan) -> Judged:
+        return Judged((NO,))
+
+    found, _ = await plan(
+        calls(("home__control", ON), FINISH), calls(("give_up", {"why": "It is not allowed."})), review=never
+    )
+    assert (found.understood, found.plan, found.reply) == (False, None, f"{COULD_NOT} It is not allowed.")
 
 
 async def test_a_reviewer_that_does_not_answer_means_no() -> None:
-    async def broken(made: Plan) -> tuple[str, ...]:
+    async def broken(made: Plan) -> Judged:
         raise ModelUnavailable
 
     found, _ = await plan(calls(("home__control", ON), FINISH), review=broken)

@@ -34,11 +34,12 @@ from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.envelope import Envelope
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.ids import new_id
-from kindmesh.protocol.limits import PERMIT_TTL_MS
+from kindmesh.protocol.limits import PERMIT_TTL_MS, PLAN_MAX
 from kindmesh.protocol.manifest import HARMLESS
 from kindmesh.protocol.messages import Heartbeat, Job, JobResult, MessageType, ResultTaken, SessionType
 from kindmesh.protocol.messages.hello import Advert, Thing, sign_advert
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.plan import plan_to_bytes, single_step
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.policy import (
     Approval,
@@ -232,9 +233,11 @@ async def words(hijacker: Hijacker) -> None:
     await tries("words of another utterance", Evidence(true.utterance, prove(own.said, (1, 2))))
     device = msgspec.structs.replace(OWNER, kind="device", device=hijacker.node)
     await tries("the owner's words for another", true, principal=device)
+    reviews(hijacker, by_node)
     # The true words, for other arguments than they were said for, and in the run that they were said for.
     run_id = hijacker.new_id()
     await tries("what was said", true, run_id=run_id)
+    reviewed(hijacker, "review: with words that a run used", hijacker.shown())
     await tries("the words of one thing for another", true, NOTE, run_id=run_id)
     everywhere = hijacker.shown(*range(len(hijacker.heard.said.words)))
     await tries("all of the words for another thing", everywhere, NOTE, run_id=run_id)
@@ -262,6 +265,33 @@ async def words(hijacker: Hijacker) -> None:
     await hijacker.tries("in the home: with a word held back", held_back)
     used = hijacker.ask("permit", hijacker.request(NOTE, evidence=true, labels=labels), m.Verdict)
     hijacker.found["an old utterance for another run"] = f"{used.answer} {' '.join(used.rules)}"
+
+
+def reviews(hijacker: Hijacker, forged: Signed) -> None:
+    """What Medulla would say of plans, asked again and again: it shall use the words up, or be kept from permitting."""
+    before = hijacker.ask("status", m.StatusWanted(), m.Status)
+    for _ in range(20):
+        reviewed(hijacker, "review: with words that were said", hijacker.shown())
+    reviewed(hijacker, "review: with words of its own by the node's word", Evidence(forged))
+    reviewed(hijacker, "review: with a friend's yes", None, m.Opinion("allow", "It is fine."))
+    with hijacker.noted("review: of garbage"):
+        hijacker.ask("review", m.PlanReview(b"\xc1" * 1_000, OWNER), m.PlanVerdict)
+    with hijacker.noted("review: of more than a plan may be"):
+        hijacker.ask("review", m.PlanReview(bytes(PLAN_MAX + 1), OWNER), m.PlanVerdict)
+    after = hijacker.ask("status", m.StatusWanted(), m.Status)
+    same = (before.permits, before.pending) == (after.permits, after.pending)
+    hijacker.found["review: leaves"] = "nothing" if same else "something"
+
+
+def reviewed(
+    hijacker: Hijacker, name: str, evidence: Evidence | None, second: m.Opinion | None = None
+) -> None:
+    """What Medulla would say of writing down that the hijacker was here."""
+    plan = plan_to_bytes(single_step(NOTE, GAIN))
+    verdict = hijacker.ask(
+        "review", m.PlanReview(plan, OWNER, evidence=evidence, second=second), m.PlanVerdict
+    )
+    hijacker.found[name] = f"{verdict.answer} {verdict.reasons[0].rule if verdict.reasons else ''}".strip()
 
 
 async def permits(hijacker: Hijacker) -> None:

@@ -130,6 +130,18 @@ def test_a_hijacked_coordinator_that_replays_an_old_utterance_for_another_run(fo
     assert found["an old utterance for another run"] == "deny evidence"
 
 
+def test_a_hijacked_coordinator_that_asks_what_would_be_said_of_a_plan(found: dict[str, str]) -> None:
+    """It learns what the rules say, uses no words up (`what was said` is permitted afterwards), and leaves nothing."""
+    assert found["review: with words that were said"].split()[0] == "ask"
+    assert found["review: with a friend's yes"].split()[0] == "ask"
+    assert found["review: with words of its own by the node's word"] == "deny evidence"
+    assert found["review: with words that a run used"] == "deny evidence"
+    assert found["review: of garbage"] == "MALFORMED"
+    assert found["review: of more than a plan may be"] == "MALFORMED"
+    assert found["review: leaves"] == "nothing"
+    assert found["what was said"] == "allow, succeeded"
+
+
 def test_a_hijacked_coordinator_that_brings_its_own_permit(found: dict[str, str]) -> None:
     assert found["no permit"] == "PERMIT_MISSING"
     assert found["a permit of its own"] == "PERMIT_REFUSED"

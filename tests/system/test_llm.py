@@ -31,15 +31,19 @@ ANSWERS = [
 ASK = 'messages=[{"role": "user", "text": "Is the kettle on?"}]'
 
 
-def set_up(device: Device, answers: list[dict[str, Any]]) -> None:
+def set_up(device: Device, answers: list[dict[str, Any]], judge: list[dict[str, Any]] | None = None) -> None:
     """As `kindmesh llm add` does, before the device joins: what it then asks to be granted includes the models."""
     folder = device.home.node
     private_folder(folder.parent)
     private_folder(folder)
-    settings = {
+    settings: dict[str, Any] = {
         "providers": {"script": {"kind": "scripted", "answers": answers}},
         "models": {"small": {"provider": "script", "name": "script", "context": 65_536}},
     }
+    if judge is not None:
+        settings["providers"]["other"] = {"kind": "scripted", "answers": judge}
+        settings["models"]["judge"] = {"provider": "other", "name": "other", "context": 65_536}
+        settings["second"] = "judge"
     (folder / "llm.yaml").write_text(json.dumps(settings))
 
 
@@ -189,3 +193,57 @@ async def test_a_sentence_goes_to_a_model_outside_only_where_the_owner_allowed_i
         assert "Lentils." in await said()
         assert len(far.asked) == 1
         assert RIDDLE in json.dumps(far.asked[0].body)
+
+
+DARK = "make film night begin and turn off the kitchen light"
+DARKER = [
+    {"when": f"request:\n{DARK}", "times": 0, "calls": [
+        {"name": "home__control", "arguments": {"service": "light.turn_off", "entities": ["light.kitchen"]}},
+        {"name": "finish", "arguments": {"say": "Dark."}},
+    ]},
+]  # fmt: skip
+DOUBT = "The whole kitchen would be dark."
+OPINIONS = [
+    {"say": json.dumps({"verdict": "allow", "why": ""})},
+    {"say": json.dumps({"verdict": "deny", "why": DOUBT})},
+    {"say": json.dumps({"verdict": "ask", "why": DOUBT})},
+    {"say": "Sure, go ahead!"},
+]
+
+
+async def test_a_second_model_may_only_make_it_worse_and_is_asked_about_at_the_step(tmp_path: Path) -> None:
+    async with mesh(tmp_path / "lab", KINDMESH_NODE_CAPABILITIES="device,home,llm") as lab:
+        set_up(lab.device("upstairs"), DARKER, OPINIONS)
+        for name in ROOMS:
+            await lab.add(name)
+        await lab.alive("desk", *ROOMS)
+        allow_home(lab, "home.load", "home.control")
+        for name, inventory in ROOMS.items():
+            wish = {"operation": "home.load", "args": {"inventory": inventory}, "target": name, "wait": True}
+            assert lab.ask("submit", wish)["state"] == "succeeded"
+
+        code, found = await asked(lab.desk, DARK)
+        assert (code, found["outcome"], found["verdict"]) == (0, "done", "allow"), found
+        assert state_of(lab, "light.kitchen") == "off"
+
+        code, found = await asked(lab.desk, DARK)
+        assert (code, found["outcome"], found["verdict"]) == (4, "refused", "deny"), found
+        assert DOUBT in found["reply"]
+        assert [one["rule"] for one in found["reasons"]] == ["second"]
+
+        # The plan is sent back once for a doubt; the model has no other, so a person is asked, at the step.
+        assert (await asked(lab.desk, "turn on the kitchen light"))[0] == 0
+        async with watching(lab.desk.home.socket("coordinator")) as events:
+            asking = asyncio.create_task(asked(lab.desk, DARK))
+            waiting = await until(events, lambda event: event.get("state") == "waiting_approval")
+            shown = await say(lab.desk, "review", "explain", waiting["job"])
+            assert DOUBT in str(shown.objects[-1]["reasons"]), shown
+            assert state_of(lab, "light.kitchen") == "on"
+            yes = await say(lab.desk, "review", waiting["job"], typed="yes\n")
+            assert yes.code == 0, yes
+            code, found = await asking
+        assert (code, found["outcome"]) == (0, "done"), found
+
+        # An answer that cannot be used is no yes.
+        planned = (await say(lab.desk, "plan", DARK)).objects[-1]
+        assert (planned["verdict"], planned["reasons"][0]["rule"]) == ("ask", "second"), planned

@@ -3,6 +3,7 @@
     providers:                              models:
       here: {kind: ollama}                    small: {provider: here, name: "qwen3:8b", context: 32768}
       far:  {kind: openai, url: https://..}   big:   {provider: far, name: ..., price_in: 2.5, price_out: 10}
+    second: other          # a model that reviews what the others plan; never plans itself
     outside: [text]        # classes of data that may go to models outside the house; none unless said
     budget: {currency: EUR, month: 5, day: 1, run: 0.2}
 
@@ -116,11 +117,13 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """See the module. `order` has models by task, the first choice first; unsaid: those at home, then by price."""
+    """See the module. `order` has models by task, the first choice first; unsaid: those at home, then by price.
+    `second` is asked for the task `judge` and for nothing else."""
 
     providers: dict[Name, Provider] = {}
     models: dict[Name, Entry] = {}
     order: dict[str, tuple[str, ...]] = {}
+    second: str = ""
     outside: tuple[str, ...] = ()
     outside_for_named_readers: bool = False
     budget: Budget = Budget()
@@ -218,7 +221,32 @@ def _check(settings: Settings) -> None:
     _check_words(tuple(settings.order), TASKS, "order")
     for task, names in settings.order.items():
         _check_words(names, tuple(settings.models), f"order.{task}")
+    if settings.second:
+        _check_second(settings)
     _check_words(settings.outside, ("*", *DATA_CLASSES), "outside")
+
+
+def _check_second(settings: Settings) -> None:
+    """A second reviewer is another model than those that plan, in the house."""
+    name = settings.second
+    _check_words((name,), tuple(settings.models), "second")
+    entry = settings.models[name]
+    if not settings.local(name):
+        raise _wrong("a second reviewer is in the house", "second", "Name a model of this household.")
+    if entry.tasks and "judge" not in entry.tasks:
+        raise _wrong("it is not for the task judge", f"models.{name}.tasks", "Add judge, or leave tasks out.")
+    if "judge" in settings.order:
+        raise _wrong("second says who judges", "order.judge", "Take one of the two away.")
+    for task, names in settings.order.items():
+        if name in names:
+            raise _wrong(
+                "it reviews what others plan, so it does nothing else",
+                f"order.{task}",
+                f"Take {name} away there.",
+            )
+    same = [other for other, one in settings.models.items() if other != name and one.name == entry.name]
+    if same:
+        raise _wrong(f"it is the same model as {same[0]}, which plans", "second", "Name a different model.")
 
 
 def _check_provider(provider: Provider, where: str) -> None:

@@ -151,6 +151,7 @@ def described(settings: Settings, failing: dict[str, str]) -> list[dict[str, Any
             "name": name, "provider": entry.provider, "called": entry.name, "local": settings.local(name),
             "tasks": list(entry.tasks), "context": entry.context, "tools": entry.tools,
             "price_in": entry.price_in or 0.0, "price_out": entry.price_out or 0.0, "state": failing.get(name, ""),
+            "second": name == settings.second,
         }
         for name, entry in settings.models.items()
     ]  # fmt: skip

@@ -78,12 +78,14 @@ def route(wish: Wish, settings: Settings, failing: Mapping[str, str]) -> Route:
 
 
 def ordered(settings: Settings, task: str) -> tuple[str, ...]:
-    """All models for a task, the first choice first."""
+    """All models for a task, the first choice first; the second reviewer is for the task `judge` alone."""
+    if settings.second and task == "judge":
+        return (settings.second,)
     if task in settings.order:
         return settings.order[task]
     return tuple(
         sorted(
-            settings.models,
+            (name for name in settings.models if name != settings.second),
             key=lambda name: (not settings.local(name), settings.cost(name, _NEEDED, _NEEDED)),
         )
     )

@@ -80,13 +80,18 @@ def explain_job(out: Output, job: str) -> int:
         else:
             known = client.call("job", {"id": job})
             error = known.get("error") or {}
-            refused = error.get("code") == "DENIED"
-            found["verdict"] = "deny" if refused else "allow"
-            found["reasons"] = [error["message"]] if refused else []
+            against = error.get("code") in ("DENIED", "NEEDS_APPROVAL")
+            found["verdict"] = {"DENIED": "deny", "NEEDS_APPROVAL": "ask"}.get(error.get("code", ""), "allow")
+            found["reasons"] = [error["message"]] if against else []
             found["state"] = known.get("state", "")
+            found["asked"] = any(one["what"] == "approval needed" for one in known.get("timeline", ()))
     said = {"ask": "It waits for a yes.", "deny": "It was refused.", "allow": "Nothing was held against it."}
+    if not waiting and found["verdict"] == "ask":
+        said["ask"] = "It waited for a yes, and was not done."
+    if not waiting and found["asked"]:
+        said["allow"] = "It waited for a yes, and somebody gave it."
     lines = [said[found["verdict"]], *(f"  {sentence(str(reason))}" for reason in found["reasons"])]
-    if found["verdict"] == "ask":
+    if waiting:
         lines.append(f"  Answer it: kindmesh review {job}")
     out.result(found, *lines)
     sys.stdout.flush()

@@ -23,21 +23,30 @@ from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines,
 from kindmesh.coordinator.brain.desk.doubts import doubts_of
 from kindmesh.coordinator.brain.desk.following import Follower
 from kindmesh.coordinator.brain.desk.homes import Homes, Seen
-from kindmesh.coordinator.brain.desk.judging import Judged
+from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged
 from kindmesh.coordinator.brain.desk.lines import area_named, area_or_none, check_text
 from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
+from kindmesh.coordinator.brain.desk.second import SecondReviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, lacks_yes, reported, verify
-from kindmesh.coordinator.brain.desk.wording import Said, confirmed, listed, needs_yes, plain_text, refused
+from kindmesh.coordinator.brain.desk.wording import (
+    Said,
+    confirmed,
+    ended,
+    listed,
+    needs_yes,
+    plain_text,
+    refused,
+)
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import StoreConflict
 from kindmesh.protocol.ids import format_time_id, parse_id
-from kindmesh.protocol.plan import Plan, plan_to_document
+from kindmesh.protocol.plan import Plan, plan_digest, plan_to_document
 from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.principal import Principal, principal_text
 from kindmesh.protocol.utterance_evidence import Heard
@@ -99,6 +108,7 @@ class Asking:
         homes: Homes,
         thinking: Thinking,
         reviewer: Reviewer,
+        second: SecondReviewer,
         planning: Planning,
         stop: Stop,
         conversations: Conversations,
@@ -109,6 +119,7 @@ class Asking:
         self._homes = homes
         self._thinking = thinking
         self._reviewer = reviewer
+        self._second = second
         self._planning = planning
         self._stop = stop
         self._conversations = conversations
@@ -132,6 +143,7 @@ class Asking:
         person = principal_text(asked.who)
         taken = self._conversations.taken(person, asked.key) if act else None
         if taken is None:
+            known: dict[bytes, Judged] = {}
             understanding = await self._thinking.understand(
                 asked.text, situation, self._conversations.routines(person)
             )
@@ -139,12 +151,14 @@ class Asking:
                 emit({"event": "thinking"})
                 understanding = await self._planning.plan(
                     asked.text, situation, asked.who,
-                    review=partial(self._reviewed, asked), check=check, where=seen.where,
+                    review=partial(self._seconded, asked, known), check=check, where=seen.where,
                 )  # fmt: skip
             if understanding.plan is None:
                 return await self._answered(asked, understanding, situation, seen)
             check_plan(understanding.plan)
-            judged = await self._reviewed(asked, understanding.plan)
+            judged = known.get(plan_digest(understanding.plan)) or await self._reviewed(
+                asked, understanding.plan
+            )
             emit(
                 {
                     "event": "planned",
@@ -198,6 +212,16 @@ class Asking:
     async def _reviewed(self, asked: Asked, plan: Plan) -> Judged:
         return await self._reviewer.review(plan, asked.who, asked.heard)
 
+    async def _seconded(self, asked: Asked, known: dict[bytes, Judged], plan: Plan) -> Judged:
+        """What is said of a plan that a language model made, by a second reviewer too; put into `known`."""
+        judged = await self._reviewed(asked, plan)
+        if judged.verdict != "deny":
+            opinion = await self._second.opinion(plan, asked.who)
+            if opinion is not None and opinion.answer != "allow":
+                judged = await self._reviewer.review(plan, asked.who, asked.heard, opinion)
+        known[plan_digest(plan)] = judged
+        return judged
+
     def _words(self, understanding: Understanding, home: Home) -> list[str]:
         plan = understanding.plan
         return [] if plan is None else [step_words(step, home) for step in plan.steps]
@@ -227,6 +251,8 @@ class Asking:
         plan = understanding.plan
         assert plan is not None  # noqa: S101 - the caller looked
         lines = tuple(plan_lines(plan, home, judged.verdict, judged.messages))
+        if judged is UNCHECKED:
+            lines = (*lines[:-1], f"Medulla: no answer. {ended(judged.messages[0])}")
         if judged.verdict == "deny":
             parts, outcome = (refused(judged.messages),), "refused"
         elif judged.verdict == "ask":

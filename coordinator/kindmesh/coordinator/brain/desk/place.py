@@ -12,6 +12,7 @@ from kindmesh.coordinator.brain.desk.homes import Homes
 from kindmesh.coordinator.brain.desk.keeping import Keeping
 from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
+from kindmesh.coordinator.brain.desk.second import SecondReviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.heart.heart import Heart
@@ -51,6 +52,7 @@ def make_desk(
         homes=Homes(heart, keeping, clock),
         thinking=Thinking(),
         reviewer=Reviewer(heart, trust, medulla),
+        second=SecondReviewer(heart, clock),
         planning=Planning(heart, trust, clock),
         stop=stop,
         conversations=conversations,

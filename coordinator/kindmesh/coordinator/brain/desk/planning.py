@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
-from kindmesh.coordinator.brain.desk.judging import Judged
+from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
@@ -28,6 +28,7 @@ from kindmesh.protocol.errors import (
     InternalError,
     InvalidInput,
     NeedsApproval,
+    PeerUnreachable,
     UnknownOperation,
     WireError,
     error_from_wire,
@@ -40,6 +41,8 @@ from kindmesh.protocol.principal import Principal
 
 CHAT: Final = "llm.chat"
 OUTSIDE: Final = "llm.chat_outside"
+_NOT_THE_PLAN: Final = frozenset({"policy", "quiet-hours", "rate", "spend", "presence", "asker"})
+"""Rules that ask whatever the plan is, so that another one would be asked about as well."""
 LOOK_MS: Final = 5_000
 
 
@@ -71,16 +74,21 @@ class Planning:
     ) -> Understanding:
         """What a sentence means to a language model; an honest answer when it does not work. `where`: thing of the
         home -> device (text id) that it is at."""
+        from kindmesh.coordinator.brain.planner.loop_words import Judged as Verdict  # noqa: PLC0415
         from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
 
-        async def reasons(plan: Plan) -> tuple[str, ...]:
+        async def said_of(plan: Plan) -> Verdict:
             judged = await review(plan)
-            return judged.messages if judged.verdict == "deny" else ()
+            if judged is UNCHECKED:
+                raise PeerUnreachable(judged.messages[0])
+            asks = judged.verdict == "ask"
+            given = [one.message for one in judged.reasons if not (asks and one.rule in _NOT_THE_PLAN)]
+            return Verdict(tuple(dict.fromkeys(given)), asks)
 
         planner = Planner(
             _Chat(self._heart, who, may_leave=self._may_leave()).ask,
             look=partial(self._look, check, where),
-            review=reasons,
+            review=said_of,
             clock=self._clock,
         )
         return await planner.plan(text, situation, self._manifests())

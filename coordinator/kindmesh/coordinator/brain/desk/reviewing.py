@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged, Why
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
@@ -38,13 +40,17 @@ class Reviewer:
         self._trust = trust
         self._medulla = medulla
 
-    async def review(self, plan: Plan, who: Principal, heard: Heard | None) -> Judged:
-        """What Medulla says of a plan that `who` asked for with these words.
+    async def review(
+        self, plan: Plan, who: Principal, heard: Heard | None, second: m.Opinion | None = None
+    ) -> Judged:
+        """What Medulla says of a plan that `who` asked for with these words, and of which a second reviewer said that.
 
         Raises:
             InvalidInput: the plan is larger than a plan may be.
         """
-        request = m.PlanReview(plan_to_bytes(plan), who, evidence=self._evidence(plan, heard))
+        # What a plan is called may be what was said.
+        nameless = plan_to_bytes(msgspec.structs.replace(plan, name=""))
+        request = m.PlanReview(nameless, who, evidence=self._evidence(plan, heard), second=second)
         try:
             async with asyncio.timeout(WITHIN_S):
                 found = await self._medulla.review(request)

@@ -111,14 +111,23 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     request: bytes = b""
 
 
+class Opinion(msgspec.Struct, array_like=True, frozen=True):
+    """What a second reviewer says of a plan, and why in a sentence. It is the coordinator's word, so it can only make
+    the verdict worse."""
+
+    answer: Answer
+    why: Line = ""
+
+
 class PlanReview(msgspec.Struct, array_like=True, frozen=True):
     """A plan that somebody means to run: its canonical bytes (`plan_to_bytes`), who asks for it and what for, and what
-    proves the words it came from. No utterance is used up by it."""
+    proves the words it came from; `second`: what somebody else said of it. No utterance is used up by it."""
 
     plan: Annotated[bytes, Meta(max_length=PLAN_MAX)]
     principal: Principal
     purpose: Purpose = "household"
     evidence: Evidence | None = None
+    second: Opinion | None = None
 
 
 class PlanReason(msgspec.Struct, array_like=True, frozen=True):
@@ -366,6 +375,7 @@ __all__ = [
     "LetGo",
     "LogPage",
     "LogQuery",
+    "Opinion",
     "PermitRequest",
     "PlanReason",
     "PlanReview",

@@ -81,13 +81,15 @@ def _worst(found: list[Reason]) -> Reviewed:
     return Reviewed(reasons[0].answer, reasons[:REASONS_MAX], also[:REASONS_MAX])
 
 
-def with_second(plan: Plan, first: Reviewed, second: SecondOpinion) -> Reviewed:
+def with_second(plan: Plan, first: Reviewed, second: SecondOpinion, why: str = "") -> Reviewed:
     """The verdict with another's opinion counted; it can only become worse."""
     said = second(plan, first)
     if SEVERITY.get(said, SEVERITY["deny"]) <= SEVERITY[first.verdict]:
         return first
     answer: Answer = said if said in SEVERITY else "deny"
-    reason = Reason("second", "", "a second reviewer has doubts about this plan", answer)
+    words = " ".join("".join(sign if sign.isprintable() else " " for sign in why).split())
+    doubts = "a second reviewer has doubts about this plan"
+    reason = Reason("second", "", f"{doubts}: {words}" if words else doubts, answer)
     return msgspec.structs.replace(
         first, verdict=answer, reasons=(reason,), also=(*first.reasons, *first.also)[:REASONS_MAX]
     )

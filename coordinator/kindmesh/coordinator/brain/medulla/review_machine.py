@@ -23,7 +23,7 @@ from kindmesh.coordinator.brain.medulla.cedar_asked import person_of, weekday_of
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
 from kindmesh.coordinator.brain.medulla.messages import PlanReason, PlanReview, PlanVerdict
-from kindmesh.coordinator.brain.medulla.review import RULES, review
+from kindmesh.coordinator.brain.medulla.review import RULES, review, with_second
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene
 from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, spending
@@ -92,6 +92,9 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
         kind=principal.kind,
     )
     found = review(plan, facts, (*_rules(beliefs), _able(_Now(beliefs, principal, now_ms))))
+    second = request.second
+    if second is not None:
+        found = with_second(plan, found, lambda _plan, _first: second.answer, second.why)
     return [Answer(PlanVerdict(found.verdict, _reasons(found.reasons), _reasons(found.also)))]
 
 

@@ -4,11 +4,12 @@
        |----Said: steps, or a mistake that may be repaired; Garbled, once--> asking
        |----Said: finish--> judging --Judged: accepted--> over
        |                        `--Judged: reasons, at most REVISIONS_MAX times--> asking
-       `----Said: an answer, a question, give_up; Failed; out of bounds--> over
+       `----Said: an answer, a question, give_up, the same plan again; Failed; out of bounds--> over
 
 It always ends, and in one of four ways: with a plan that `check_plan` accepts, an answer, a question, or an honest
 word that it was not possible. Bounds: rounds, tokens, time, steps, looks. A call that a manifest refuses may be
-repaired once for each operation. A plan that is refused is made again from the beginning. Nothing a model says is
+repaired once for each operation. A plan that is refused, or that a person would be asked about, is made again from the
+beginning, at most `REVISIONS_MAX` times, and then it is refused or asked about as it is. Nothing a model says is
 taken as more than data: names are looked up, arguments checked, labels put on here (`draft`).
 """
 
@@ -69,6 +70,7 @@ class Loop:
         "_draft",
         "_finished_by",
         "_garbled",
+        "_kept",
         "_pending",
         "_refused",
         "_revisions",
@@ -105,6 +107,8 @@ class Loop:
         self._rounds = self._tokens = self._revisions = 0
         self._text = self._finished_by = ""
         self._garbled = False
+        self._kept: Understanding | None = None
+        """The plan that was judged last, and not accepted."""
 
     def handle(self, event: Event, now_ms: int) -> list[Instruction]:
         """What follows from it.
@@ -143,9 +147,9 @@ class Loop:
         self._text = event.text.strip()[:SAY_MAX]
         self._told, self._finished_by = [], ""
         if not event.calls:
-            return self._finish(self._text) if len(self._draft) else self._answer()
+            return self._finish(self._text)
         if len(event.calls) > self._bounds.steps:
-            return self._give_up()
+            return self._stuck()
         lookups: list[LookUp] = []
         ending: Call | None = None
         for call in event.calls:
@@ -159,7 +163,7 @@ class Loop:
                     lookups += self._one(call)
             except InvalidInput as error:
                 if call.name in self._refused:
-                    return self._give_up()
+                    return self._stuck()
                 self._refused.add(call.name)
                 self._told.append(
                     Told(f"This call is not possible: {error.message} {error.hint}".strip(), call.id)
@@ -171,7 +175,7 @@ class Loop:
         if ending is not None:
             self._told.append(Told("Not yet: look at the other results first.", ending.id))
         if self._out_of_bounds(now_ms):
-            return self._give_up()
+            return self._stuck()
         if lookups:
             self.state, self._pending = "looking", tuple(one.name for one in lookups)
             return [Look(tuple(lookups))]
@@ -202,7 +206,7 @@ class Loop:
         said = str(own_arguments(call.name, call.arguments)).strip()[:SAY_MAX]
         self._finished_by = call.id
         if call.name == FINISH:
-            return self._finish(said) if len(self._draft) else self._answer(said)
+            return self._finish(said)
         if call.name == ASK:
             return self._end(Understanding(True, (self._recognised(),), question=said))
         return self._give_up(said)
@@ -220,20 +224,21 @@ class Loop:
         return [AskModel(tuple(self._told))]
 
     def _judged(self, event: Judged, now_ms: int) -> list[Instruction]:
-        if not event.reasons:
-            return self._end(self._understood(self._plan(), self._text))
+        made = self._understood(self._plan(), self._text)
+        again = self._kept is not None and self._kept.plan == made.plan
+        if not event.reasons or again or self._revisions >= REVISIONS_MAX or self._out_of_bounds(now_ms):
+            return self._end(made)
+        self._kept = made
         reasons = "; ".join(event.reasons)[:1_000]
-        if self._revisions >= REVISIONS_MAX or self._out_of_bounds(now_ms):
-            return self._give_up(f"It is not allowed: {event.reasons[0][:300]}")
         self._revisions += 1
         self._draft.restart()
         self.state = "asking"
-        said = "The plan was not accepted. Plan again from the beginning, or give up. Why:"
+        said = _ASKED if event.asks else _REFUSED
         return [AskModel((*self._told, Told(said, self._finished_by, reasons)))]
 
     def _read_nothing(self, event: Garbled, now_ms: int) -> list[Instruction]:
         if self._garbled or self._out_of_bounds(now_ms):
-            return self._give_up("The language model did not answer sensibly.")
+            return self._stuck("The language model did not answer sensibly.")
         self._garbled = True
         return [
             AskModel(
@@ -242,17 +247,19 @@ class Loop:
         ]
 
     def _failed(self, event: Failed, now_ms: int) -> list[Instruction]:
-        return self._give_up(event.why)
+        return self._stuck(event.why)
 
     # The ends.
 
     def _finish(self, said: str) -> list[Instruction]:
+        if not len(self._draft):
+            return self._answer(said) if self._kept is None else self._end(self._kept)
         self._text = said
         plan = self._plan()
         try:
             check_plan(plan)
         except InvalidInput:
-            return self._give_up()
+            return self._stuck()
         self.state = "judging"
         return [Judge(plan)]
 
@@ -262,6 +269,10 @@ class Loop:
         if not text:
             return self._give_up()
         return self._end(Understanding(True, (self._recognised(text),), reply=text))
+
+    def _stuck(self, why: str = "") -> list[Instruction]:
+        """No better plan than the one that was judged, if there is one: that is told as it is, with its reasons."""
+        return self._give_up(why) if self._kept is None else self._end(self._kept)
 
     def _give_up(self, why: str = "") -> list[Instruction]:
         reply = f"{COULD_NOT} {why}".strip()
@@ -296,6 +307,12 @@ class Loop:
         clause = Clause(self._utterance)
         return Recognised(INTENT, slots, acts, Reply(reply), 0.5, entities, clause=clause)
 
+
+_REFUSED: Final = "The plan was not accepted. Plan again from the beginning, or give up. Why:"
+_ASKED: Final = (
+    "A person would have to say yes to this plan first. If you can, plan again from the beginning without what is in "
+    "doubt; else call finish, and the person is asked. Why:"
+)
 
 TABLE: Final[dict[tuple[str, type], Callable[..., list[Instruction]]]] = {
     ("asking", Said): Loop._said,  # noqa: SLF001 - rules of the machine itself

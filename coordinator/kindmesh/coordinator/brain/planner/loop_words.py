@@ -54,9 +54,10 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What the reviewer says: no reasons, it is accepted."""
+    """What the reviewer says: no reasons, it is accepted; `asks`: a person would be asked, else it is refused."""
 
     reasons: tuple[str, ...]
+    asks: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ Chat = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """The arguments of `llm.chat` in, its result out; raises `KindmeshError`."""
 LookAt = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """An operation that only reads and its arguments in, its result out; raises `KindmeshError`."""
-Review = Callable[[Plan], Awaitable[tuple[str, ...]]]
+Review = Callable[[Plan], Awaitable[Judged]]
 """A plan in, out come the reasons why it is not allowed."""
 
 MAX_TOKENS: Final = 1_024
@@ -180,7 +180,7 @@ class Planner:
         if self._review is None:
             return Judged(())
         try:
-            return Judged(tuple(await self._review(plan)))
+            return await self._review(plan)
         except KindmeshError:
             return Failed("The plan could not be reviewed, so nothing was done.")
 
