@@ -13,6 +13,7 @@ from __future__ import annotations
 import colorsys
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 Mark = Literal["right", "wrong", "abstained"]
@@ -61,7 +62,7 @@ def mark(row: Doc, home: Mapping[str, Doc], out: Doc) -> Mark:
         return "wrong" if changes or _waits(out) else "right"
     if row.get("after_s"):
         return _later(row, changes, out)
-    if touched - set(expect):
+    if touched - set(expect) - set(row.get("may", ())):
         return "wrong"
     states = {
         name: State(_begun(row, home, name), [c for c in changes if c["entity"] == name]) for name in expect
@@ -69,6 +70,8 @@ def mark(row: Doc, home: Mapping[str, Doc], out: Doc) -> Mark:
     if row.get("any_of"):
         return "right" if touched else "abstained"
     met = {name: _met(states[name], wanted, name, out) for name, wanted in expect.items()}
+    for name, wanted in {**row.get("later", {}), **row.get("at", {})}.items():
+        met[f"{name} later"] = _postponed(name, wanted, out)
     if all(met.values()):
         return "right"
     return "wrong" if touched else "abstained"
@@ -116,6 +119,25 @@ def _later(row: Doc, changes: list[Doc], out: Doc) -> Mark:
     return "right" if right else "wrong"
 
 
+def _postponed(name: str, wanted: Any, out: Doc) -> bool:
+    """Whether a call for `name` is behind a pause: of `wanted` seconds, or until the local time `wanted` ("07:00")."""
+    steps = {step["id"]: step for step in (out.get("plan") or {}).get("steps", [])}
+    if out.get("verdict") != "allow":
+        return False
+    for step in _calls(out):
+        pauses = [found for one in step.get("after", ()) if (found := steps.get(one, {}).get("pause"))]
+        if f'"{name}"' in json.dumps(step.get("args")) and any(_waited(one, wanted) for one in pauses):
+            return True
+    return False
+
+
+def _waited(pause: Doc, wanted: Any) -> bool:
+    if isinstance(wanted, int):
+        return bool(_plain(pause.get("for_ms")) == wanted * 1000)
+    until = _plain(pause.get("until_ms"))
+    return isinstance(until, int) and f"{datetime.fromtimestamp(until / 1000, UTC):%H:%M}" == wanted
+
+
 def _plain(value: Any) -> Any:
     return value["$value"] if isinstance(value, dict) and "$value" in value else value
 
@@ -132,6 +154,9 @@ def _is(state: State, key: str, value: Any, name: str, out: Doc) -> bool:
         return f'"{name}"' in json.dumps([step.get("args") for step in _calls(out)])
     if value == "*":
         return state.changed
+    if key == "contains":
+        written = json.dumps([one["after"] for one in out["changes"] if one["entity"] == name]).casefold()
+        return state.changed and all(one.casefold() in written for one in value)
     if key in ("added", "done"):
         return all(_listed(state, one, now=key == "added") for one in value)
     if key == "colour":

@@ -22,8 +22,17 @@ from kindmesh.coordinator.brain.medulla.rule_cedar import cedar
 from kindmesh.coordinator.brain.medulla.rule_flows import influence, loops, two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known, unseen
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent, policy
+from kindmesh.coordinator.brain.medulla.rule_shape import (
+    acts,
+    alphabets,
+    directions,
+    hidden,
+    precise,
+    units,
+    waits,
+)
 from kindmesh.coordinator.brain.medulla.rule_sinks import sinks
-from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.plan import Plan
 from kindmesh.protocol.plan_check import check_plan
@@ -31,7 +40,7 @@ from kindmesh.protocol.policy import SEVERITY, Answer
 
 RULES: Final[tuple[Rule, ...]] = (
     known, unseen, policy, cedar, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops,
-    influence, two_of_three, egress, quiet, rates, again, presence,
+    influence, two_of_three, egress, quiet, rates, again, presence, hidden, waits, acts, precise, units, directions,
 )  # fmt: skip
 """All rules; the order is that of the reasons."""
 

@@ -62,13 +62,17 @@ class Call(msgspec.Struct, frozen=True):
 
 class Made(msgspec.Struct, frozen=True):
     """What a plan would do: its calls, plans that are only made while it runs, how long it waits, what it keeps,
-    and what its conditions compare with."""
+    what its conditions compare with, the steps that wait for something to happen, whether any has a condition, and
+    whether one is turned round as a whole."""
 
     calls: tuple[Call, ...]
     unseen: tuple[tuple[str, Label], ...] = ()
     pauses: tuple[Leaf, ...] = ()
     kept: tuple[Kept, ...] = ()
     compared: tuple[Leaf, ...] = ()
+    events: tuple[str, ...] = ()
+    conditional: bool = False
+    negated: bool = False
 
 
 class _At(msgspec.Struct, frozen=True):
@@ -93,7 +97,10 @@ def flow(plan: Plan, facts: Facts) -> Made:
     given = {name: _default(known) for name, known in plan.inputs.items()}
     walker.plan(plan, "", given, _At("", {}, Label()))
     kept = tuple(Kept(place, key, label) for (place, key), label in walker.stored.items())
-    return Made(tuple(walker.calls), tuple(walker.unseen), tuple(walker.pauses), kept, tuple(walker.compared))
+    return Made(
+        tuple(walker.calls), tuple(walker.unseen), tuple(walker.pauses), kept, tuple(walker.compared),
+        tuple(walker.events), walker.conditional, walker.negated,
+    )  # fmt: skip
 
 
 def _default(known: Input) -> Known:
@@ -109,6 +116,8 @@ class _Walker:
         self.unseen: list[tuple[str, Label]] = []
         self.pauses: list[Leaf] = []
         self.compared: list[Leaf] = []
+        self.events: list[str] = []
+        self.conditional = self.negated = False
         self.stored: dict[tuple[str, str], Label] = {}
 
     def plan(self, plan: Plan, prefix: str, given: Scope, at: _At) -> Label:
@@ -126,6 +135,7 @@ class _Walker:
         led = [at.influence]
         if not isinstance(step.when, bool):
             led.append(self._tracer.label(step.when, scope))
+            self.conditional, self.negated = True, self.negated or operator(step.when) == "$not"
             self.compared += self._tracer.compared(step.when, scope, f"{prefix}{step.id}")
         # What a condition skipped influences whatever comes after it, by order or data.
         led += [scope[f"{name}!"].label or Label() for name in sorted(needs(step)[0])]
@@ -142,6 +152,7 @@ class _Walker:
             last = Known(UNKNOWN, self._of_last(step, scope))
             items = [{**scope, "last": last, "index": Known(UNKNOWN, Label())}]
             led.append(self._tracer.label(step.while_.condition, items[0]))
+            self.conditional = True
             self.compared += self._tracer.compared(step.while_.condition, items[0], f"{prefix}{step.id}")
             many, repeats = many * step.while_.most, True
         influence = join(led)
@@ -178,9 +189,11 @@ class _Walker:
 
     def _once(self, step: Step, at: _At) -> Known:
         if step.ask is not None:
-            # The person who answers decides; the answer carries its own proof when the run goes on.
-            return Known(UNKNOWN, Label("user"))
+            # The person who asked decides, or the owner; the answer carries its own proof when the run goes on.
+            own = all(who in ("owner", "asker") for who in step.ask.who)
+            return Known(UNKNOWN, Label("user" if own else "model"))
         if step.event is not None:
+            self.events.append(at.where)
             return Known(UNKNOWN, Label("device"))
         if step.pause is not None:
             for name, value in (("for_ms", step.pause.for_ms), ("until_ms", step.pause.until_ms)):
@@ -236,7 +249,8 @@ class _Walker:
         for place, key, written in writes_of(name, operation, leaves, at.influence):
             before = self.stored.get((place, key))
             self.stored[place, key] = written if before is None else join([before, written])
-        return Known(UNKNOWN, label, operation is not None and is_address_book(name, operation))
+        named = any(isinstance(leaf.value, str) and leaf.value.strip() for leaf in leaves)
+        return Known(UNKNOWN, label, named and operation is not None and is_address_book(name, operation))
 
     def _origin(self, name: str, operation: Operation | None, leaves: list[Leaf]) -> Label:
         """What comes from where this operation gets it."""

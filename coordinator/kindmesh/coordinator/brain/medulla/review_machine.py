@@ -29,8 +29,17 @@ from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene
 from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, spending
 from kindmesh.coordinator.brain.medulla.rule_bounds import again, presence
 from kindmesh.coordinator.brain.medulla.rule_flows import loops
+from kindmesh.coordinator.brain.medulla.rule_shape import (
+    acts,
+    alphabets,
+    directions,
+    hidden,
+    precise,
+    units,
+    waits,
+)
 from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, sinks
-from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
 from kindmesh.coordinator.brain.medulla.rules import (
     Case,
     Finding,
@@ -51,7 +60,10 @@ from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import EVERYTHING
 
 _DEVICE_RULES = (member, current, offered, granted, isolated, held, streamed)
-_WORDS: tuple[Rule, ...] = (sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence)
+_WORDS: tuple[Rule, ...] = (
+    sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence, hidden, waits, acts, precise, units,
+    directions,
+)  # fmt: skip
 """Rules that hold a plan against the words that were said."""
 
 

@@ -28,8 +28,9 @@ from kindmesh.coordinator.brain.medulla.rule_bounds import (
 from kindmesh.coordinator.brain.medulla.rule_flows import two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent
+from kindmesh.coordinator.brain.medulla.rule_shape import acts, alphabets, hidden, precise
 from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, foreign_sinks, signature, sinks
-from kindmesh.coordinator.brain.medulla.rule_support import alphabets, asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.roles import matches
@@ -37,6 +38,7 @@ from kindmesh.protocol.utterance_evidence import ArgumentLabel
 
 STEP_RULES: Final[tuple[Rule, ...]] = (
     known, asker, consent, sinks, amounts, asked_for, said, alphabets, two_of_three, spending, again, presence,
+    hidden, acts, precise,
 )  # fmt: skip
 BOUND_RULES: Final[tuple[Rule, ...]] = (egress, quiet, rates)
 FOREIGN_RULES: Final[tuple[Rule, ...]] = (foreign_sinks, two_of_three)

@@ -44,9 +44,17 @@ _COMFORT: Final = {
 _LENGTH: Final = _stems(
     "duration length delay timeout for wait minute minutes hour hours second seconds sec min ms millis after in"
 )
-_COUNTS: Final = _stems(
-    "count quantity qty number times copies people guests party persons seats tickets nights units servings repeat"
+_UNITS: Final = _stems(
+    "ms millisecond milliseconds second seconds sec minute minutes min hour hours day days"
 )
+_NONE: Final = _stems(
+    "off mute silence silent quiet shut close stop none no nothing dark out down zero empty aus zu stumm"
+)
+_COUNTS: Final = _stems(
+    """count quantity qty pieces portions number times copies people guests party persons seats tickets nights units
+    servings repeat"""
+)
+_PLACES: Final = _stems("index offset page start position_id retries transition")
 _NO_MONEY: Final = _stems("token tokens")
 _COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
 
@@ -71,13 +79,15 @@ def amounts(scene: Scene) -> Iterator[Reason]:
             or isinstance(leaf.value, bool)
             or not (leaf.known and isinstance(leaf.value, (int, float)))
         ):
-            if effects and worse(leaf.label, "memory", "model", "web"):
+            if effects and (
+                worse(leaf.label, "memory", "model", "web") or (leaf.known and leaf.field == "for_ms")
+            ):
                 yield _AMOUNT(leaf.path.rpartition(".")[0], _whence("how long to wait", scene, leaf))
             continue
         said = leaf.field == "until_ms" and scene.words.temporal
-        said = said or (
-            leaf.value > 0 and (scene.words.number(leaf.value) or scene.words.number(leaf.value / 1_000))
-        )
+        seconds = scene.words.number(leaf.value / 1_000)
+        # A length that was said is there in every unit; a number without one counts as seconds.
+        said = said or (leaf.value > 0 and seconds and (scene.words.number(leaf.value) or not _timed(scene)))
         small = leaf.field == "for_ms" and leaf.value <= 5_000 and not scene.words.temporal
         if not (said or small or (leaf.field == "until_ms" and scene.words.numbers)):
             yield _AMOUNT(
@@ -85,15 +95,28 @@ def amounts(scene: Scene) -> Iterator[Reason]:
             )
 
 
+def _timed(scene: Scene) -> bool:
+    """Whether a number was said with a unit of time."""
+    return not scene.words.stems.isdisjoint(_UNITS)
+
+
 def compared(scene: Scene) -> Iterator[Reason]:
     """A number that a condition of an effect compares with is one that was said."""
     if not any(scene.has_effect(call) for call in scene.made.calls):
         return
     for leaf in scene.made.compared:
-        if isinstance(leaf.value, bool) or not isinstance(leaf.value, (int, float)) or leaf.value in (0, 1):
+        value = leaf.value
+        if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            value = float(value)
+        claimed = leaf.label is not None and bool(leaf.label.words)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or (value in (0, 1) and not claimed)
+        ):
             continue
-        if not scene.claims(leaf, model=True) or not scene.words.number(leaf.value):
-            yield _AMOUNT(leaf.path, f"nobody said {leaf.value:g}, on which this depends")
+        if not scene.claims(leaf, model=True) or not scene.words.number(value):
+            yield _AMOUNT(leaf.path, f"nobody said {value:g}, on which this depends")
 
 
 def number_of(call: Call, leaf: Leaf) -> float | None:
@@ -176,13 +199,15 @@ def known_things(scene: Scene, call: Call) -> bool:
 def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
     """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
     words = clause_about(scene, call)
-    if value in (0.0, 1.0) or (names & _LENGTH and _until(scene, value)):
+    plain = words.numbers - _IMPLIED
+    if value == 0.0 and (names & (_COLOURS | _PLACES) or not (plain or words.stems.isdisjoint(_NONE))):
+        return True
+    if value == 1.0 or (names & _LENGTH and _until(scene, value)):
         return True
     if 0 < value < 1 and words.number(round(value * 100, 6)):
         return True
     if names & _COLOURS and 0 <= value <= 7_000:
         return True
-    plain = words.numbers - _IMPLIED
     mild = not call.effects & ~int(bits.ACTUATE | bits.READ) and not scene.physical(call)
     stepped = "by" in words.stems or (words.relative and words.stems.isdisjoint(("to", "at")))
     if mild and known_things(scene, call) and (not plain or stepped):

@@ -16,14 +16,14 @@ from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_kinds import ALL_KIND_STEMS, KIND_STEMS
 from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
-from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, worse
+from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     is_address_book,
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_things import place_said, points_elsewhere, thing_meant
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
-from kindmesh.coordinator.brain.medulla.review_words import Words, is_generic, is_place, stem, tokens
+from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, is_place, stem, tokens
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.policy import Answer
 
@@ -60,6 +60,10 @@ def _sinks(scene: Scene, looked_at: Callable[[Leaf], bool]) -> Iterator[Reason]:
         if call.operation is None:
             continue
         lookup = is_address_book(call.name, call.operation)
+        if lookup and any(scene.has_effect(other) for other in scene.made.calls):
+            yield from (
+                _SINK(call.step, problem) for leaf in call.leaves if (problem := _looked_up(scene, leaf))
+            )
         for leaf in call.leaves:
             kind = sink_of(call.effects, call.name, call.operation, leaf)
             if not kind or not looked_at(leaf) or (not scene.has_effect(call) and kind != "link"):
@@ -69,10 +73,37 @@ def _sinks(scene: Scene, looked_at: Callable[[Leaf], bool]) -> Iterator[Reason]:
             problem = _problem(scene, call, leaf, kind)
             if problem:
                 yield _SINK(call.step, problem, _gravity(call, leaf, kind))
-        if call.target is not None and looked_at(call.target) and call.effects & ~int(bits.READ):
-            problem = _problem(scene, call, call.target, "thing")
+        if call.target is not None and looked_at(call.target):
+            problem = _problem(scene, call, call.target, "thing") or _other_device(scene, call.target)
             if problem:
                 yield _SINK(call.step, problem)
+
+
+def _looked_up(scene: Scene, leaf: Leaf) -> str:
+    """Why somebody is looked up, where something comes of it, whom nobody named."""
+    if not leaf.known:
+        return _unknown(scene, leaf, "recipient")
+    if not isinstance(leaf.value, str) or not leaf.value.strip():
+        return ""
+    if not scene.claims(leaf):
+        return f"this looks up {shown(leaf.value)}, {scene.whence(leaf)}"
+    return (
+        ""
+        if scene.words_for(leaf).named(leaf.value)
+        else f"this looks up {shown(leaf.value)}, and nobody said so"
+    )
+
+
+def _other_device(scene: Scene, target: Leaf) -> str:
+    """Why the device that shall do it is not the one that was named; a part of its name is not enough."""
+    value = target.value
+    if not isinstance(value, str) or value in scene.facts.names:
+        return ""
+    strange = [
+        word for word in content(value.replace("_", " ").replace("-", " "))
+        if word not in ALL_KIND_STEMS and not is_generic(word) and not word.isdigit() and not scene.words.says(word)
+    ]  # fmt: skip
+    return f"{_WOULD['thing']} {scene.called(value)}, and nobody said so" if strange else ""
 
 
 def _gravity(call: Call, leaf: Leaf, kind: str) -> Answer | None:
@@ -84,7 +115,7 @@ def _gravity(call: Call, leaf: Leaf, kind: str) -> Answer | None:
 
 def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
     if leaf.book and not worse(leaf.label, "web", "model"):
-        return "" if kind in ("recipient", "thing") else _unknown(scene, leaf, kind)
+        return "" if kind == "recipient" else _unknown(scene, leaf, kind)
     if not leaf.known:
         return _unknown(scene, leaf, kind)
     if leaf.value in (None, "", [], {}):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -55,10 +54,11 @@ _CREATING: Final = _stems(
 )
 _MOVING: Final = _stems("send go come drive bring move fetch follow return navigate")
 _TIMES: Final = _stems(
-    "start end time date when due at until deadline day from begin begins starts ends datetime timestamp expires ms iso"
+    """start end time date when due at until deadline day from begin begins starts ends datetime timestamp expires
+    ms iso finish finished ready depart departure arrive arrival expiry"""
 )
 _RISKY_FLAGS: Final = _stems(
-    "force override public recursive permanent permanently skip anyone everyone unsafe bypass sudo admin root"
+    "force override public recursive permanent permanently skip anyone everyone all unsafe bypass sudo admin root"
 )
 _SHARE: Final = 0.34
 
@@ -259,25 +259,35 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
     switching = call.effects & int(bits.ACTUATE) and worse(leaf.label, "memory", "model", "web")
     if switching and not leaf.book:
         return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
-    if outside and (names & _TIMES or names & _QUANTITY or (grave and not is_content(call.operation, leaf))):
+    steers = grave or call.effects & bits.WRITE
+    text = (is_content(call.operation, leaf) or names & _DATA) and not names & _LISTS
+    text = text and {*tokens_of(call)}.isdisjoint(_ENDING)
+    if outside and (names & _TIMES or names & _QUANTITY or (steers and not text)):
         return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
     return ""
 
 
+_LISTS: Final = _stems("list calendar channel folder group")
+_DATA: Final = _stems("value data payload content contents line")
+_ENDING: Final = _stems("cancel delete remove move reschedule clear erase trash")
 _QUANTITY: Final = _stems(
     """amount dose dosage strength quantity count price total level units number duration length delay minutes
     hours seconds"""
 )
 
 
-def _untimed(scene: Scene, leaf: Leaf, value: str, names: frozenset[str]) -> str:
+def _untimed(scene: Scene, call: Call, leaf: Leaf, value: str, names: frozenset[str]) -> str:
     if not scene.claims(leaf, model=True):
         return f"this is for {shown(value)}, {scene.whence(leaf)}"
-    if (names & _ENDS and not clock_times(scene.words.text)) or time_said(value, scene.words):
+    # When an appointment ends follows from when it begins; when a key, a loan or a charge ends does not.
+    follows = bool(names & _ENDS) and any(
+        field_words(call.operation, other) & _STARTS for other in call.leaves
+    )
+    if (follows and not clock_times(scene.words.text)) or time_said(value, scene.words):
         return ""
     return (
         ""
-        if names & _ENDS and not names & _BEGINS and scene.words.temporal
+        if follows and not names & _BEGINS and scene.words.temporal
         else f"nobody said when: {shown(value)}"
     )
 
@@ -310,7 +320,7 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
         opposite = any(scene.words.against(word) for word in content(value))
         return f"{shown(value)} is not what was said" if risky or opposite else ""
     if look(value) == "date" or names & _TIMES:
-        return _untimed(scene, leaf, value, names)
+        return _untimed(scene, call, leaf, value, names)
     strange = [one for one in _NUMBER.findall(value) if not _number(one, scene.words)]
     if strange and not scene.words.exactly(value):
         return f"nobody said {shown(strange[0])}"
@@ -333,6 +343,7 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
 
 
 _BEGINS: Final = _stems("start begin at when due from")
+_STARTS: Final = _stems("start begin")
 _ENDS: Final = _stems("end ends until to finish expires")
 _NUMBER: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
 _CODES: Final = _stems(
@@ -347,28 +358,4 @@ def _number(text: str, words: Words) -> bool:
     return words.exactly(text) or (plain.count(".") <= 1 and words.number(float(plain)))
 
 
-def alphabets(scene: Scene) -> Iterator[Reason]:
-    """No value mixes letters of several alphabets in one word, so that it looks like another."""
-    for call in scene.made.calls:
-        for leaf in Scene.all_leaves(call):
-            if isinstance(leaf.value, str) and not leaf.value.isascii() and _mixed(leaf.value):
-                yield _SAID(call.step, f"{shown(leaf.value)} mixes letters that look alike")
-
-
-def _mixed(text: str) -> bool:
-    for word in re.findall(r"[^\W\d_]+", text[:4_096]):
-        kinds = {unicodedata.name(sign, "?").partition(" ")[0] for sign in word if not sign.isascii()}
-        kinds |= {"LATIN"} if any(sign.isascii() for sign in word) else set()
-        if "LATIN" in kinds and kinds & {
-            "CYRILLIC",
-            "GREEK",
-            "ARMENIAN",
-            "CHEROKEE",
-            "FULLWIDTH",
-            "MATHEMATICAL",
-        }:
-            return True
-    return False
-
-
-__all__ = ["alphabets", "asked_for", "said"]
+__all__ = ["asked_for", "said"]
