@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kindmesh.capabilities.home.inventory import home_from_document
 from kindmesh.capabilities.home.model import Area, Change, Entity, Home
 from kindmesh.coordinator.brain.desk.applying import apply_plan, delayed, in_order, net
 from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines, step_words
@@ -218,6 +219,39 @@ def test_what_changed_but_could_not_be_read_back_is_not_claimed() -> None:
     assert [(one.entity, one.outcome) for one in found.findings] == [
         ("light.kitchen", "silent"), ("light.bedroom", "verified"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen", "outcome"),
+    [
+        (None, ["milk"], ["milk"], "verified"),
+        (None, ["milk"], ["bread", "milk", "tea"], "verified"),  # somebody else wrote on it as well
+        (["bread"], ["bread", "milk"], ["milk"], "verified"),  # and somebody else took the bread
+        (["bread"], ["bread", "milk"], ["bread"], "differs"),
+        (["bread", "milk"], ["bread"], ["tea"], "verified"),
+        (["bread", "milk"], ["bread"], ["milk"], "differs"),
+        (["milk"], None, [], "verified"),
+        (None, ["milk"], None, "differs"),
+    ],
+)
+def test_of_a_list_it_is_claimed_what_was_put_there_whatever_others_wrote_meanwhile(
+    before: Any, after: Any, seen: Any, outcome: str
+) -> None:
+    step = {"id": "a", "call": "home.note", "args": {
+        "service": "todo.add_item", "entities": ["todo.shopping"], "data": {"item": "milk"},
+    }}  # fmt: skip
+    attributes = {} if seen is None else {"items": seen}
+    home = home_from_document({
+        "entities": [{"id": "todo.shopping", "state": str(len(seen or [])), "attributes": attributes}]
+    })  # fmt: skip
+    changes = [
+        {"entity": "todo.shopping", "attribute": "state", "before": "0", "after": "1"},
+        {"entity": "todo.shopping", "attribute": "items", "before": before, "after": after},
+    ]
+    done = {"step": "a", "state": "succeeded", "output": {"changes": changes}}
+    found = verify(plan_from_document({"plan": 1, "steps": [step]}), [done], home, frozenset({"todo.shopping"}),
+                   frozenset({"a"}))  # fmt: skip
+    assert [one.outcome for one in found.findings] == [outcome]
 
 
 # ------------------------------------------------------------------------------------------------------- personas

@@ -37,6 +37,7 @@ NEEDS_YES: Final = "NEEDS_APPROVAL"
 """The error's code."""
 UNAVAILABLE: Final = "unavailable"
 """The state of what a home cannot reach."""
+_LISTS: Final = ("todo.", "list.")
 _NOBODY: Final = frozenset({"DEADLINE_EXCEEDED", "NO_DEVICE_ABLE", "PEER_UNREACHABLE"})
 
 
@@ -140,9 +141,21 @@ def _look(entity: str, changes: list[Change], home: Home, read: frozenset[str]) 
             if change.attribute == "state"
             else known.attributes.get(change.attribute)
         )
-        if seen != change.after:
+        if not _holds(entity, change, seen):
             return Finding(entity, "differs")
     return Finding(entity, "verified")
+
+
+def _holds(entity: str, change: Change, seen: Any) -> bool:
+    """Whether the home has what the step changed. Of a list that is what it put there or took away: others may write
+    on it at the same time, and how many things stand there (the state of a list) is no promise of this step."""
+    if seen == change.after or (change.attribute == "state" and entity.startswith(_LISTS)):
+        return True
+    if not all(isinstance(one, list) for one in (change.before or [], change.after or [], seen)):
+        return False
+    before, after = change.before or [], change.after or []
+    put, taken = [one for one in after if one not in before], [one for one in before if one not in after]
+    return all(one in seen for one in put) and not any(one in seen for one in taken)
 
 
 def _step_outcome(item: Mapping[str, Any] | None) -> tuple[Outcome, str]:
