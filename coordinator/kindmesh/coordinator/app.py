@@ -261,19 +261,16 @@ class Coordinator:
             bus=self.bus, clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household,
             held=self._held,
         )  # fmt: skip
-        self.api.add(
-            self.scheduling.methods()
-            | make_desk(
-                heart=self.heart, runs=self.runs, people=self.people, store=self.store, vault=vault, bus=self.bus,
-                trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
-                stop=self.api.stop, medulla=self.medulla,
-            ).methods()
+        self.desk = make_desk(
+            heart=self.heart, runs=self.runs, people=self.people, store=self.store, vault=vault, bus=self.bus,
+            trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
+            stop=self.api.stop, medulla=self.medulla,
         )  # fmt: skip
         self.api.schedule_findings = self.scheduling.findings
         self.stream_desk = StreamDesk(
             hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy
         )
-        self.api.add(self.stream_desk.methods())
+        self.api.add(self.scheduling.methods() | self.desk.methods() | self.stream_desk.methods())
         self.api.approvers.append(self.stream_desk.approve)
         self.trust_service.on_gone(self.stream_desk.streams.drop)
         devices = self.heart.devices
@@ -319,6 +316,7 @@ class Coordinator:
             stack.push_async_callback(self.auditing.close)
             stack.push_async_callback(self.renewals.close)
             self.renewals.start()
+            stack.push_async_callback(self.desk.warming.close)
             if self._control:
                 await self._serve(stack)
             self._beat()
@@ -435,6 +433,8 @@ class Coordinator:
         self.renewals.tick()
         self.auditing.tick()
         self.events.tick()
+        if self._control:
+            self.desk.warming.tick()
 
     def _leave(self, who: Principal) -> None:
         self.runs.leave(who)

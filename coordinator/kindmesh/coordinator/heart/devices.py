@@ -201,6 +201,10 @@ class Devices:
         device = self._devices.get(device_id)
         return None if device is None else device.seats.get(operation)
 
+    def offers(self, operation: str) -> bool:
+        """Whether any device offers the operation, ready or not, here or not."""
+        return bool(self._seats.get(operation))
+
     def seats(self, operation: str) -> list[Seat]:
         """Every known offer of an operation, ready or not, here or not.
 

@@ -25,6 +25,7 @@ from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.personas import DEFAULT, persona_named, persona_names, worded
 from kindmesh.coordinator.brain.desk.thinking import as_routine
+from kindmesh.coordinator.brain.desk.warming import Warming
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
@@ -64,7 +65,9 @@ class Desk:
         clock: Clock,
         entropy: Entropy,
         zone: str,
+        warming: Warming,
     ) -> None:
+        self.warming = warming
         self._asking = asking
         self._conversations = conversations
         self._people = people

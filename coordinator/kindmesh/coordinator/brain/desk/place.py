@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.terms import Situation
 from kindmesh.coordinator.brain.desk.asking import Asking, Stop
 from kindmesh.coordinator.brain.desk.conversation import Conversations
 from kindmesh.coordinator.brain.desk.desk import Desk
@@ -14,6 +16,7 @@ from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.second import SecondReviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
+from kindmesh.coordinator.brain.desk.warming import Warming
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
@@ -46,11 +49,12 @@ def make_desk(
     zone = household.timezone or system_zone(os.environ)
     keeping = Keeping(store, vault)
     conversations = Conversations(keeping, clock, entropy)
+    thinking = Thinking()
     asking = Asking(
         heart=heart,
         runs=runs,
         homes=Homes(heart, keeping, clock),
-        thinking=Thinking(),
+        thinking=thinking,
         reviewer=Reviewer(heart, trust, medulla),
         second=SecondReviewer(heart, clock),
         planning=Planning(heart, trust, clock),
@@ -66,6 +70,10 @@ def make_desk(
         clock=clock,
         entropy=entropy,
         zone=zone,
+        warming=Warming(
+            lambda: heart.devices.offers("home.get"),
+            lambda: thinking.warm(Situation(Home(), clock.now_ms(), zone)),
+        ),
     )
 
 

@@ -1,8 +1,8 @@
 """The Cortex as the desk uses it: loaded when first asked, and used beside the loop, which has others to serve.
 
-A sentence takes milliseconds, an odd one may take more, and the first one reads grammars for a second or two;
-heartbeats and permits do not wait for that. What recognises the home's sentences is heavy and shared; a Cortex is made
-of it for each set of routines that people confirmed, and the least used are dropped.
+A sentence takes milliseconds, an odd one may take more, and the first one reads grammars, unless that was done before
+(`warming`); heartbeats and permits do not wait for that. What recognises the home's sentences is heavy and shared; a
+Cortex is made of it for each set of routines that people confirmed, and the least used are dropped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kindmesh.coordinator.brain.cortex.cortex import Cortex
 
 CORTICES_MAX: Final = 8
+WARM: Final = ("turn on the kitchen light", "what time is it")
+"""Sentences that use the grammars; nothing is done about them."""
 
 
 class Thinking:
@@ -51,6 +53,13 @@ class Thinking:
         cortex = await self._cortex(situation.language, learned)
         return await asyncio.to_thread(cortex.understand, text, situation)
 
+    async def warm(self, situation: Situation) -> None:
+        """Load all that the first sentence needs; sentences that come meanwhile wait for it. Raises as `understand`."""
+        async with self._making:
+            cortex = await self._known(situation.language, [])
+            for text in WARM:
+                await asyncio.to_thread(cortex.understand, text, situation)
+
     async def answer(self, understanding: Understanding, situation: Situation, now_ms: int) -> str:
         """What to say once it is done; `situation.home` is the home as it is then."""
         cortex = await self._cortex(situation.language, ())
@@ -58,16 +67,20 @@ class Thinking:
 
     async def _cortex(self, language: str, learned: Iterable[Kept]) -> Cortex:
         confirmed = [known for known in learned if known.routine.state == "confirmed"]
-        key = (language, *(known.id for known in confirmed))
         async with self._making:
-            found = self._made.get(key)
-            if found is None:
-                found = await asyncio.to_thread(self._make, language, confirmed)
-                self._made[key] = found
-                if len(self._made) > CORTICES_MAX:
-                    self._made.popitem(last=False)
-            self._made.move_to_end(key)
-            return found
+            return await self._known(language, confirmed)
+
+    async def _known(self, language: str, confirmed: list[Kept]) -> Cortex:
+        """The Cortex with these routines; whoever calls holds `_making`."""
+        key = (language, *(known.id for known in confirmed))
+        found = self._made.get(key)
+        if found is None:
+            found = await asyncio.to_thread(self._make, language, confirmed)
+            self._made[key] = found
+            if len(self._made) > CORTICES_MAX:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        return found
 
     def _make(self, language: str, confirmed: list[Kept]) -> Cortex:
         from kindmesh.coordinator.brain.cortex import routines  # noqa: PLC0415 - only once somebody asks
@@ -108,4 +121,4 @@ def _remembered(value: Any) -> Any:
     return [_remembered(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-__all__ = ["CORTICES_MAX", "Thinking", "as_routine"]
+__all__ = ["CORTICES_MAX", "WARM", "Thinking", "as_routine"]
