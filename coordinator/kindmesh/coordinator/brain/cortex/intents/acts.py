@@ -62,6 +62,7 @@ SERVICES: Final[Mapping[str, Mapping[str, str]]] = {
     "HassMediaPrevious": {"media_player": "media_player.media_previous_track"},
     "HassLawnMowerStartMowing": {"lawn_mower": "lawn_mower.start_mowing"},
     "HassLawnMowerDock": {"lawn_mower": "lawn_mower.dock"},
+    "HassLawnMowerPause": {"lawn_mower": "lawn_mower.pause"},
     "HassVacuumStart": {"vacuum": "vacuum.start"},
     "HassVacuumReturnToBase": {"vacuum": "vacuum.return_to_base"},
     "HassVacuumPause": {"vacuum": "vacuum.pause"},
@@ -92,6 +93,8 @@ DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "HassFanSetSpeed": ("fan",),
     "HassFanStep": ("fan",),
     "HassSetPosition": ("cover", "valve"),
+    "HassPositionStep": ("cover",),
+    "HassChoose": ("media_player", "vacuum", "fan", "climate", "humidifier", "water_heater", "select", "input_select"),
     "HassSetVolume": ("media_player",),
     "HassSetVolumeRelative": ("media_player",),
     "HassMediaPlayerMute": ("media_player",),
@@ -108,23 +111,6 @@ DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
         "HassTurnOn", "HassTurnOff", "HassToggle", "HassStopMoving")},
 }  # fmt: skip
 """Domains that an intent can be about, where the sentence names no kind."""
-
-PREFERRED: Final[Mapping[str, tuple[str, ...]]] = {
-    "HassMediaPause": ("playing",),
-    "HassMediaStop": ("playing", "paused"),
-    "HassMediaUnpause": ("paused",),
-    "HassMediaNext": ("playing",),
-    "HassMediaPrevious": ("playing",),
-    "HassSetVolume": ("playing",),
-    "HassSetVolumeRelative": ("playing",),
-    "HassMediaPlayerMute": ("playing",),
-    "HassMediaPlayerUnmute": ("playing",),
-    "HassVacuumReturnToBase": ("cleaning", "paused"),
-    "HassVacuumPause": ("cleaning",),
-    "HassVacuumStop": ("cleaning",),
-    "HassStopMoving": ("opening", "closing"),
-}
-"""States that single out the one that is meant."""
 
 
 def calls_for(meaning: Meaning, entities: tuple[Entity, ...], home: Home, named: bool) -> tuple[Call, ...]:
@@ -205,11 +191,14 @@ def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> 
 
 
 def _climate(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
-    value, at = _value(meaning, "temperature")
+    data: dict[str, Any] = {}
+    words: dict[str, tuple[int, ...]] = {}
+    for slot in ("temperature", "hvac_mode"):
+        value, at = _value(meaning, slot)
+        if value is not None:
+            data[slot], words[slot] = value, at
     able = _able(entities, "temperature")
-    return (
-        (Call("climate.set_temperature", able, {"temperature": value}, {"temperature": at}),) if able else ()
-    )
+    return (Call("climate.set_temperature", able, data, words),) if able else ()
 
 
 def _climate_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
@@ -267,6 +256,25 @@ def _position(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tu
         if able:
             found.append(Call(service, able, {"position": value}, {"position": at}))
     return tuple(found)
+
+
+def _position_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    step, at = _value(meaning, "step")
+    found: dict[int, list[Entity]] = {}
+    for one in _able(entities, "position"):
+        now = number(one.attributes.get("current_position"))
+        if now is not None:
+            found.setdefault(int(max(0, min(100, now + step))), []).append(one)
+    return tuple(
+        Call("cover.set_cover_position", tuple(some), {"position": to}, {"position": at})
+        for to, some in found.items()
+    )
+
+
+def _choose(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    option, at = _value(meaning, "option")
+    service, field = meaning.value("how")
+    return (Call(service, entities[:1], {field: option}, {field: at}),) if entities else ()
 
 
 def _volume(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
@@ -346,6 +354,8 @@ _MAKERS: Final[Mapping[str, Callable[[Meaning, tuple[Entity, ...], bool], tuple[
     "HassFanSetSpeed": _with("fan.set_percentage", "percentage", "percentage"),
     "HassFanStep": _fan_step,
     "HassSetPosition": _position,
+    "HassPositionStep": _position_step,
+    "HassChoose": _choose,
     "HassSetVolume": _volume,
     "HassSetVolumeRelative": _volume_step,
     "HassMediaPlayerMute": _mute(True),
@@ -383,4 +393,4 @@ def acts_of(
     return tuple(acts)
 
 
-__all__ = ["DOMAINS", "PREFERRED", "SERVICES", "Call", "acts_of", "calls_for"]
+__all__ = ["DOMAINS", "SERVICES", "Call", "acts_of", "calls_for"]

@@ -18,6 +18,7 @@ import msgspec
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS
 from kindmesh.coordinator.brain.cortex.intents.book import Book, plain
+from kindmesh.coordinator.brain.cortex.intents.choosing import option_of, resumed
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
 from kindmesh.coordinator.brain.cortex.intents.household import number, of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
@@ -31,6 +32,7 @@ from kindmesh.coordinator.brain.cortex.intents.settable import (
     STEPS,
     bearable,
     fits,
+    together,
 )
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
@@ -150,11 +152,16 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         if phrase.do == "HassGetState":
             return self._asked(phrase, described, slots)
-        if phrase.do in ("set", "set_on"):
-            return self._setting(described, value, value_at, slots)
+        if phrase.do in ("set", "set_on", "both"):
+            both = "w" in holes
+            return (
+                self._both(described, holes, slots)
+                if both
+                else self._setting(described, value, value_at, slots)
+            )
         if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(said):
             return None
-        if phrase.do == "step":
+        if phrase.do in ("step", "step_position"):
             told = value_at or _spoken(found, said)
             return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
         if value is not None:
@@ -185,6 +192,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
         """Who reads a phrase that is not about described things."""
         if "h" in holes:
             return self._sensed
+        if "o" in holes:
+            return self._chosen
         if "d" in holes:
             return self._timer
         return self._measure if "m" in holes or "measure" in phrase.slots else None
@@ -279,6 +288,35 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         target = Target(ids=tuple(one.id for one in found), every=True, words=tuple(word.at for word in said))
         return Meaning(phrase.do, {}, (target,) if found else (), phrase.response, SCORE)
+
+    def _chosen(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
+        """A source or a programme, from the list of the thing that has it; or what goes on by its title."""
+        names = msgspec.structs.replace(self._names(), domains=phrase.kinds, bare=phrase.bare)
+        said = [*holes.get("t", []), *place]
+        found = (
+            resumed(names, holes["o"])
+            if phrase.do == "title"
+            else option_of(names, self.area, holes["o"], said)
+        )
+        return (
+            None
+            if found is None
+            else self._made(found.intent, dict(found.slots), Described(found.targets), "default")
+        )
+
+    def _both(
+        self, described: Described, holes: Mapping[str, list[Word]], slots: Mapping[str, Slot]
+    ) -> Meaning | None:
+        """A colour and a brightness, or a mode and degrees, said in one breath."""
+        found = [
+            self._setting(
+                described, value_of([word.text for word in holes[hole]], self.language),
+                tuple(word.at for word in holes[hole]), dict(slots),
+            )
+            for hole in ("v", "w")
+        ]  # fmt: skip
+        one, other = found
+        return together(one, other) if one is not None and other is not None else None
 
     def _asked(self, phrase: Phrase, described: Described, slots: dict[str, Slot]) -> Meaning:
         """A question: about one thing, or whether any or all of several are in a state."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
     DEGREES,
@@ -40,12 +43,26 @@ SLOT_OF: Final = {
     "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
 }  # fmt: skip
 EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
+POSITION_STEP: Final = 20
+"""Points of a hundred that "a bit further" is for a cover."""
 STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
     "light": ("HassLightStep", "step", 10),
     "climate": ("HassClimateStep", "step", 1),
     "media_player": ("HassSetVolumeRelative", "volume_step", 10),
     "fan": ("HassFanStep", "step", 20),
+    "cover": ("HassPositionStep", "step", POSITION_STEP),
 }
+
+
+def together(one: Meaning, other: Meaning) -> Meaning | None:
+    """Two settings of the same thing as one; None when they cannot be one."""
+    if {one.intent, other.intent} == {"HassClimateSetMode", "HassClimateSetTemperature"}:
+        warm = one if one.intent == "HassClimateSetTemperature" else other
+        return msgspec.structs.replace(warm, slots={**one.slots, **other.slots})
+    light = {"brightness", "color", "temperature"}
+    if {one.intent, other.intent} != {"HassLightSet"} or light & {*one.slots} & {*other.slots}:
+        return None
+    return msgspec.structs.replace(one, slots={**one.slots, **other.slots})
 
 
 def bearable(value: float) -> bool:
@@ -62,4 +79,4 @@ def fits(intent: str, value: Value) -> bool:
     return value.kind in (PERCENT, NUMBER) and 0 <= value.value <= 100
 
 
-__all__ = ["EVERYTHING", "RESPONSES", "SETTINGS", "SLOT_OF", "STEPS", "bearable", "fits"]
+__all__ = ["EVERYTHING", "RESPONSES", "SETTINGS", "SLOT_OF", "STEPS", "bearable", "fits", "together"]

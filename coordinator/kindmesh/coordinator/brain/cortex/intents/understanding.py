@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Entity
-from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS, PREFERRED, acts_of, calls_for
+from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS, acts_of, calls_for
 from kindmesh.coordinator.brain.cortex.intents.book import plain
 from kindmesh.coordinator.brain.cortex.intents.household import (
     class_of,
@@ -25,6 +25,7 @@ from kindmesh.coordinator.brain.cortex.intents.household import (
 )
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
 from kindmesh.coordinator.brain.cortex.intents.official import complaints
+from kindmesh.coordinator.brain.cortex.intents.preferred import PREFERRED
 from kindmesh.coordinator.brain.cortex.intents.resolve import CHOICES_MAX, Found, find, labels
 from kindmesh.coordinator.brain.cortex.intents.templates import render
 from kindmesh.coordinator.brain.cortex.intents.timers import (
