@@ -124,7 +124,7 @@ class Batch:
         now_ms = self._clock.now_ms()
         applied = apply_plan(thought.home, plan, now_ms)
         good = self._cortex.answer(thought.understanding, applied.home, now_ms)
-        good = confirmed(good, applied.changes, applied.home, self._language)
+        good = confirmed(good, applied.changes, applied.home, self._language, applied.touched)
         return plain_text(batch_reply(applied, good)), applied.changes
 
     def _said(self, understanding: Understanding, home: Home) -> str:
@@ -136,7 +136,7 @@ class Batch:
 
     def _withheld(self, judged: Judged) -> str:
         say = refused if judged.verdict == "deny" else needs_yes
-        return plain_text([say(judged.messages)])
+        return plain_text([say(judged.messages, self._language)])
 
 
 __all__ = ["HOME_OPERATIONS", "Batch", "Thought"]

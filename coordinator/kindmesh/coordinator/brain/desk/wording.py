@@ -7,6 +7,7 @@ verified: when any part of a request went wrong, each thing is named with how it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
@@ -20,6 +21,17 @@ REASONS_SAID: Final = 2
 CONFIRMED_MAX: Final = 3
 """Things that are named one by one when all went well."""
 _PLAIN_STATES: Final = frozenset({"on", "off", "locked", "unlocked", "open", "closed"})
+_PLURALS: Final = frozenset({
+    "lights", "lamps", "bulbs", "leds", "spots", "spotlights", "lanterns", "blinds", "curtains", "drapes",
+    "shades", "shutters", "doors", "gates", "windows", "fans", "sockets", "plugs", "speakers", "radiators",
+    "heaters", "sprinklers", "valves", "locks", "stairs",
+})  # fmt: skip
+_PLAIN_DONE: Final = re.compile(
+    r"(?:(?:turned (?:on|off)|closing|opening|locking|unlocking)(?: (?:all of )?the [a-z ]+)?|switched over|activated|"
+    r"closed|opened|locked|unlocked|lights? turned (?:on|off))\.?",
+    re.IGNORECASE,
+)
+"""What an official answer says of any thing; what it is called and how it is now says more."""
 Kind = Literal["done", "answer", "question", "lost", "safety"]
 """`done`: it was done and verified; `answer`: a question was answered; `lost`: not understood; `question`: one that
 the person is asked; `safety`: see the module."""
@@ -71,7 +83,13 @@ def state_sentence(home: Home, named: str) -> str:
     entity = home.entities.get(named)
     if entity is None or entity.state in ("unknown", "unavailable", ""):
         return f"I do not know how {spoken_name(entity, named)} is now."
-    return f"{the(entity, named)} is {entity.state.replace('_', ' ')}."
+    return f"{the(entity, named)} {_is(entity.name)} {entity.state.replace('_', ' ')}."
+
+
+def _is(name: str) -> str:
+    """`are` after what is called by a plural: Garden lights."""
+    last = (name.lower().split() or [""])[-1]
+    return "are" if last in _PLURALS else "is"
 
 
 def no_answer(home: Home, named: str) -> str:
@@ -89,13 +107,17 @@ def not_changed(home: Home, named: str, why: str) -> str:
     return f"{the(home.entities.get(named), named)} was not changed: {ended(why)}"
 
 
-def refused(reasons: Iterable[str]) -> Said:
-    """A verdict of deny."""
+def refused(reasons: Iterable[str], language: str = "en") -> Said:
+    """A verdict of deny; the reasons are English, so another language has the sentence alone."""
+    if language == "de":
+        return Said("Das habe ich nicht getan: Es ist hier nicht erlaubt.", "safety")
     return Said(f"I did not do that. {reasons_text(reasons)}".strip(), "safety")
 
 
-def needs_yes(reasons: Iterable[str]) -> Said:
-    """A verdict of ask: nothing was done."""
+def needs_yes(reasons: Iterable[str], language: str = "en") -> Said:
+    """A verdict of ask: nothing was done; the reasons as for `refused`."""
+    if language == "de":
+        return Said("Dafür brauche ich erst ein Ja. Es ist noch nichts geschehen.", "safety")
     return Said(f"This needs a yes first, so nothing was done. {reasons_text(reasons)}".strip(), "safety")
 
 
@@ -114,18 +136,39 @@ def batch_reply(applied: Applied, good: str) -> tuple[Said, ...]:
     return tuple(parts)
 
 
-def confirmed(good: str, changes: Iterable[Change], home: Home, language: str = "en") -> str:
+def confirmed(
+    good: str, changes: Iterable[Change], home: Home, language: str = "en", touched: Sequence[str] = ()
+) -> str:
     """`good`, and then how the things are that changed, few of them by name, many by number: proof that the right ones
-    were meant."""
+    were meant. Where `good` would only say that something was done, how the things are stands alone; also of those
+    `touched` that were so before."""
     named = [one.entity for one in changes if one.attribute == "state" and one.after in _PLAIN_STATES]
     told = [
         one for one in dict.fromkeys(named) if spoken_name(home.entities.get(one), one) not in good.lower()
     ]
-    if language != "en" or not told:
+    if language != "en":
         return good
-    if len(told) > CONFIRMED_MAX:
-        return f"{ended(good)} {_counted(told, home)}"
-    return " ".join([ended(good), *(state_sentence(home, one) for one in told)]).strip()
+    plain = all(
+        _PLAIN_DONE.fullmatch(part.strip()) for part in re.split(r"(?<=[.!?])\s+", good) if part.strip()
+    )
+    if not told:
+        same = [one for one in dict.fromkeys(touched) if _state_of(home, one) in _PLAIN_STATES]
+        if plain and 0 < len(same) <= CONFIRMED_MAX:
+            return " ".join(_already(home, one) for one in same)
+        return good
+    how = [_counted(told, home)] if len(told) > CONFIRMED_MAX else [state_sentence(home, one) for one in told]
+    return " ".join(how if plain else [ended(good), *how]).strip()
+
+
+def _already(home: Home, named: str) -> str:
+    """`The kitchen light was already off.`"""
+    entity = home.entities[named]
+    was = "were" if _is(entity.name) == "are" else "was"
+    return f"{the(entity, named)} {was} already {entity.state}."
+
+
+def _state_of(home: Home, named: str) -> str:
+    return home.entities[named].state if named in home.entities else ""
 
 
 def _counted(told: list[str], home: Home) -> str:

@@ -22,7 +22,7 @@ ACTION_FIELDS: Final = frozenset(
 
 def clause_about(scene: Scene, call: Call) -> Words:
     """The part of what was said that is about this call, where other parts are about others."""
-    parts = [part for part in re.split(r"\band\b|\bthen\b|\bbut\b|[,;]", scene.words.text) if part.strip()]
+    parts = [part for part in re.split(r"\band\b|\bthen\b|\bbut\b|[,;]", scene.words.meant) if part.strip()]
     if len(parts) < 2:
         return scene.words
     about: set[str] = set()

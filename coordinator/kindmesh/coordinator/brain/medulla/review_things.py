@@ -39,7 +39,7 @@ _FILLER: Final = _stems(
     warm cold hot too late early good morning evening dinner now tired hurry
     kindly love dear darling honey sweetheart mate favour favor maybe perhaps possible mind thanks cheers moment
     actually right back also other ones one quarter third full way max min maximum minimum touch notch
-    tad little completely fully wish able everyone anything"""
+    tad little completely fully everywhere wish able everyone anything"""
 )
 
 
@@ -141,7 +141,7 @@ def _before_exceptions(words: Words) -> Words:
 
 
 _EXCEPT: Final = re.compile(
-    r"\b(?:except|apart from|other than|but|besides|excluding)\b|(?:,|\band) (?:leave|keep)\b"
+    r"\b(?:except|apart from|other than|but|besides|excluding|außer|ausser|bis auf)\b|(?:,|\band) (?:leave|keep)\b"
 )
 
 

@@ -107,7 +107,7 @@ def time_said(value: str, words: Words) -> bool:
 
 def _clock_said(hour: int, minute: int, half: str, words: Words) -> bool:
     wanted = _either(hour, minute, half) if half else {(hour, minute)}
-    said = clock_times(words.text)
+    said = clock_times(words.meant)
     if said & wanted:
         return True
     parts = [bounds for part, bounds in _PARTS.items() if stem(part) in words.stems]
@@ -120,7 +120,7 @@ def _clock_said(hour: int, minute: int, half: str, words: Words) -> bool:
 
 
 def _hours(words: Words) -> bool:
-    return bool(re.search(r"\d{1,2}[:.]\d{2}|\d\s*(am|pm)|o'?clock", words.text))
+    return bool(re.search(r"\d{1,2}[:.]\d{2}|\d\s*(am|pm)|o'?clock", words.meant))
 
 
 def _weekday(year: int, month: int, day: int) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+from kindmesh.coordinator.brain.medulla.review_german import english
 from kindmesh.coordinator.brain.medulla.review_lexicon import (
     ALIKE,
     EVERYTHING,
@@ -197,14 +198,19 @@ class Words:
 
     def __init__(self, said: Iterable[str]) -> None:
         self.text = unicodedata.normalize("NFKC", " ".join(said))[:TEXT_MAX].casefold()
-        parts = tokens(_TURN_OF.sub(r"\1 off", self.text))
+        heard = tokens(self.text)
+        foreign = english(self.text)
+        self.meant = foreign[0] if foreign else _TURN_OF.sub(r"\1 off", self.text)
+        """The text in the words that the rules know; the same, where it is English."""
+        parts = tokens(self.meant)
         self.everything = bool(EVERYTHING & set(parts))
-        self.order = tuple(stem(word) for word in parts)
+        self.order = tuple(stem(word) for word in heard)
         self._plain = tuple(parts)
-        self.stems = frozenset(self.order)
+        self._known = frozenset(stem(word) for word in foreign[1]) if foreign else frozenset[str]()
+        self.stems = frozenset(self.order) | frozenset(stem(word) for word in parts)
         self._alike = frozenset(group for word in self.stems for group in _GROUPS.get(word, _NONE))
         self.kin = self._alike & _NAMES
-        self.numbers = numbers_of(self.text)
+        self.numbers = numbers_of(self.meant)
         self.plural = any(word.endswith("s") and len(word) > 3 and stem(word) != word for word in parts)
         self._negated: tuple[str, ...] | None = None
         self._squeezed = re.sub(r"[^\w@+]", "", self.text)
@@ -299,6 +305,7 @@ class Words:
             for word in self.stems
             if word not in have
             and word not in _STOP
+            and word not in self._known
             and word not in _TEMPORAL
             and word not in _NUMERALS
             and not (_GROUPS.get(word, _NONE) & alike)

@@ -228,7 +228,7 @@ def _until(scene: Scene, seconds: float) -> bool:
     facts = scene.facts
     end = facts.minute * 60 + facts.now_ms // 1_000 % 60 + seconds
     return seconds > 0 and any(
-        (int(end + slack) // 3_600 % 24, int(end + slack) // 60 % 60) in clock_times(scene.words.text)
+        (int(end + slack) // 3_600 % 24, int(end + slack) // 60 % 60) in clock_times(scene.words.meant)
         for slack in (0, 30)
     )
 

@@ -283,7 +283,7 @@ def _untimed(scene: Scene, call: Call, leaf: Leaf, value: str, names: frozenset[
     follows = bool(names & _ENDS) and any(
         field_words(call.operation, other) & _STARTS for other in call.leaves
     )
-    if (follows and not clock_times(scene.words.text)) or time_said(value, scene.words):
+    if (follows and not clock_times(scene.words.meant)) or time_said(value, scene.words):
         return ""
     return (
         ""
