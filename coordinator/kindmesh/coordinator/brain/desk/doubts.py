@@ -18,7 +18,7 @@ from kindmesh.protocol.plan import Plan, Step
 DOUBTS_MAX: Final = 8
 """Sentences against one step."""
 LINE_MAX: Final = 500
-_AT_PERMITS: Final = frozenset({"policy", "quiet-hours", "rate", "spend", "egress"})
+_AT_PERMITS: Final = frozenset({"policy", "quiet-hours", "rate", "spend", "egress", "cedar"})
 
 
 def doubts_of(reasons: Iterable[Why], plan: Plan) -> dict[str, tuple[str, ...]]:

@@ -41,7 +41,7 @@ from kindmesh.protocol.principal import Principal
 
 CHAT: Final = "llm.chat"
 OUTSIDE: Final = "llm.chat_outside"
-_NOT_THE_PLAN: Final = frozenset({"policy", "quiet-hours", "rate", "spend", "presence", "asker"})
+_NOT_THE_PLAN: Final = frozenset({"policy", "quiet-hours", "rate", "spend", "presence", "asker", "cedar"})
 """Rules that ask whatever the plan is, so that another one would be asked about as well."""
 LOOK_MS: Final = 5_000
 

@@ -33,7 +33,7 @@ CPU_S: Final = 2
 WITHIN_S: Final = 5.0
 """Seconds that one may take from its beginning."""
 MEMORY: Final = 268_435_456
-_NICE: Final = 10
+_NICE: Final = 3
 _READ: Final = 65_536
 
 Owner = TypeVar("Owner")
