@@ -19,7 +19,10 @@ def roundtrip(
     requests: Annotated[int, typer.Option(min=8, max=1_000_000, help="Requests of each kind.")] = 2_000,
     as_json: Json = False,
 ) -> None:
-    """Session calls and durable jobs against raw pyzmq: latency, throughput, CPU, ratios."""
+    """Session calls and durable jobs against raw pyzmq: latency, throughput, CPU, ratios.
+
+    Example: kindmesh bench roundtrip --requests 500
+    """
     from kindmesh.coordinator.cli.bench_commands import run_bench_roundtrip
 
     run_command(as_json, lambda out: run_bench_roundtrip(out, payload, inflight, nodes, requests))
@@ -27,7 +30,10 @@ def roundtrip(
 
 @bench.command()
 def footprint(as_json: Json = False) -> None:
-    """Memory of a bare node and of the coordinator with Medulla, and import time."""
+    """Memory of a bare node and of the coordinator with Medulla, and import time.
+
+    Example: kindmesh bench footprint
+    """
     from kindmesh.coordinator.cli.bench_commands import run_bench_footprint
 
     run_command(as_json, run_bench_footprint)
@@ -38,7 +44,10 @@ def discovery(
     runs: Annotated[int, typer.Option(min=2, max=100, help="How often it is killed.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """How soon a device is there, is missed after kill -9, and is back."""
+    """How soon a device is there, is missed after kill -9, and is back.
+
+    Example: kindmesh bench discovery --runs 3
+    """
     from kindmesh.coordinator.cli.bench_commands import run_bench_discovery
 
     run_command(as_json, lambda out: run_bench_discovery(out, runs))
@@ -49,7 +58,10 @@ def pairing(
     runs: Annotated[int, typer.Option(min=1, max=50, help="How many devices are paired.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """From the invitation being shown to the first job's result on the new device."""
+    """From the invitation being shown to the first job's result on the new device.
+
+    Example: kindmesh bench pairing --runs 3
+    """
     from kindmesh.coordinator.cli.bench_commands import run_bench_pairing
 
     run_command(as_json, lambda out: run_bench_pairing(out, runs))

@@ -51,7 +51,10 @@ def watch(
     topics: Annotated[bool, typer.Option("--topics", help="List the topics there are, and end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch what happens, until Ctrl-C. For example: kindmesh events 'system.*' --since 2h"""
+    """Watch what happens, until Ctrl-C.
+
+    Example: kindmesh events 'system.*' --since 2h
+    """
     from kindmesh.coordinator.cli import events_commands as commands
 
     if topics:
@@ -71,7 +74,10 @@ def emit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Publish a test event, on the coordinator's device. For example: kindmesh events emit perception.falls.tested"""
+    """Publish a test event, on the coordinator's device.
+
+    Example: kindmesh events emit perception.falls.tested
+    """
     from kindmesh.coordinator.cli import events_commands as commands
 
     run_command(as_json, lambda out: commands.run_emit(out, topic, values or [], readers or []))

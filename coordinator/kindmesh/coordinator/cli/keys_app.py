@@ -13,7 +13,10 @@ keys = group("How this device's private keys lie on its disk: plain files, or wr
 
 @keys.command("status")
 def keys_status(as_json: Json = False) -> None:
-    """Show how each private key is kept."""
+    """Show how each private key is kept.
+
+    Example: kindmesh keys status
+    """
     from kindmesh.coordinator.cli.keys_commands import run_keys_status
 
     run_command(as_json, run_keys_status)
@@ -37,7 +40,10 @@ def keys_protect(
 
 @keys.command("unprotect")
 def keys_unprotect(as_json: Json = False) -> None:
-    """Make the private keys plain files again, so that this device starts unattended."""
+    """Make the private keys plain files again, so that this device starts unattended.
+
+    Example: kindmesh keys unprotect
+    """
     from kindmesh.coordinator.cli.keys_commands import run_keys_unprotect
 
     run_command(as_json, run_keys_unprotect)

@@ -55,7 +55,10 @@ def init(
     area: Annotated[str, typer.Option(help=AREA_HELP)] = "",
     as_json: Json = False,
 ) -> None:
-    """Make a new mesh, with this device as its coordinator."""
+    """Make a new mesh, with this device as its coordinator.
+
+    Example: kindmesh init --name desk
+    """
     from kindmesh.coordinator.cli.setup_commands import run_init
 
     run_command(as_json, lambda out: run_init(out, name, owner, kit, area))
@@ -124,7 +127,10 @@ def up(
     listen: Annotated[str, typer.Option(help="host:port to listen at; default from config.toml.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Run Kindmesh on this device until it is told to stop (Ctrl-C)."""
+    """Run Kindmesh on this device until it is told to stop (Ctrl-C).
+
+    Example: kindmesh up
+    """
     from kindmesh.coordinator.cli.setup_commands import run_up
 
     run_command(as_json, lambda out: run_up(out, listen))
@@ -197,9 +203,10 @@ def label(
     name: Annotated[str, typer.Option(help="What to call this device; default: the host's name.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Make the label of a device without a screen: whoever reads it can adopt the device.
+    """Make the label of a device without a screen: whoever reads it can adopt the device. Then start
+    kindmesh up here, and kindmesh pair --label where the coordinator is.
 
-    Example: kindmesh label --name hall --save label.svg, then kindmesh up here and kindmesh pair --label there.
+    Example: kindmesh label --name hall --save label.svg
     """
     from kindmesh.coordinator.cli.label_commands import run_label
 
@@ -208,7 +215,10 @@ def label(
 
 @app.command()
 def nodes(as_json: Json = False) -> None:
-    """List the devices: state, when last seen, load, battery, heat."""
+    """List the devices: state, when last seen, load, battery, heat.
+
+    Example: kindmesh nodes
+    """
     from kindmesh.coordinator.cli.mesh_commands import run_nodes
 
     run_command(as_json, run_nodes)
@@ -233,7 +243,10 @@ def drain(
 
 @app.command()
 def capabilities(as_json: Json = False) -> None:
-    """List what the devices can do, and what is missing for the rest."""
+    """List what the devices can do, and what is missing for the rest.
+
+    Example: kindmesh capabilities
+    """
     from kindmesh.coordinator.cli.mesh_commands import run_capabilities
 
     run_command(as_json, run_capabilities)
@@ -361,7 +374,10 @@ def stop(
     reason: Annotated[str, typer.Option(help="Shown on the devices.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Halt motion, actuation and speech on every device, at once. Alerts go on."""
+    """Halt motion, actuation and speech on every device, at once. Alerts go on.
+
+    Example: kindmesh stop --reason "the robot is at the stairs"
+    """
     from kindmesh.coordinator.cli.mesh_commands import run_stop
 
     run_command(as_json, lambda out: run_stop(out, reset, reason))
@@ -405,7 +421,10 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the sound and the QR code.")] = Path("kindmesh-demo"),
     as_json: Json = False,
 ) -> None:
-    """Run the main job here: three devices, a letter read aloud, one of them killed on the way."""
+    """Run the main job here: three devices, a letter read aloud, one of them killed on the way.
+
+    Example: kindmesh demo --image letter.jpg
+    """
     from kindmesh.coordinator.cli.demo_command import run_demo
 
     run_command(as_json, lambda output: run_demo(output, image, out))
@@ -413,7 +432,10 @@ def demo(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what is wrong and what to do about it."""
+    """Say what is wrong and what to do about it.
+
+    Example: kindmesh doctor
+    """
     from kindmesh.coordinator.cli.doctor import run_doctor
 
     run_command(as_json, run_doctor)

@@ -43,7 +43,10 @@ def _words(given: list[str] | None) -> list[str]:
 
 @people.callback()
 def people_list(context: typer.Context, as_json: Json = False) -> None:
-    """List people: role, devices, since, until, open invitations. Example: kindmesh people"""
+    """List people: role, devices, since, until, open invitations.
+
+    Example: kindmesh people
+    """
     if context.invoked_subcommand is None:
         from kindmesh.coordinator.cli.people_commands import run_people
 
@@ -110,7 +113,10 @@ def withdraw(
     invitation: Annotated[str, typer.Argument(help="The invitation's id, or the person's name.")],
     as_json: Json = False,
 ) -> None:
-    """Take an invitation back that nobody has accepted yet. Example: kindmesh people withdraw Anna"""
+    """Take an invitation back that nobody has accepted yet.
+
+    Example: kindmesh people withdraw Anna
+    """
     from kindmesh.coordinator.cli.people_commands import run_withdraw
 
     run_command(as_json, lambda out: run_withdraw(out, invitation))
@@ -126,7 +132,10 @@ def role(
     days: Days = None,
     as_json: Json = False,
 ) -> None:
-    """Give a person another role, other limits or another end. Example: kindmesh people role Anna resident"""
+    """Give a person another role, other limits or another end.
+
+    Example: kindmesh people role Anna resident
+    """
     from kindmesh.coordinator.cli.people_commands import run_role
 
     run_command(
@@ -143,7 +152,10 @@ def remove(
     device: Annotated[str, typer.Option(help="Only their key on this device, such as a lost phone.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Take a person out of the mesh, at once and everywhere. Example: kindmesh people remove Anna"""
+    """Take a person out of the mesh, at once and everywhere.
+
+    Example: kindmesh people remove Anna
+    """
     from kindmesh.coordinator.cli.people_commands import run_remove
 
     run_command(as_json, lambda out: run_remove(out, name, device))
@@ -182,7 +194,10 @@ def delegations(
     person: Annotated[str, typer.Option("--as", help="Whose; default: yours.")] = "",
     as_json: Json = False,
 ) -> None:
-    """What acts for whom. Example: kindmesh people delegations --withdraw goal:water-the-plants"""
+    """What acts for whom.
+
+    Example: kindmesh people delegations --withdraw goal:water-the-plants
+    """
     from kindmesh.coordinator.cli.people_commands import run_delegations
 
     run_command(as_json, lambda out: run_delegations(out, withdraw, person))
@@ -190,7 +205,10 @@ def delegations(
 
 @policy.command()
 def show(as_json: Json = False) -> None:
-    """Show the policy in force, as policy set takes it. Example: kindmesh policy show > policy.toml"""
+    """Show the policy in force, as policy set takes it.
+
+    Example: kindmesh policy show > policy.toml
+    """
     from kindmesh.coordinator.cli.policy_commands import run_show
 
     run_command(as_json, run_show)
@@ -216,7 +234,10 @@ Operation = Annotated[str, typer.Argument(help="speech.say, speech.* or *.")]
 
 @policy.command()
 def allow(operation: Operation, effects: Effects = None, yes: Yes = False, as_json: Json = False) -> None:
-    """Allow an operation without asking. Example: kindmesh policy allow notes.append"""
+    """Allow an operation without asking.
+
+    Example: kindmesh policy allow notes.append
+    """
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
     run_command(as_json, lambda out: run_rule(out, operation, "allow", _words(effects), yes))
@@ -224,7 +245,10 @@ def allow(operation: Operation, effects: Effects = None, yes: Yes = False, as_js
 
 @policy.command()
 def ask(operation: Operation, effects: Effects = None, yes: Yes = False, as_json: Json = False) -> None:
-    """Ask before an operation. Example: kindmesh policy ask speech.say"""
+    """Ask before an operation.
+
+    Example: kindmesh policy ask speech.say
+    """
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
     run_command(as_json, lambda out: run_rule(out, operation, "ask", _words(effects), yes))
@@ -232,7 +256,10 @@ def ask(operation: Operation, effects: Effects = None, yes: Yes = False, as_json
 
 @policy.command()
 def deny(operation: Operation, effects: Effects = None, yes: Yes = False, as_json: Json = False) -> None:
-    """Forbid an operation. Example: kindmesh policy deny 'robot.*'"""
+    """Forbid an operation.
+
+    Example: kindmesh policy deny 'robot.*'
+    """
     from kindmesh.coordinator.cli.policy_commands import run_rule
 
     run_command(as_json, lambda out: run_rule(out, operation, "deny", _words(effects), yes))
@@ -240,7 +267,10 @@ def deny(operation: Operation, effects: Effects = None, yes: Yes = False, as_jso
 
 @policy.command()
 def reset(yes: Yes = False, as_json: Json = False) -> None:
-    """Go back to the first policy: reading and notifying are allowed, everything else asks."""
+    """Go back to the first policy: reading and notifying are allowed, everything else asks.
+
+    Example: kindmesh policy reset
+    """
     from kindmesh.coordinator.cli.policy_commands import run_reset
 
     run_command(as_json, lambda out: run_reset(out, yes))

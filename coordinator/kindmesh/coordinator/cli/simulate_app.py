@@ -41,8 +41,10 @@ def simulate(
 ) -> None:
     """Play whole households in virtual time: devices die, links fail, disks fill; nothing may be lost or done twice.
 
-    Nothing of your own household is touched. Exit status 1 if something happened that must not. For example:
-    kindmesh simulate --seed 7 --nodes 5 --days 0.25, or on real processes kindmesh simulate --real --minutes 2
+    Nothing of your own household is touched. Exit status 1 if something happened that must not. With --real it plays on
+    real processes instead.
+
+    Example: kindmesh simulate --seed 7 --nodes 5 --days 0.25
     """
     from kindmesh.coordinator.cli import simulate_commands as commands
 
