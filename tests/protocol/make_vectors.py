@@ -61,7 +61,17 @@ from kindmesh.protocol.plan import (
     single_step,
 )
 from kindmesh.protocol.plan_check import check_plan
-from kindmesh.protocol.plan_labels import Label, join
+from kindmesh.protocol.plan_labels import Carried, Label, join
+from kindmesh.protocol.receipt import (
+    RECEIPT_DOMAIN,
+    Receipt,
+    Use,
+    field_hash,
+    prove_field,
+    root_of_fields,
+    shown_field,
+    sign_receipt,
+)
 from kindmesh.protocol.session import SESSION_INFO
 from kindmesh.protocol.signed import Signed, sign_struct
 from kindmesh.protocol.utterance import (
@@ -763,6 +773,38 @@ def utterances() -> list[dict[str, Any]]:
     return found
 
 
+def receipts() -> list[dict[str, Any]]:
+    """A receipt over a result with every field proven; fields that are not of it."""
+    value = {"text": "twenty-one degrees", "celsius": 21.5, "boxes": [{"x": 1}, {"x": 2}]}
+    size, root = root_of_fields(value)
+    receipt = Receipt(
+        MESH, IDS["phone"], time_id(43), time_id(42), "device.read", size, root, NOW, Carried("user")
+    )
+    case = signed_case("three fields", "phone", RECEIPT_DOMAIN, receipt, bridge=False)
+    signed = sign_receipt(receipt, SIGNING["phone"])
+    proofs = {name: prove_field(value, name, signed, (Use("text"),)) for name in sorted(value)}
+    leaves = {name: plain(field_hash(name, proof.value)) for name, proof in proofs.items()}
+    shown = [
+        {"name": name, "value": plain(one.value), "index": one.index, "hashes": plain(one.hashes)}
+        for name, one in proofs.items()
+    ]
+    found: list[dict[str, Any]] = [{**case, "leaves": leaves, "proofs": shown}]
+    right = proofs["text"]
+    for name, wrong in (
+        ("another value", msgspec.structs.replace(right, value=b"\xa0")),
+        ("another name", msgspec.structs.replace(right, name="texts")),
+        ("another place", msgspec.structs.replace(right, index=1)),
+        ("beyond the last", msgspec.structs.replace(right, index=3)),
+        ("a path that ends early", msgspec.structs.replace(right, hashes=right.hashes[:-1])),
+    ):
+        code = code_of(lambda wrong=wrong: shown_field(wrong, receipt))
+        found.append(
+            {"name": name, "bridge": False, "field": wrong.name, "value": plain(wrong.value), "index": wrong.index,
+             "hashes": plain(wrong.hashes), "size": size, "root": plain(root), "code": code}
+        )  # fmt: skip
+    return found
+
+
 FILES: Final = {
     "ids": ids,
     "primitives": primitives,
@@ -777,6 +819,7 @@ FILES: Final = {
     "manifests": manifests,
     "plans": plans,
     "utterances": utterances,
+    "receipts": receipts,
     "audit": audit,
 }
 

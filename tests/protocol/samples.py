@@ -121,6 +121,7 @@ from kindmesh.protocol.people import (
     sign_terms,
 )
 from kindmesh.protocol.permit import Permit, sign_permit
+from kindmesh.protocol.plan_labels import Carried
 from kindmesh.protocol.plan_labels import Label as ValueLabel
 from kindmesh.protocol.policy import (
     Approval,
@@ -144,6 +145,7 @@ from kindmesh.protocol.readmit import (
     sign_readmission,
     sign_recall,
 )
+from kindmesh.protocol.receipt import Receipt, ResultProof, Use
 from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
 from kindmesh.protocol.session import SessionKeys, derive_session
@@ -161,7 +163,7 @@ from kindmesh.protocol.typed import (
     typed_confirm,
 )
 from kindmesh.protocol.utterance import Spoken, Utterance, WordProof
-from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, ArgumentSource, Evidence
 
 NOW: Final = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
@@ -374,7 +376,24 @@ STANDING: Final = StandingApproval(
     each=1.5,
     altogether=4.0,
 )
-PROVENANCE: Final = (UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING)
+RECEIPT: Final = Receipt(
+    REQUEST.mesh,
+    REQUEST.target,
+    time_id(43),
+    time_id(42),
+    "home.get",
+    2,
+    bytes(range(32)),
+    NOW,
+    Carried("memory"),
+)
+CARRIED: Final = Carried("device", ("*",), ("home",))
+USE: Final = Use("data.level", ("0", "state"))
+RESULT_PROOF: Final = ResultProof(SIGNED_APPROVAL, "entities", b"\x01", 1, (bytes(range(32)),), (USE,))
+ARGUMENT_SOURCE: Final = ArgumentSource("data.level", "read", ("entities", "0"))
+PROVENANCE: Final = (
+    UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING, RECEIPT, CARRIED, USE, RESULT_PROOF, ARGUMENT_SOURCE,
+)  # fmt: skip
 
 PERMIT: Final = Permit(
     mesh=MESH,
@@ -395,6 +414,7 @@ PERMIT: Final = Permit(
     principal=OWNER,
     isolation="landlock",
     readers=(IDS["desk"],),
+    label=Carried("device", data_class=("home",)),
 )
 SIGNED_PERMIT: Final = sign_permit(PERMIT, SIGNING["medulla"])
 SESSION_PERMIT: Final = msgspec.structs.replace(

@@ -60,10 +60,12 @@ from kindmesh.node.forwarding import Forwarding
 from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
+from kindmesh.node.kept_labels import KeptLabels
 from kindmesh.node.leaving import Leaving
 from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.people_renewal import PeopleRenewal
 from kindmesh.node.quarantine_machine import Changed
+from kindmesh.node.receipts import Receipts
 from kindmesh.node.renewing import Renewing
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.stream_control import StreamControl
@@ -176,6 +178,7 @@ class Node:
             exchange=self.exchange,
             clock=self.clock,
             room=room,
+            receipts=Receipts(self.identity, self.trust, KeptLabels(self.store)),
         )
         self.streams = Streams(self.uplink, self.clock, entropy)
         self.streaming = Streaming(

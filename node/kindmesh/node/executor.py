@@ -53,6 +53,7 @@ from kindmesh.node.job_events import (
 )
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
+from kindmesh.node.receipts import NONE, Receipts
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
 from kindmesh.protocol.codec import encode_value
@@ -88,17 +89,21 @@ Watcher = Callable[[dict[str, Any]], None]
 
 
 class _Work:
-    """One attempt that has room; what it `made` is known when it ended well."""
+    """One attempt that has room; what it `made`, and the `fields` of its result, are known when it ended well."""
 
-    __slots__ = ("abandoned", "attempt", "job", "made", "missing", "operation", "task", "until_ms", "values")
+    __slots__ = (
+        "abandoned", "attempt", "fields", "job", "made", "missing", "operation", "permit", "task", "until_ms", "values",
+    )  # fmt: skip
 
     def __init__(self, accepted: Accepted) -> None:
         self.job = accepted.job
+        self.permit = accepted.permit
         self.attempt = 0
         self.operation = accepted.operation
         self.values = accepted.values
         self.missing = accepted.missing
         self.made: tuple[ArtifactInfo, ...] = ()
+        self.fields = NONE
         self.task: asyncio.Task[None] | None = None
         self.until_ms = accepted.job.deadline_ms
         self.abandoned = False
@@ -119,6 +124,7 @@ class Executor:
         exchange: Exchange,
         clock: Clock,
         room: Room,
+        receipts: Receipts,
     ) -> None:
         self._endpoint = endpoint
         self._trust = trust
@@ -129,6 +135,7 @@ class Executor:
         self._exchange = exchange
         self._clock = clock
         self._room = room
+        self._receipts = receipts
         self._machine = JobMachine()
         self._intake = Intake(
             trust=trust, journal=journal, machine=self._machine, supervisor=supervisor, artifacts=artifacts, room=room,
@@ -221,6 +228,12 @@ class Executor:
         written = partial(self._written, IntentWritten(job_id, attempt))
         work = self._work.get(job_id)
         args = None if work is None else work.job.args
+        if work is not None:
+            try:
+                self._receipts.begins(work.permit, work.operation)
+            except KindmeshError as error:
+                written(error)
+                return
         self._journal.intent(step.order, self._clock.now_ms(), written, args)
 
     def _written(self, event: AcceptWritten | IntentWritten, error: KindmeshError | None) -> None:
@@ -322,6 +335,7 @@ class Executor:
         found = [self._artifacts.stat(bytes.fromhex(name)) for name in names]
         holder = self._endpoint.device_id
         work.made = tuple(ArtifactInfo(info.id, info.size, info.media_type, holder) for info in found)
+        work.fields = self._receipts.fields(value)
         return Finished(work.job.job_id, work.attempt, data)
 
     def _ended(self, work: _Work, task: asyncio.Task[None]) -> None:
@@ -372,6 +386,9 @@ class Executor:
                 started_ms=step.started_ms,
                 ended_ms=step.ended_ms,
                 artifacts=work.made if work is not None else (),
+                ext=self._receipts.ext(work.permit, work.fields, step.ended_ms)
+                if work is not None and step.outcome == "succeeded"
+                else {},
             )
             self._results[order.job_id] = (order.sender, result)
         result = self._results[order.job_id][1]

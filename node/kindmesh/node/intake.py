@@ -20,6 +20,7 @@ from kindmesh.protocol.errors import ArtifactMissing, InvalidInput, PermitStale
 from kindmesh.protocol.extensions import check_extensions
 from kindmesh.protocol.manifest import Effect, Operation, artifacts_in, check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Job
+from kindmesh.protocol.permit import Permit
 from kindmesh.protocol.permit_chain import check_parent
 
 FULL: Final = "full"
@@ -27,14 +28,20 @@ FULL: Final = "full"
 
 
 class Accepted:
-    """What an attempt needs to begin: its checked `values`, and the inputs that are not here yet."""
+    """What an attempt needs to begin: its permit, its checked `values`, and the inputs that are not here yet."""
 
-    __slots__ = ("job", "missing", "operation", "values")
+    __slots__ = ("job", "missing", "operation", "permit", "values")
 
     def __init__(
-        self, job: Job, operation: Operation, values: dict[str, Any], missing: tuple[ArtifactInfo, ...]
+        self,
+        job: Job,
+        permit: Permit,
+        operation: Operation,
+        values: dict[str, Any],
+        missing: tuple[ArtifactInfo, ...],
     ) -> None:
         self.job = job
+        self.permit = permit
         self.operation = operation
         self.values = values
         self.missing = missing
@@ -99,7 +106,7 @@ class Intake:
             job.deadline_ms, self._mode(job, operation),
             operation.idempotent or operation.effects == Effect.READ, bool(missing),
         )  # fmt: skip
-        return JobArrived(order, known), Accepted(job, operation, values, missing)
+        return JobArrived(order, known), Accepted(job, permit, operation, values, missing)
 
     def _read_input(self, job: Job, operation: Operation) -> dict[str, Any]:
         limit = operation.limits.max_input_bytes

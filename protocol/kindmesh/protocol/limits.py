@@ -122,6 +122,8 @@ LINEAGE_MAX: Final = 64
 """Origins that are remembered of one value."""
 LABELS_MAX: Final = 128
 """Labels of the parts of one step's arguments."""
+PROOF_VALUE_MAX: Final = 32_768
+"""Bytes of a field of a result that is shown to Medulla as a proof; a longer one proves nothing."""
 UTTERANCE_FRESH_MS: Final = 600_000
 """How old an utterance may be when its run asks for its first permit; for later ones the run counts."""
 UTTERANCE_WORDS_MAX: Final = 256

@@ -80,6 +80,15 @@ def _fold(hashes: Sequence[bytes]) -> bytes:
     return digest
 
 
+def nodes_of(leaves: list[bytes]) -> Node:
+    """All complete nodes over these leaf hashes, for what asks for one at a time."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+    return lambda level, index: levels[level][index]
+
+
 def root_at(size: int, node: Node) -> bytes:
     """The root of the first `size` leaves."""
     return _fold([node(level, index) for level, index in decomposition(size)])
@@ -196,6 +205,7 @@ __all__ = [
     "inclusion_path",
     "leaf_hash",
     "node_hash",
+    "nodes_of",
     "root_at",
     "verify_consistency",
     "verify_inclusion",

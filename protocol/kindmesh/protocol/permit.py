@@ -30,6 +30,7 @@ from kindmesh.protocol.crypto import SigningKey, sha256
 from kindmesh.protocol.errors import BadSignature, PermitExpired, PermitMismatch, PermitRefused, PermitStale
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, PERMIT_MAX
 from kindmesh.protocol.manifest import HARMLESS, effect_names
+from kindmesh.protocol.plan_labels import Carried
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
 
@@ -44,7 +45,8 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     numbers the step of the run; `target` is a device id; `args_hash` is SHA-256; `epoch` is the attempt's fencing
     token; `max_uses` is 1 for `once`; `principal` is who asked, and for
     which `purpose`; `approved_by` the key id (20 bytes) of the person who said yes, if one was asked; `readers` are
-    devices that may fetch the artifacts made under this permit."""
+    devices that may fetch the artifacts made under this permit; `label` is what Medulla knows of where the arguments
+    came from, without the words: the device signs it with what it gives (None: it is not known)."""
 
     mesh: KeyId
     kind: PermitKind
@@ -70,6 +72,7 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     stream_bytes: Count = 0
     purpose: Word = "household"
     approved_by: OptionalKey = b""
+    label: Carried | None = None
 
 
 def sign_permit(permit: Permit, key: SigningKey) -> Signed:

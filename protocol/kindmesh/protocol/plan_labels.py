@@ -45,6 +45,24 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     words: HeardWords = ()
 
 
+class Carried(msgspec.Struct, array_like=True, frozen=True):
+    """A label without its words, as it goes over the wire with a permit and with what a device gives."""
+
+    source: Source
+    readers: LabelWords = ANYBODY
+    data_class: LabelWords = ()
+    purpose: LabelWords = ANYBODY
+
+    def label(self) -> Label:
+        """The label again."""
+        return Label(self.source, self.readers, self.data_class, self.purpose)
+
+
+def carry(label: Label) -> Carried:
+    """The label without its words."""
+    return Carried(label.source, label.readers, label.data_class, label.purpose)
+
+
 class Traced(msgspec.Struct, frozen=True):
     """A plain value with its label and origins (sorted, at most `LINEAGE_MAX`)."""
 
@@ -100,6 +118,6 @@ def gather(parts: Iterable[Traced]) -> tuple[Label, tuple[str, ...]]:
 
 
 __all__ = [
-    "ANYBODY", "FROM_PLAN", "SOURCES", "HeardWord", "HeardWords", "Label", "LabelWords", "Source", "Traced", "gather",
-    "join",
+    "ANYBODY", "FROM_PLAN", "SOURCES", "Carried", "HeardWord", "HeardWords", "Label", "LabelWords", "Source", "Traced",
+    "carry", "gather", "join",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from kindmesh.protocol.bounds import Hash, KeyId, OptionalKey, TimeId, TimeMs, W
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import InvalidInput, Malformed
 from kindmesh.protocol.limits import PERMIT_MAX, UTTERANCE_WORD_MAX, UTTERANCE_WORDS_MAX
-from kindmesh.protocol.merkle import Frontier, Node, inclusion_path, leaf_hash, node_hash, verify_inclusion
+from kindmesh.protocol.merkle import Frontier, inclusion_path, leaf_hash, nodes_of, verify_inclusion
 from kindmesh.protocol.plan_labels import HeardWord, HeardWords
 from kindmesh.protocol.shown import repr_without
 from kindmesh.protocol.signed import Signed, open_signed, sign_struct
@@ -145,20 +145,12 @@ def prove(said: Spoken, indices: Iterable[int]) -> tuple[WordProof, ...]:
     wanted = sorted(set(indices))
     if wanted and not 0 <= wanted[0] <= wanted[-1] < len(said.words):
         raise InvalidInput(f"there is no word {wanted[-1] if wanted[0] >= 0 else wanted[0]}", field="words")
-    node = _nodes(_leaves(said))
+    node = nodes_of(_leaves(said))
     size = len(said.words)
     return tuple(
         WordProof(index, said.words[index], said.salts[index], tuple(inclusion_path(index, size, node)))
         for index in wanted
     )
-
-
-def _nodes(leaves: list[bytes]) -> Node:
-    levels = [leaves]
-    while len(levels[-1]) > 1:
-        below = levels[-1]
-        levels.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
-    return lambda level, index: levels[level][index]
 
 
 def shown_words(utterance: Utterance, proofs: Sequence[WordProof]) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 `argument_labels` gives the label of every part of a call's arguments by its path (`entities.0`, `data.brightness_pct`;
 empty: the arguments as a whole). A part whose expression is one operator has one label, whatever it holds. `evidence`
-shows the words that these labels name, as far as they occur in the utterance, and no others; or all of them. Both are
-claims of whoever made the plan; what Medulla makes of them is its own affair.
+shows the words that these labels name, as far as they occur in the utterance, and no others; or all of them. With them
+go parts of results that devices signed (`receipt`): `argument_sources` says which parts of the arguments are what an
+earlier step gave. All are claims of whoever made the plan; what Medulla makes of them is its own affair.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from kindmesh.protocol.bounds import Word
 from kindmesh.protocol.limits import LABELS_MAX
 from kindmesh.protocol.plan_labels import Label, Traced, join
 from kindmesh.protocol.plan_values import evaluate, operator
+from kindmesh.protocol.receipt import ResultProofs
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.utterance import Spoken, WordProofs, find_words, prove
 
@@ -34,10 +37,19 @@ ArgumentLabels = Annotated[tuple[ArgumentLabel, ...], msgspec.Meta(max_length=LA
 
 
 class Evidence(msgspec.Struct, array_like=True, frozen=True):
-    """An utterance, signed by who heard it, and proofs of some of its words, in order."""
+    """An utterance, signed by who heard it, and proofs of some of its words, in order; parts of signed results."""
 
     utterance: Signed
     words: WordProofs = ()
+    results: ResultProofs = ()
+
+
+class ArgumentSource(msgspec.Struct, array_like=True, frozen=True):
+    """The part of the arguments at `path` is a reference: to `root` (a step, `item` ...), and what is `inside` it."""
+
+    path: Annotated[str, msgspec.Meta(max_length=PATH_MAX)]
+    root: Word
+    inside: tuple[Word, ...] = ()
 
 
 class Heard(msgspec.Struct, array_like=True, frozen=True):
@@ -75,6 +87,22 @@ def _parts(value: Any, scope: Mapping[str, Traced], where: str, path: str) -> It
     ]
 
 
+def argument_sources(args: Any, path: str = "") -> tuple[ArgumentSource, ...]:
+    """The parts of a call's arguments, a checked expression, that are nothing but a reference, by the paths of
+    `argument_labels`; one that has a default is none, and neither is what has too long a path."""
+    if operator(args) == "$from" and "$default" not in args:
+        root, *inside = args["$from"].split(".")
+        return (ArgumentSource(path, root, tuple(inside)),) if len(path) <= PATH_MAX else ()
+    if operator(args):
+        return ()
+    named: list[tuple[str, Any]] = list(args.items()) if isinstance(args, dict) else []
+    if isinstance(args, list):
+        named = [(str(number), item) for number, item in enumerate(args)]
+    return tuple(
+        one for name, item in named for one in argument_sources(item, f"{path}.{name}".removeprefix("."))
+    )[:LABELS_MAX]
+
+
 def evidence(heard: Heard, labels: Iterable[ArgumentLabel], *, whole: bool = False) -> Evidence:
     """The utterance with proofs of the words that these labels name, as far as they occur in it in order; `whole`: of
     all its words, for a step that shall be done because it was said."""
@@ -84,4 +112,7 @@ def evidence(heard: Heard, labels: Iterable[ArgumentLabel], *, whole: bool = Fal
     return Evidence(heard.utterance, prove(heard.said, wanted))
 
 
-__all__ = ["ArgumentLabel", "ArgumentLabels", "Evidence", "Heard", "argument_labels", "evidence"]
+__all__ = [
+    "ArgumentLabel", "ArgumentLabels", "ArgumentSource", "Evidence", "Heard", "argument_labels", "argument_sources",
+    "evidence",
+]  # fmt: skip

@@ -131,7 +131,7 @@ class JobRequest(msgspec.Struct, array_like=True, frozen=True):
 
 class Ending(msgspec.Struct, array_like=True, frozen=True):
     """What came of it, sealed: `value` canonical MessagePack when it succeeded, the device that did it (or empty), its
-    own times (UTC ms, 0: it did not begin)."""
+    own times (UTC ms, 0: it did not begin), and its signed receipt (`protocol.receipt`), or empty."""
 
     value: bytes = b""
     error: WireError | None = None
@@ -140,6 +140,7 @@ class Ending(msgspec.Struct, array_like=True, frozen=True):
     permit_id: bytes = b""
     started_ms: int = 0
     ended_ms: int = 0
+    receipt: bytes = b""
 
 
 class JobFacts(msgspec.Struct, frozen=True):

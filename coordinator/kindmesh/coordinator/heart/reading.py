@@ -9,7 +9,7 @@ from kindmesh.coordinator.heart import documents, wishes
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.entry import Document
-from kindmesh.coordinator.heart.journal import HeartJournal, JobRow
+from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow
 from kindmesh.coordinator.heart.placement import explain, rank
 from kindmesh.coordinator.heart.settling import Settler
 from kindmesh.coordinator.heart.wishes import Wish
@@ -132,6 +132,14 @@ class Reading:
             documents.with_ending(document, None)
             document["note"] = error.message
         return documents.with_story(document, row.now.story, self._devices.name)
+
+    def ending(self, job_id: bytes) -> Ending | None:
+        """How a job ended, None while it is open.
+
+        Raises:
+            UnknownJob. Forgotten, BadSeal, Malformed: it cannot be opened any more.
+        """
+        return self._journal.ending(self.row(job_id))
 
     def made(self, job_id: bytes, artifact: bytes) -> tuple[ArtifactInfo, Signed]:
         """An artifact (32 bytes) that a job made, and the permit under which its maker gives it to this coordinator.

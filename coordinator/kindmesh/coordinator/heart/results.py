@@ -13,10 +13,12 @@ from kindmesh.protocol.errors import Malformed, WireError
 from kindmesh.protocol.ids import TIME_ID
 from kindmesh.protocol.limits import ARTIFACT_MAX, RESULT_MAX, TEXT_MAX
 from kindmesh.protocol.messages.jobs import ArtifactInfo, JobResult
+from kindmesh.protocol.receipt import RECEIPT
 
 RETRY_MAX_MS: Final = 60_000
 ARTIFACTS_MAX: Final = 64
 _HASH: Final = 32
+_RECEIPT_MAX: Final = 4_096
 _LATEST_MS: Final = 1 << 48
 _NAME: Final = 100
 
@@ -68,6 +70,7 @@ def ending(wish: Finish, device: bytes, result: JobResult | None) -> Ending:
         result.permit_id,
         result.started_ms,
         result.ended_ms,
+        result.ext.get(RECEIPT, b"")[:_RECEIPT_MAX],
     )
 
 

@@ -19,6 +19,7 @@ from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
 from kindmesh.coordinator.brain.medulla.people import PeopleBeliefs
+from kindmesh.coordinator.brain.medulla.produced import Maker, Receipts
 from kindmesh.coordinator.brain.medulla.review_home import HomeNames
 from kindmesh.protocol.anchors import Anchors, MeshBundle, open_bundle
 from kindmesh.protocol.audit import Note
@@ -125,6 +126,7 @@ class Beliefs:
         self.highest_ms = 0
         self.people = PeopleBeliefs()
         self.utterances = Utterances()
+        self.receipts = Receipts()
         self.offset_ms = 0
         """How far the household's clock is ahead of UTC; the driver keeps it."""
         self.approvals = Approvals()
@@ -306,6 +308,13 @@ class Beliefs:
             for other, _ in self.certificates.values()
         )
         return Ears(certificate, self.is_removed(author), author in self.held, beside)
+
+    def maker(self, author: bytes, operation: str) -> Maker:
+        """Who signed a result with the key of that id, and what they declare of the operation."""
+        certificate = self.member(author)
+        offers = None if certificate is None else self.offers.get(certificate.subject)
+        gone = self.is_removed(author) or author in self.held
+        return Maker(certificate, gone, None if offers is None else offers.operations.get(operation))
 
     def check_curve_free(self, curve_pub: bytes, subject: bytes) -> None:
         """Refuse a CURVE key that another member has, or had before its last rotation, whichever Medulla certified it.

@@ -6,9 +6,8 @@
 
 Who may have heard: a person by their own key; a device for whoever uses it; the node beside the coordinator for the
 owner. Never the coordinator itself, and nobody in another's name. An utterance is taken while it is fresh, and from
-then on serves the run that came with it and the runs below that one (their permits chain to it). A `device` label would
-need the producing node's signed result, a `memory` label that of whoever remembered: until they come with one, they
-count as `model`, too. Pure.
+then on serves the run that came with it and the runs below that one (their permits chain to it). A `device` or `memory`
+label needs the signed result of the node that gave the value (`produced`); without one it counts as `model`, too. Pure.
 """
 
 from __future__ import annotations

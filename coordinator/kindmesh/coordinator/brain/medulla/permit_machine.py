@@ -35,6 +35,7 @@ from kindmesh.coordinator.brain.medulla.counts import Counted, count_key
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Prover, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
+from kindmesh.coordinator.brain.medulla.produced import Given, carried, with_results
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Scene
 from kindmesh.coordinator.brain.medulla.review_step import (
@@ -65,6 +66,7 @@ from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages.jobs import is_alert
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.permit_chain import Link, check_link
+from kindmesh.protocol.plan_labels import Carried
 from kindmesh.protocol.policy import ApprovalRequest, open_approval
 from kindmesh.protocol.principal import OWNER
 from kindmesh.protocol.roles import EVERYTHING, matches
@@ -114,7 +116,21 @@ def _proven(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> Proven:
         request.parent_permit if fits else None,
         now_ms,
     )
-    return examine(wanted, beliefs.ears(author) if author else Ears(None), beliefs.utterances)
+    found = examine(wanted, beliefs.ears(author) if author else Ears(None), beliefs.utterances)
+    if request.evidence is None or not request.evidence.results:
+        return found
+    given = Given(beliefs.anchors.mesh, request.run_id, request.args, request.labels, now_ms)
+    return with_results(found, request.evidence.results, given, beliefs.maker, beliefs.receipts)
+
+
+def _label(beliefs: Beliefs, request: PermitRequest, case: Case) -> Carried | None:
+    """What is known of where the arguments came from, for whoever gets the permit."""
+    if not request.labels:
+        # What a person's own signature names is theirs.
+        return Carried("user") if request.proof is not None and request.evidence is None else None
+    offers = beliefs.offers[request.target]
+    operation = offers.operations.get(request.operation)
+    return carried(decode_value(request.args), case.labels, operation, offers.names)
 
 
 def _answered(
@@ -176,7 +192,14 @@ def approve(beliefs: Beliefs, event: Approve, now_ms: int, fresh: bytes) -> list
     judgement = judge(case)
     if judgement.answer == "allow":
         permitted = _allow(
-            beliefs, request, case, now_ms, permit_id=fresh, approval_id=request_id, approved_by=author
+            beliefs,
+            request,
+            case,
+            now_ms,
+            permit_id=fresh,
+            approval_id=request_id,
+            approved_by=author,
+            exactly=True,
         )
         return answered + permitted
     return answered + _refuse(beliefs, request, judgement, now_ms)
@@ -340,6 +363,7 @@ def _allow(
     permit_id: bytes,
     approval_id: bytes = b"",
     approved_by: bytes = b"",
+    exactly: bool = False,
 ) -> list[Instruction]:
     args_hash, stream = sha256(request.args), request.stream
     permit = Permit(
@@ -367,6 +391,8 @@ def _allow(
         readers=tuple(reader for reader in request.readers if beliefs.member(reader) is not None),
         duration_ms=0 if stream is None else stream.duration_ms,
         stream_bytes=0 if stream is None else stream.data_bytes,
+        # Who says yes to these very bytes vouches for them.
+        label=Carried("user") if exactly else _label(beliefs, request, case),
     )
     signed = sign_permit(permit, beliefs.permit_key)
     beliefs.permits += 1

@@ -142,7 +142,8 @@ def _mentioned(calls: Iterable[Call], facts: Facts) -> Iterable[str]:
         yield from name_words(call.name, call.operation)
         for leaf in Scene.all_leaves(call):
             yield from (stem(word) for word in tokens(leaf.field.replace("_", " ")))
-            for text in words_in(leaf.value):
+            # What came from outside accounts for nothing that was said.
+            for text in () if leaf.given else words_in(leaf.value):
                 yield from (stem(word) for word in tokens(text.replace("_", " ")[:2_000]))
                 for name in facts.names.get(text, ()):
                     yield from (stem(word) for word in tokens(name))

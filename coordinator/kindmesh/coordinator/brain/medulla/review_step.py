@@ -46,12 +46,20 @@ _DEPTH: Final = 16
 
 
 def scene_of(
-    operation: Operation, effects: int, args: Mapping[str, Any], labels: Sequence[ArgumentLabel], facts: Facts
+    operation: Operation,
+    effects: int,
+    args: Mapping[str, Any],
+    labels: Sequence[ArgumentLabel],
+    facts: Facts,
+    *,
+    proven: bool = True,
 ) -> Scene:
-    """The step as the rules see it."""
+    """The step as the rules see it; `proven`: labels are as they count, so that what still says device or memory is."""
     by_path = {one.path: one.label for one in labels}
     leaves = tuple(
-        leaf for name, value in args.items() for leaf in _leaves(Leaf(name, name, value), name, by_path)
+        leaf
+        for name, value in args.items()
+        for leaf in _leaves(Leaf(name, name, value), name, by_path, proven=proven)
     )
     call = Call("", operation.name, operation, effects, leaves, None, Label())
     return Scene(facts, Made((call,)), compiled(tuple(facts.prover.proven())))
@@ -81,7 +89,8 @@ def foreign(scene: Scene, args: Mapping[str, Any], labels: Sequence[ArgumentLabe
     (call,) = scene.made.calls
     if call.operation is None:
         return ()
-    claimed = scene_of(call.operation, call.effects, args, (ArgumentLabel("", Label()), *labels), scene.facts)
+    said = (ArgumentLabel("", Label()), *labels)
+    claimed = scene_of(call.operation, call.effects, args, said, scene.facts, proven=False)
     return tuple(reason for rule in FOREIGN_RULES for reason in rule(claimed))
 
 
@@ -107,18 +116,23 @@ def done_here(scene: Scene) -> Done:
     )
 
 
-def _leaves(leaf: Leaf, exact: str, labels: Mapping[str, Label], depth: int = 0) -> Iterator[Leaf]:
+def _leaves(
+    leaf: Leaf, exact: str, labels: Mapping[str, Label], depth: int = 0, *, proven: bool
+) -> Iterator[Leaf]:
     """The leaves of a value; `exact` counts places in lists, as the paths of labels do."""
     value = leaf.value
     if isinstance(value, dict) and value and depth < _DEPTH:
         for name, item in value.items():
             inner = Leaf(leaf.field, f"{leaf.path}.{name}", item)
-            yield from _leaves(inner, f"{exact}.{name}", labels, depth + 1)
+            yield from _leaves(inner, f"{exact}.{name}", labels, depth + 1, proven=proven)
     elif isinstance(value, list) and value and depth < _DEPTH:
         for number, item in enumerate(value):
-            yield from _leaves(Leaf(leaf.field, leaf.path, item), f"{exact}.{number}", labels, depth + 1)
+            yield from _leaves(
+                Leaf(leaf.field, leaf.path, item), f"{exact}.{number}", labels, depth + 1, proven=proven
+            )
     else:
-        yield Leaf(leaf.field, leaf.path, value, _label(exact, labels))
+        label = _label(exact, labels)
+        yield Leaf(leaf.field, leaf.path, value, label, given=proven and label.source in ("device", "memory"))
 
 
 def _label(exact: str, labels: Mapping[str, Label]) -> Label:

@@ -21,13 +21,15 @@ _DEPTH: Final = 16
 
 class Leaf(msgspec.Struct, frozen=True):
     """One value that a call gets. `field`: the argument, `path`: with what is inside it; `value`: what it is, or
-    `UNKNOWN`; `label`: of what made it, None for a literal that has none; `book`: it comes from the address book."""
+    `UNKNOWN`; `label`: of what made it, None for a literal that has none; `book`: it comes from the address book;
+    `given`: at run time, and proven to be what a device or a memory gave."""
 
     field: str
     path: str
     value: Any
     label: Label | None = None
     book: bool = False
+    given: bool = False
 
     @property
     def known(self) -> bool:

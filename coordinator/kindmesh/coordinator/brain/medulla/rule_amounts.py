@@ -152,7 +152,7 @@ def number_of(call: Call, leaf: Leaf) -> float | None:
 def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
     names = field_words(call.operation, leaf)
     field = Scene.field(call, leaf)
-    if not leaf.known:
+    if leaf.given or not leaf.known:
         numeric = field is not None and field.type in ("integer", "number")
         grave = (call.effects & bits.SPEND and (numeric or is_amount(call.operation, leaf))) or (
             numeric and (call.effects & (bits.MOVE | bits.ACTUATE) or scene.outward(call))

@@ -240,11 +240,11 @@ def said(scene: Scene) -> Iterator[Reason]:
                 if hidden and call.effects & ~bits.READ:
                     yield _SAID(call.step, f"the text holds {shown(hidden[0])}, which nobody said")
                     continue
-            if not kind and not leaf.known:
+            if not kind and (leaf.given or not leaf.known):
                 problem = _from_outside(scene, call, leaf)
                 if problem:
                     yield _SAID(call.step, problem)
-            if kind or not leaf.known or _is_length(call, leaf):
+            if kind or leaf.given or not leaf.known or _is_length(call, leaf):
                 continue
             problem = _unsaid(scene, call, leaf)
             if problem:

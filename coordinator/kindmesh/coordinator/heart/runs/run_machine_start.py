@@ -16,7 +16,7 @@ from kindmesh.protocol.plan import ForEach, Memo, Pause, Step, Sub
 from kindmesh.protocol.plan_check import written_plan
 from kindmesh.protocol.plan_labels import Traced, gather
 from kindmesh.protocol.plan_values import evaluate, truth, weigh
-from kindmesh.protocol.utterance_evidence import argument_labels
+from kindmesh.protocol.utterance_evidence import argument_labels, argument_sources
 
 QUESTION_MAX: Final = 4_096
 
@@ -160,7 +160,10 @@ def submit(run: Run, item: Item) -> Submit:
     args = call_args(step, scope).value
     target = evaluate(step.target, scope, f"steps.{step.id}.target").value
     labels = argument_labels(step.args, scope, f"steps.{step.id}.args")
-    return Submit(item.path, item.attempt, step.call, args, target, number, item.until_ms, labels=labels)
+    return Submit(
+        item.path, item.attempt, step.call, args, target, number, item.until_ms,
+        labels=labels, sources=argument_sources(step.args),
+    )  # fmt: skip
 
 
 def recall(run: Run, item: Item, memo: Memo) -> Recall:

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from kindmesh.protocol.plan_labels import Label, Traced
-from kindmesh.protocol.utterance_evidence import ArgumentLabel
+from kindmesh.protocol.utterance_evidence import ArgumentLabel, ArgumentSource
 
 RunState = Literal[
     "running", "stopping", "undoing", "succeeded", "failed", "cancelled", "expired", "uncertain"
@@ -157,7 +157,8 @@ RunEvent: TypeAlias = (
 
 class Submit(msgspec.Struct, frozen=True):
     """Have a job done, once for this path and attempt; answer Attached, then WorkEnded, or NotStarted. `known_only`: do
-    not begin it, only take up what was begun before; `labels`: where the parts of `args` came from."""
+    not begin it, only take up what was begun before; `labels`: where the parts of `args` came from, `sources`: which of
+    them are what an earlier step gave."""
 
     path: str
     attempt: int
@@ -168,6 +169,7 @@ class Submit(msgspec.Struct, frozen=True):
     deadline_ms: int
     known_only: bool = False
     labels: tuple[ArgumentLabel, ...] = ()
+    sources: tuple[ArgumentSource, ...] = ()
 
 
 class Spawn(msgspec.Struct, frozen=True):

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import JobRow
 from kindmesh.coordinator.heart.runs.live import Live
 from kindmesh.coordinator.heart.runs.run_journal import RunJournal, memo_id
+from kindmesh.coordinator.heart.runs.run_proofs import result_proofs
 from kindmesh.coordinator.heart.runs.run_words import (
     UNDO,
     Attached,
@@ -47,7 +50,7 @@ from kindmesh.protocol.manifest import HARMLESS, Effect
 from kindmesh.protocol.messages.events import OPEN_CLASS, MeshEvent
 from kindmesh.protocol.plan_labels import ANYBODY, Label, Source
 from kindmesh.protocol.principal import belongs_to
-from kindmesh.protocol.utterance_evidence import evidence
+from kindmesh.protocol.utterance_evidence import Evidence, evidence
 
 BUSY_MS: Final = 2_000
 DISK_MS: Final = 5_000
@@ -156,10 +159,16 @@ class Work:
             parent=live.asked.permit,
             labels=wish.labels,
             doubts=live.asked.doubts.get(step_in(wish.path), ()),
-            evidence=None
-            if live.asked.heard is None
-            else evidence(live.asked.heard, wish.labels, whole=self._acts(wish.operation)),
+            evidence=self._evidence(live, wish),
         )
+
+    def _evidence(self, live: Live, wish: Submit) -> Evidence | None:
+        """What proves to Medulla where the values came from; nothing where nobody said anything."""
+        if live.asked.heard is None:
+            return None
+        said = evidence(live.asked.heard, wish.labels, whole=self._acts(wish.operation))
+        results = result_proofs(live, wish, self._heart.read.ending)
+        return msgspec.structs.replace(said, results=results) if results else said
 
     def _acts(self, operation: str) -> bool:
         """Whether some device says that it does more than read and notify: then Medulla is shown the whole sentence,
