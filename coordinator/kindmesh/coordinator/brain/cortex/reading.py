@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 
 from kindmesh.coordinator.brain.cortex.background import Background
-from kindmesh.coordinator.brain.cortex.conversation import UNCLEAR, Conversation
+from kindmesh.coordinator.brain.cortex.conversation import Conversation
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
-from kindmesh.coordinator.brain.cortex.readings import Part, Reading, agreed, same, standing
+from kindmesh.coordinator.brain.cortex.readings import Part, Reading, agreed, same, standing, unclear
+from kindmesh.coordinator.brain.cortex.relative import resumed, straight
 from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
 from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
 from kindmesh.coordinator.brain.cortex.times import When, times
@@ -48,6 +49,9 @@ class Reader:
         if whole:
             return Reading(tuple(Part(one) for one in whole))
         reading = self._apart(phrase, asked)
+        plain = straight(phrase.words, self._language)
+        if (reading.refusal or unclear(reading)) and plain != phrase.words:
+            return self.read(phrase.with_words(plain))
         return self._aimed(phrase, reading) if reading.refusal else reading
 
     def _aimed(self, phrase: Phrase, otherwise: Reading) -> Reading:
@@ -68,8 +72,8 @@ class Reader:
         parts = segments(phrase.words, self._language)
         if len(parts) > 1:
             reading = self._compound(phrase, parts, asked)
-            unclear = any(part.recognised.intent == UNCLEAR for part in reading.parts)
-            return (self._in_context(phrase, parts) or reading) if reading.refusal or unclear else reading
+            open_ = reading.refusal or unclear(reading)
+            return (self._in_context(phrase, parts) or reading) if open_ else reading
         if parts and parts[0].words != phrase.words:
             # Only a join stood before it: "and lock the door".
             alone = self._clause(phrase.with_words(parts[0].words), asked)
@@ -245,7 +249,7 @@ class Reader:
     def _compound(
         self, phrase: Phrase, parts: Sequence[Segment], asked: dict[str, Recognised | None]
     ) -> Reading:
-        rest, lead = self._lead(phrase, parts)
+        rest, lead = self._lead(phrase, resumed(parts, self._language))
         while len(rest) > 1 and self._idle(rest[0].words, phrase):
             rest = rest[1:]
         if len(rest) == 1:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from kindmesh.coordinator.brain.cortex.conversation import UNCLEAR
 from kindmesh.coordinator.brain.cortex.terms import Recognised
 
 _TAKEN_BACK: Final = frozenset({"No", "HassNevermind"})
@@ -26,6 +27,11 @@ class Reading(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     question: str = ""
     refusal: str = ""
+
+
+def unclear(reading: Reading) -> bool:
+    """Whether it is only asked what "it" is."""
+    return any(part.recognised.intent == UNCLEAR for part in reading.parts)
 
 
 def standing(reading: Reading) -> Reading | None:
@@ -74,4 +80,4 @@ def _key(recognised: Recognised) -> tuple[object, ...]:
     return (recognised.intent, *((act.operation, repr(sorted(act.args.items()))) for act in recognised.acts))
 
 
-__all__ = ["Part", "Reading", "agreed", "same", "standing"]
+__all__ = ["Part", "Reading", "agreed", "same", "standing", "unclear"]

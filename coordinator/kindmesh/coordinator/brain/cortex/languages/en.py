@@ -111,6 +111,7 @@ _PARTICIPLES: Final = {
 }  # fmt: skip
 
 _ASKING: Final = (
+    "could not you", "can not you", "could not we", "can not we", "would not you",
     "could you", "can you", "would you", "will you", "can i get you to", "could i get you to", "can we", "could we",
     "i want you to", "i would like you to", "i need you to", "i like you to", "i want to", "i need to",
     "i would like to", "i would love you to", "i would love it if you could", "i would appreciate it if you could",
@@ -141,6 +142,7 @@ LANGUAGE: Final = Language(
         "cheers",
         "ta", "will not you", "this instant", "quickly", "quick", "my dear", "my love", "man", "dude",
         "again please", "darling", "dear", "mate", "buddy", "sweetheart", "honey", "too", "as well",
+        "shall we", "thx", "thank you kindly",
     ),
     mind=("would you mind", "do you mind", "would you please mind", "can you start", "how about", "what about"),
     participles=_PARTICIPLES,
@@ -152,7 +154,8 @@ LANGUAGE: Final = Language(
         "says to", "said to", "says you should", "wants you to", "asked you to", "would like you to", "asks you to",
     ),
     starters=(
-        "so", "well", "okay", "ok", "alright", "all right", "right", "oh", "hey", "hey there", "hi", "hi there", "yo",
+        "so", "well", "okay", "ok", "alright", "all right", "right", "oh", "hey there", "hey", "hi there", "hi", "yo",
+        "hello there", "hello dear", "hello", "dear me",
         "listen", "like", "look",  "excuse me", "sorry",
     ),
     contractions={

@@ -142,6 +142,12 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "(is|are) [there] {item} [already|still] on [the|my|our] {list}",
         "do i have {item} on [the|my|our] {list}",
     ),
+    "ListPut": ("{item} (on|onto|to) [the|my|our] {list}",),
+    "TickAny": (
+        f"{_TICK} (off|out) {{item}}",
+        f"{_TICK} {{item}} (off|done|as done|as completed|as complete|as finished|as bought|completed)",
+        "{item} (is|are) (done|finished|completed|bought|ticked off)",
+    ),
     "ListWanted": (
         "(do|did) (i|we) (need|want|still need) [any|some|more|any more] {item} [from the shop|from the shops]",
         "(are we|am i) [running] (low on|out of|short of) {item}",

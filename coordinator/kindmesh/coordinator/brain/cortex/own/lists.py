@@ -41,7 +41,7 @@ class Lists:
             "ListClear",
             *_OFF,
         )
-        self._sentences = Sentences(language, first if before else (*_OFF, "ListNeed"))
+        self._sentences = Sentences(language, first if before else (*_OFF, "ListNeed", "TickAny", "ListPut"))
         self._before = before
         self._words = language.words
         self._language = language
@@ -62,13 +62,17 @@ class Lists:
             return phrase.understood("ListLists", text=said)
         if found.intent == "ListNeed":
             return self._need(found, lists, phrase)
+        if found.intent == "TickAny":
+            return self._tick(found, lists, phrase)
+        if found.intent == "ListPut" and not self._bare_things(found):
+            return None
         if found.intent == "ListWanted":
             return self._wanted(found, lists, phrase)
         name, due = self._due(found, phrase)
         chosen = self._chosen(name, lists, phrase)
         if chosen is None or isinstance(chosen, Recognised):
             return chosen
-        if found.intent == "ListAdd":
+        if found.intent in ("ListAdd", "ListPut"):
             return self._add(found, chosen, name, due, phrase)
         if found.intent in ("ListTick", "ListRemove"):
             return self._off(found, chosen, name, phrase)
@@ -252,6 +256,28 @@ class Lists:
             return phrase.understood(intent, key=key, values=values, entities=about)
         values = {"items": listed(open_items, self._language), "list": chosen.name}
         return phrase.understood(intent, key="own.list", values=values, entities=about)
+
+    def _bare_things(self, found: Found) -> bool:
+        """Whether these are only things, and no sentence about them."""
+        said = [word.low for word in found.slots["item"]]
+        spoken = {*self._words.get("finite", ()), *self._language.negations, *self._language.conditions}
+        spoken |= {*self._language.verbs, *self._words["mine"], *self._words["me"]}
+        first = has_verb(found.slots["item"], self._language) or said[0] in self._words.get("subjects", ())
+        return not first and not spoken & set(said)
+
+    def _tick(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
+        """ "Tick off X", where X stands on one list only."""
+        text = phrase.original(self._bare(found.slots["item"]))
+        fitting = []
+        for one in lists:
+            have = {str(row["summary"]).strip().casefold(): str(row["summary"]) for row in items_of(one)}
+            if have.get(text.casefold()) or _only(text, have):
+                fitting.append(one)
+        if len(fitting) != 1:
+            return None
+        return self._off(
+            msgspec.structs.replace(found, intent="ListTick"), fitting[0], found.slots["item"], phrase
+        )
 
     def _wanted(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
         """ "Do we need salt?": whether it is on the shopping list."""
