@@ -64,7 +64,7 @@ class Background:
         lower = [word.low for word in words if word.text != COMMA]
         if lower and lower[0] in self._group("reasons"):
             lower = lower[1:]
-        if len(lower) < 2 or self._wishes(lower):
+        if len(lower) < 2 or self.wishes(lower):
             return " ".join(lower) in self._group("exclaims")
         if not self._harmless(lower):
             return False
@@ -174,7 +174,7 @@ class Background:
         return (word for word in words if word.low in names)
 
     def _aims(self, opening: Sequence[str], tail: Sequence[str]) -> bool:
-        if any(word in self._language.conditions for word in tail) or self._wishes(tail):
+        if any(word in self._language.conditions for word in tail) or self.wishes(tail):
             return False
         if opening[0] not in self._group("for_whom"):
             return True
@@ -193,7 +193,7 @@ class Background:
             text = text.replace(f" {phrase} ", " ")
         return not any(word in self._language.negations for word in text.split())
 
-    def _wishes(self, lower: Sequence[str]) -> bool:
+    def wishes(self, lower: Sequence[str]) -> bool:
         """Whether somebody wants, reports or guesses something, so that it is no plain statement."""
         text = f" {' '.join(lower)} "
         return any(f" {phrase} " in text for phrase in self._group("wishes"))

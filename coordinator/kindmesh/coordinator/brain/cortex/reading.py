@@ -270,8 +270,10 @@ class Reader:
         """Whether this only says how things are ("it is so loud"): it names nothing here, and has no "not" or "if"."""
         lower = [word.low for word in words]
         said = f" {' '.join(lower)} "
-        if self._barred(words) or not said.startswith(
-            tuple(f" {one} " for one in self._language.words["idle"])
+        if (
+            self._barred(words)
+            or self._background.wishes(lower)
+            or not said.startswith(tuple(f" {one} " for one in self._language.words["idle"]))
         ):
             return False
         home = phrase.situation.home

@@ -235,6 +235,7 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
     "every_one": ("all",),
     "switched": ("on", "off"),
     "at_once": ("now",),
+    "not_ours": ("your", "yours"),
     "there": ("there",),
     "possessives": ("his", "her", "their"),
     "after_pronoun": (

@@ -262,6 +262,7 @@ class Lists:
         said = [word.low for word in found.slots["item"]]
         spoken = {*self._words.get("finite", ()), *self._language.negations, *self._language.conditions}
         spoken |= {*self._language.verbs, *self._words["mine"], *self._words["me"]}
+        spoken |= {*self._words.get("not_ours", ())}
         first = has_verb(found.slots["item"], self._language) or said[0] in self._words.get("subjects", ())
         return not first and not spoken & set(said)
 
