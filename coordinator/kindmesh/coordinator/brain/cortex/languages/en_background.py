@@ -180,6 +180,7 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
         "going to turn",
         "about to",
         "you",
+        "the point",
         "wrong",
         "another time",
         "not yet",
