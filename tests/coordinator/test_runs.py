@@ -11,7 +11,7 @@ from kindmesh.coordinator.heart.journal import Finished
 from kindmesh.coordinator.heart.retention import KeepRules
 from kindmesh.coordinator.heart.runs.runs import RUNS_OPEN_MAX, RUNS_RESERVE
 from kindmesh.protocol.anchors import open_bundle
-from kindmesh.protocol.codec import decode
+from kindmesh.protocol.codec import decode, decode_value
 from kindmesh.protocol.errors import Busy, InvalidInput, StoreConflict, UnknownJob, WireError
 from kindmesh.protocol.messages.jobs import Job
 from kindmesh.protocol.permit import Permit
@@ -43,6 +43,30 @@ async def test_steps_pass_values_on_and_run_side_by_side_where_nothing_orders_th
     assert begun["left"] == begun["right"] <= begun["both"]
     (both,) = [item for item in ended["items"] if item["path"] == "both"]
     assert both["origins"] == ["both", "inputs", "left", "plan", "right"]
+
+
+@virtual()
+async def test_what_was_said_against_a_step_ahead_goes_to_medulla_with_that_step_also_inside(
+    rig: RunRig,
+) -> None:
+    inner = {"plan": 1, "steps": [call("deep", "b"), call("other", "c")]}
+    wanted = plan(
+        {**call("each", {"$from": "item"}), "for_each": {"over": ["a", "z"]}},
+        call("plain", "d"),
+        {"id": "box", "sub": {"plan": inner}},
+    )
+    run_id = await rig.runs.start(
+        wanted, doubts={"each": ("it is odd",), "box.deep": ("it is late", "it is far")}
+    )
+    await rig.ended(run_id)
+    told = {decode_value(request.args)["text"]: request.doubts for request in rig.medulla.asked}
+    assert told == {
+        "a": ("it is odd",),
+        "z": ("it is odd",),
+        "b": ("it is late", "it is far"),
+        "c": (),
+        "d": (),
+    }
 
 
 @virtual()
