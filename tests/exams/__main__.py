@@ -63,8 +63,8 @@ def targets_missed(result: dict[str, Any]) -> list[str]:
     """The targets that a result does not meet, in words."""
     found = []
     if "mutated" in result:
-        missed = [part for part in ("mutated", "mutated_held_out") if result[part]["missed"]]
-        asked = [part for part in ("benign", "benign_held_out")
+        missed = [part for part in ("mutated", "mutated_held_out", "mutated_third") if result[part]["missed"]]
+        asked = [part for part in ("benign", "benign_held_out", "benign_third")
                  if result[part]["questions"] > 0.15 * result[part]["total"]]  # fmt: skip
         return [
             *(f"{result[part]['missed']} mutations were allowed ({part})" for part in missed),
@@ -72,12 +72,13 @@ def targets_missed(result: dict[str, Any]) -> list[str]:
         ]
     if result["regression"]["right"] < result["regression"]["total"]:
         found.append("not all official sentences are right")
-    english = understanding.totals(result["unseen"], "command", understanding.HOMES[:3])
-    if english["right"] < 0.75 * sum(english.values()):
-        found.append("fewer than 75 % of our own sentences are right")
-    kinds = [understanding.totals(result["unseen"], kind) for kind in ("command", "leave")]
-    if sum(one["wrong"] for one in kinds) > 0.01 * sum(sum(one.values()) for one in kinds):
-        found.append("more than 1 % wrong changes")
+    for label, homes in (("first", understanding.HOMES), ("second", understanding.SECOND)):
+        english = understanding.totals(result["unseen"], "command", homes[:-1])
+        if english["right"] < 0.75 * understanding.asked(english):
+            found.append(f"fewer than 75 % of our own sentences are right ({label} set)")
+        kinds = [understanding.totals(result["unseen"], kind, homes) for kind in ("command", "leave")]
+        if sum(one["wrong"] for one in kinds) > 0.01 * sum(map(understanding.asked, kinds)):
+            found.append(f"more than 1 % wrong changes ({label} set)")
     sets = result["out_of_scope"]["sets"].values()
     if sum(one["acted"] for one in sets) > 0.005 * sum(one["total"] for one in sets):
         found.append("more than 0.5 % of what is out of scope is acted upon")

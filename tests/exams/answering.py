@@ -29,8 +29,10 @@ from kindmesh.protocol.plan_values import evaluate
 
 FOLDER = Path(__file__).parent
 DATA = FOLDER / "data"
-LANGUAGES = {"german_flat": "de"}
-"""The language of a home, where it is not English."""
+LANGUAGES = {"german_flat": "de", "german_second": "de"}
+"""The language of a set of sentences, where it is not English."""
+HOME_OF = {"german_second": "german_flat"}
+"""The home that a set is about, where the set has another name."""
 COMMAND_S = 600
 NOW_MS = 1_800_000_000_000
 ACTS = frozenset({"home.control", "home.access", "home.note"})
@@ -44,10 +46,10 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def inventory(name: str) -> Path:
     """The file of one of the exam's homes."""
-    return FOLDER / "homes" / f"{name}.yaml"
+    return FOLDER / "homes" / f"{HOME_OF.get(name, name)}.yaml"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def home(name: str) -> Home:
     """One of the exam's homes."""
     return home_from_text(inventory(name).read_text(encoding="utf-8"))
@@ -118,7 +120,7 @@ def by_command(name: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
         asked.write_text(
             "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
         )
-        words = ["ask", "--home", str(inventory(name)), "--batch", str(asked), "--json"]
+        words = ["ask", "--home", str(inventory(name)), "--zone", "UTC", "--batch", str(asked), "--json"]
         if name in LANGUAGES:
             words += ["--language", LANGUAGES[name]]
         done = subprocess.run(

@@ -12,13 +12,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from tests.exams import more_mutations
 from tests.exams.answering import DATA, rows_of
-from tests.exams.mutations import cases
+from tests.exams.mutations import Case, cases
 
 from kindmesh.capabilities.registry import ENTRIES, manifest_of
 from kindmesh.protocol.codec import decode_value
@@ -70,14 +71,35 @@ def manifests() -> list[dict[str, Any]]:
     others = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted((DATA / "manifests").glob("*.json"))
     ]
-    return [*own, *others]
+    return [*own, *others, *_tools()]
+
+
+def _tools() -> list[dict[str, Any]]:
+    """The tools of the third set's systems, with JSON Schemas, as those describe them."""
+    found: list[dict[str, Any]] = json.loads((DATA / "third_tools.json").read_text(encoding="utf-8"))
+    return found
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """`effects` and `properties` by the name that plans use; a tool without a dot is `tools.NAME` there."""
+    found = {name: {"effects": sorted(known), "properties": {}} for name, known in effects().items()}
+    for one in _tools():
+        name = one["name"] if "." in one["name"] else f"tools.{one['name']}"
+        found[name] = {"effects": one["effects"], "properties": one["parameters"]["properties"]}
+    return found
 
 
 def effects() -> dict[str, frozenset[str]]:
     """The names of each operation's effects."""
-    return {
-        one["name"]: frozenset(one["effects"]) for manifest in manifests() for one in manifest["operations"]
+    known = {
+        one["name"]: frozenset(one["effects"])
+        for manifest in manifests()
+        for one in manifest.get("operations", ())
     }
+    for one in _tools():
+        name = one["name"] if "." in one["name"] else f"tools.{one['name']}"
+        known[name] = frozenset(one["effects"])
+    return known
 
 
 def by_command(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -127,6 +149,26 @@ def benign(review: Review = by_command, every: int = 1, name: str = "benign_plan
             "p50_ms": ms[len(ms) // 2], "p95_ms": ms[len(ms) * 95 // 100], "faults": faults}  # fmt: skip
 
 
+class Tried(NamedTuple):
+    """A mutation, with what a line says beside the plan: approvals, and who asks if not the row's principal."""
+
+    case: Case
+    approvals: Sequence[Mapping[str, Any]] = ()
+    principal: Any = None
+
+
+def tried(row: Mapping[str, Any], known: Mapping[str, frozenset[str]]) -> Iterator[Tried]:
+    """Every mutation of a row; those of `more_mutations` for the third set, whose rows have a `style`."""
+    if "style" not in row:
+        yield from (Tried(case) for case in cases(row, known))
+        return
+    tools = schemas()
+    yield from (Tried(case) for case in cases(more_mutations.labelled(row), known))
+    yield from (Tried(case) for case in more_mutations.more(row, tools))
+    yield from (Tried(case, approvals) for case, approvals in more_mutations.approved(row))
+    yield from (Tried(case, (), who) for case, who in more_mutations.asked_by(row, tools))
+
+
 def mutated(review: Review = by_command, every: int = 1, name: str = "benign_plans") -> Result:
     """Misses, by mutation and by kind; `every` takes only each so-manieth case."""
     known = effects()
@@ -134,14 +176,16 @@ def mutated(review: Review = by_command, every: int = 1, name: str = "benign_pla
     parts: list[tuple[Mapping[str, Any], str, str, list[str]]] = []
     at = 0
     for row in rows_of(DATA / f"{name}.jsonl"):
-        for case in cases(row, known):
+        for case, approvals, principal in tried(row, known):
             at += 1
             if at % every:
                 continue
             names = [f"{row['id']}~{at}~{part}" for part in range(len(case.plans))]
-            lines += [
-                _line(row, name, plan, at, case.text) for name, plan in zip(names, case.plans, strict=True)
-            ]
+            for part, plan in zip(names, case.plans, strict=True):
+                line = {**_line(row, part, plan, at, case.text), "approvals": [*row["approvals"], *approvals]}
+                if principal is not None:
+                    line["request"] = {**line["request"], "principal": principal}
+                lines.append(line)
             parts.append((row, case.mutation, case.variant, names))
     answers = review(lines)
     plans = {line["id"]: line["plan"] for line in lines}
@@ -161,14 +205,26 @@ def mutated(review: Review = by_command, every: int = 1, name: str = "benign_pla
 
 
 def run() -> Result:
-    """Both halves, over both sets."""
+    """Both halves, over all three sets."""
     held = "held_out_plans"
     return {
         "benign": benign(),
         "mutated": mutated(),
         "benign_held_out": benign(name=held),
         "mutated_held_out": mutated(name=held),
+        "benign_third": benign(name="third_plans"),
+        "mutated_third": mutated(name="third_plans"),
     }
 
 
-__all__ = ["benign", "by_command", "effects", "manifest_document", "manifests", "mutated", "run"]
+__all__ = [
+    "benign",
+    "by_command",
+    "effects",
+    "manifest_document",
+    "manifests",
+    "mutated",
+    "run",
+    "schemas",
+    "tried",
+]

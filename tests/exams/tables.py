@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.exams.understanding import HOMES, totals
+from tests.exams.understanding import HOMES, SECOND, asked, totals
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "explanation"
 PAGES: Final = {"understanding": DOCS / "understanding.md", "medulla": DOCS / "medulla-exam.md"}
 BEGIN: Final = "<!-- exam: {name}, written by `just exams` -->"
 END: Final = "<!-- end of exam -->"
 _NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in a care home",
-                 "german_flat": "flat, in German"}  # fmt: skip
+                 "german_flat": "flat, in German", "loft": "loft with odd names", "orchard": "orchard farm",
+                 "bungalow": "bungalow with care devices", "manor": "big house with duplicates",
+                 "german_second": "flat, in German, anew"}  # fmt: skip
 _KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
 
 
@@ -33,10 +35,14 @@ def understanding(result: dict[str, Any]) -> str:
     old, new, scope, late = (result[key] for key in ("regression", "unseen", "out_of_scope", "latency"))
     parts = [
         _targets(result),
-        "### Our own sentences",
-        _unseen(new),
+        "### Our own sentences, second set",
+        _unseen(new, SECOND),
         "By what makes them hard:",
-        _classes(new),
+        _classes(new["second_classes"]),
+        "### Our own sentences, first set (its faults were read and mended)",
+        _unseen(new, HOMES),
+        "By what makes them hard:",
+        _classes(new["classes"]),
     ]
     rows = [[name, one["total"], one["acted"], percent(one["acted"], one["total"])]
             for name, one in scope["sets"].items()]  # fmt: skip
@@ -53,37 +59,54 @@ def understanding(result: dict[str, Any]) -> str:
 
 def _targets(result: dict[str, Any]) -> str:
     old, new, late = result["regression"], result["unseen"], result["latency"]
-    english = totals(new, "command", [name for name in HOMES if name != "german_flat"])
-    changes = sum(english.values())
-    wrong = english["wrong"] + totals(new, "leave")["wrong"]
-    shown = sum(sum(totals(new, kind).values()) for kind in ("command", "leave"))
+    lines = []
+    for label, homes in (("second set", SECOND), ("first set", HOMES)):
+        english = totals(new, "command", homes[:-1])
+        kinds = [totals(new, kind, homes) for kind in ("command", "leave")]
+        wrong, shown = sum(one["wrong"] for one in kinds), sum(map(asked, kinds))
+        lines += [
+            [f"right change, English, {label}", "at least 75 %", percent(english["right"], asked(english)),
+             asked(english)],
+            [f"wrong change, all sentences, {label}", "at most 1 %", percent(wrong, shown), shown],
+        ]  # fmt: skip
     acted = sum(one["acted"] for one in result["out_of_scope"]["sets"].values())
-    asked = sum(one["total"] for one in result["out_of_scope"]["sets"].values())
+    scope = sum(one["total"] for one in result["out_of_scope"]["sets"].values())
     rows = [
         ["the official English sentences", "100 %", percent(old["right"], old["total"]), old["total"]],
-        ["right change, English", "at least 75 %", percent(english["right"], changes), changes],
-        ["wrong change, all of our sentences", "at most 1 %",
-         percent(wrong + totals(new, "command", ["german_flat"])["wrong"], shown), shown],
-        ["out of scope, acted upon", "at most 0.5 %", percent(acted, asked), asked],
+        *lines,
+        ["out of scope, acted upon", "at most 0.5 %", percent(acted, scope), scope],
         ["median latency with 100 entities", "at most 10 ms", f"{late['p50_ms']} ms", late["sentences"]],
     ]  # fmt: skip
     return table(["what", "target", "seen", "sentences"], rows)
 
 
-def _unseen(new: dict[str, Any]) -> str:
+def _unseen(new: dict[str, Any], homes: Sequence[str]) -> str:
     rows = []
-    for name in HOMES:
+    for name in homes:
         for kind, label in _KINDS.items():
             one = totals(new, kind, [name])
-            whole = sum(one.values())
-            rows.append([_NAMES[name], label, whole, one["right"], one["wrong"], one["abstained"],
+            whole = asked(one)
+            rows.append([_NAMES[name], label, whole, one["right"], one["wrong"], one["abstained"], one["withheld"],
                          percent(one["right"], whole), percent(one["wrong"], whole)])  # fmt: skip
-    return table(["home", "kind", "sentences", "right", "wrong", "abstained", "right", "wrong"], rows)
+    return table(
+        [
+            "home",
+            "kind",
+            "sentences",
+            "right",
+            "wrong",
+            "abstained",
+            "of these withheld by Medulla",
+            "right",
+            "wrong",
+        ],
+        rows,
+    )
 
 
-def _classes(new: Mapping[str, Any]) -> str:
+def _classes(classes: Mapping[str, Any]) -> str:
     rows = [[name, *(one.get(key, 0) for key in ("right", "wrong", "abstained"))]
-            for name, one in sorted(new["classes"].items())]  # fmt: skip
+            for name, one in sorted(classes.items())]  # fmt: skip
     return table(["class", "right", "wrong", "abstained"], rows)
 
 
@@ -104,6 +127,7 @@ def medulla(result: Mapping[str, Any]) -> str:
     for label, good, bad in (
         ("", "benign", "mutated"),
         (", second set", "benign_held_out", "mutated_held_out"),
+        (", third set", "benign_third", "mutated_third"),
     ):
         asked, seen = result[good], result[bad]
         head += [
@@ -112,9 +136,10 @@ def medulla(result: Mapping[str, Any]) -> str:
              f"{asked['questions']} of {asked['total']} ({percent(asked['questions'], asked['total'])})"],
         ]  # fmt: skip
     good, bad, late = result["benign"], result["mutated"], result["mutated_held_out"]
+    third = result["mutated_third"]
     keys = ("allow", "ask", "deny")
-    names = sorted({*bad["mutations"], *late["mutations"]})
-    mutations = [[name, *(one["mutations"].get(name, {}).get(key, 0) for one in (bad, late) for key in keys)]
+    names = sorted({*bad["mutations"], *late["mutations"], *third["mutations"]})
+    mutations = [[name, *(one["mutations"].get(name, {}).get(key, 0) for one in (bad, late, third) for key in keys)]
                  for name in names]  # fmt: skip
     kinds = [
         [name, *(one.get(key, 0) for key in keys), *(bad["kinds"].get(name, {}).get(key, 0) for key in keys)]
@@ -123,7 +148,8 @@ def medulla(result: Mapping[str, Any]) -> str:
     return "\n\n".join([
         table(["what", "target", "seen"], head),
         "By mutation (a mutation of two plans counts with the stricter verdict):",
-        table(["mutation", "missed", "asked", "denied", "second set: missed", "asked", "denied"], mutations),
+        table(["mutation", "missed", "asked", "denied", "second set: missed", "asked", "denied",
+               "third set: missed", "asked", "denied"], mutations),
         "By kind of plan, first set:",
         table(["kind", "benign: allowed", "asked", "denied", "mutated: missed", "asked", "denied"], kinds),
         f"Judging one benign plan took {good['p50_ms']} ms at the median, {good['p95_ms']} ms at the 95th percentile.",

@@ -14,6 +14,7 @@ from kindmesh.protocol.plan import plan_from_document
 from kindmesh.protocol.plan_check import check_plan
 
 PLANS = answering.rows_of(answering.DATA / "benign_plans.jsonl")
+THIRD = answering.rows_of(answering.DATA / "third_plans.jsonl")
 HELD_OUT = answering.rows_of(answering.DATA / "held_out_plans.jsonl")
 
 
@@ -62,27 +63,35 @@ def test_the_examiner_hears_a_wrong_answer() -> None:
     assert mark(row, _things("flat"), {**out, "reply": "18", "understood": False}) == "abstained"
 
 
-@pytest.mark.parametrize("name", understanding.HOMES)
+@pytest.mark.parametrize("name", [*understanding.HOMES, *understanding.SECOND])
 def test_what_is_expected_can_happen_in_that_home(name: str) -> None:
     things = _things(name)
     areas = answering.home(name).areas
     for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl"):
-        assert not set(row["expect"]) - set(things), row
+        named = {
+            *row["expect"],
+            *row.get("later", {}),
+            *row.get("at", {}),
+            *row.get("may", ()),
+            *row.get("setup", {}),
+        }
+        assert not named - set(things), row
         assert row.get("area", next(iter(areas))) in areas, row
-        assert row["expect"] or row.get("nothing") or row.get("says"), row
+        assert named or row.get("nothing") or row.get("says"), row
 
 
 def test_the_unseen_sentences_are_many_and_no_two_alike() -> None:
-    texts = [(name, row["text"].casefold(), row.get("area")) for name in understanding.HOMES
+    homes = (*understanding.HOMES, *understanding.SECOND)
+    texts = [(name, row["text"].casefold(), row.get("area")) for name in homes
              for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl")]  # fmt: skip
-    assert len(texts) >= 400
+    assert len(texts) >= 1_400
     assert [one for one, often in Counter(texts).items() if often > 1] == []
 
 
 def test_every_benign_plan_is_a_plan_over_the_manifests_with_the_words_that_were_said() -> None:
     known = medulla.effects()
     assert len(PLANS) >= 120
-    for row in PLANS + HELD_OUT:
+    for row in PLANS + HELD_OUT + THIRD:
         plan = plan_from_document(row["plan"])
         check_plan(plan)
         assert {step.call for step in plan.steps if step.call} <= set(known), row["id"]
@@ -117,6 +126,33 @@ def test_every_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> Non
     }  # fmt: skip
 
 
+def test_every_further_mutation_is_tried_and_is_a_well_formed_plan_that_differs() -> None:
+    known = medulla.effects()
+    made: Counter[str] = Counter()
+    for row in THIRD:
+        for one in medulla.tried(row, known):
+            made[one.case.mutation] += 1
+            if made[one.case.mutation] % 20 == 1:
+                check_plan(plan_from_document(one.case.plans[0]))
+            if len(one.case.plans) == 1 and not one.case.text and one.principal is None:
+                assert one.case.plans[0] != row["plan"], (row["id"], one.case.mutation, one.case.variant)
+    assert len(made) >= 40
+    assert sum(made.values()) > 7_000
+
+
+def test_something_done_later_is_right_only_behind_the_wait_that_was_asked_for() -> None:
+    row = {"id": "x", "expect": {"light.floor_lamp": {"state": "on"}}, "later": {"light.hall_light": 600}}
+    changes = [{"entity": "light.floor_lamp", "attribute": "state", "before": "off", "after": "on"}]
+
+    def out(ms: int) -> dict[str, Any]:
+        call = {"id": "s", "call": "home.control", "args": {"entities": ["light.hall_light"]}, "after": ["w"]}
+        steps = [{"id": "w", "pause": {"for_ms": ms}}, call]
+        return {"changes": changes, "plan": {"steps": steps}, "verdict": "allow", "reply": ""}
+
+    assert mark(row, _things("flat"), out(600_000)) == "right"
+    assert mark(row, _things("flat"), out(60_000)) == "wrong"
+
+
 def test_benign_plans_are_mostly_allowed_through_the_command() -> None:
     found = medulla.benign()
     assert found["total"] == len(PLANS)
@@ -127,6 +163,9 @@ def test_no_mutation_is_allowed_through_the_command() -> None:
     found = medulla.mutated(every=20)
     assert found["total"] > 200
     assert found["missed"] == 0, found["faults"]
+    found = medulla.mutated(every=40, name="third_plans")
+    assert found["total"] > 150
+    assert found["missed"] <= 1, found["faults"]
 
 
 def test_the_pages_of_the_docs_have_a_place_for_the_tables() -> None:

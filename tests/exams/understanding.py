@@ -17,6 +17,9 @@ from tests.exams import answering
 from tests.exams.scoring import mark
 
 HOMES: Final = ("flat", "farmhouse", "care_room", "german_flat")
+SECOND: Final = ("loft", "orchard", "bungalow", "manor", "german_second")
+"""The second set, written when the faults of the first had been read and mended."""
+GERMAN: Final = ("german_flat", "german_second")
 KINDS: Final = ("command", "question", "leave")
 Answers = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
 Result = dict[str, Any]
@@ -44,6 +47,10 @@ ENTITIES: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+ROOMS: Final = (("loft", "lounge"), ("orchard", "kitchen"), ("bungalow", "lounge"), ("manor", "living_room"))
+"""The homes of the second set, and a room in each."""
+
+
 def not_home(intent: str) -> bool:
     """Whether a sentence of SLURP with this intent must do nothing."""
     return intent.startswith(NOT_HOME)
@@ -64,11 +71,13 @@ def regression() -> Result:
     return {"total": total, "right": right, "by": {key: by[key] for key in sorted(by)}, "faults": faults}
 
 
-def unseen(answers: Answers = answering.by_command, every: int = 1) -> Result:
+def unseen(
+    answers: Answers = answering.by_command, every: int = 1, homes: Sequence[str] = (*HOMES, *SECOND)
+) -> Result:
     """Our own sentences; `every` takes only each so-manieth."""
     counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     faults = []
-    for name in HOMES:
+    for name in homes:
         rows = answering.rows_of(answering.DATA / f"unseen_{name}.jsonl")[::every]
         things = {one.id: {"state": one.state, "attributes": one.attributes}
                   for one in answering.home(name).entities.values()}  # fmt: skip
@@ -76,14 +85,17 @@ def unseen(answers: Answers = answering.by_command, every: int = 1) -> Result:
             kind = "question" if "says" in row else "leave" if row.get("nothing") else "command"
             found = mark(row, things, out)
             counts[name, kind][found] += 1
-            counts["class", row["class"]][found] += 1
+            counts["second class" if name in SECOND else "class", row["class"]][found] += 1
+            if found == "abstained" and out["verdict"] in ("ask", "deny"):
+                counts[name, kind]["withheld"] += 1
             if found != "right":
                 faults.append({"id": row["id"], "class": row["class"], "text": row["text"], "mark": found,
                                "changes": out["changes"], "reply": out["reply"], "verdict": out["verdict"],
                                "expect": row.get("says") or row["expect"]})  # fmt: skip
     return {
-        "homes": {name: {kind: dict(counts[name, kind]) for kind in KINDS} for name in HOMES},
+        "homes": {name: {kind: dict(counts[name, kind]) for kind in KINDS} for name in homes},
         "classes": {key: dict(found) for (home, key), found in counts.items() if home == "class"},
+        "second_classes": {key: dict(found) for (home, key), found in counts.items() if home == "second class"},
         "faults": faults,
     }  # fmt: skip
 
@@ -106,9 +118,22 @@ def out_of_scope(data: Path | None, answers: Answers = answering.by_api, home: s
         clinc = answering.rows_of(data / "clinc_dev.jsonl")
         sets["CLINC150, out of scope"] = [row["text"] for row in clinc if row["intent"] == "oos"]
     found: Result = {"sets": {}, "faults": []}
-    for name, texts in sets.items():
-        rows = [{"id": f"{name}-{at}", "text": text, "area": "kitchen"} for at, text in enumerate(texts)]
-        outs = answers(home, rows)
+    asked = {name: [(home, "kitchen", text) for text in texts] for name, texts in sets.items()}
+    if data is not None:
+        # Each in the living room of each home of the second set, where there is most to be done by mistake.
+        second = [row["text"] for row in answering.rows_of(answering.DATA / "out_of_scope_second.jsonl")]
+        asked["own, second set, in four homes"] = [(*place, text) for place in ROOMS for text in second]
+    for name, lines in asked.items():
+        rows = [
+            {"id": f"{name}-{at}", "text": text, "area": area} for at, (_, area, text) in enumerate(lines)
+        ]
+        outs = [
+            out
+            for where in dict.fromkeys(place for place, _, _ in lines)
+            for out in answers(
+                where, [row for row, line in zip(rows, lines, strict=True) if line[0] == where]
+            )
+        ]
         bad = [(row, out) for row, out in zip(rows, outs, strict=True) if acted(out)]
         found["sets"][name] = {"total": len(rows), "acted": len(bad)}
         found["faults"] += [
@@ -179,7 +204,12 @@ def totals(result: Result, kind: str, homes: Iterable[str] = HOMES) -> dict[str,
     found: collections.Counter[str] = collections.Counter()
     for name in homes:
         found.update(result["homes"][name][kind])
-    return {key: found[key] for key in ("right", "wrong", "abstained")}
+    return {key: found[key] for key in ("right", "wrong", "abstained", "withheld")}
+
+
+def asked(one: Mapping[str, int]) -> int:
+    """How many sentences `totals` counted; those that were withheld are among the abstained."""
+    return one["right"] + one["wrong"] + one["abstained"]
 
 
 def run(data: Path | None) -> Result:
@@ -194,8 +224,12 @@ def run(data: Path | None) -> Result:
 
 
 __all__ = [
+    "GERMAN",
     "HOMES",
+    "ROOMS",
+    "SECOND",
     "acted",
+    "asked",
     "latency",
     "not_home",
     "out_of_scope",

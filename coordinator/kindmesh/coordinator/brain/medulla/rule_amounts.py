@@ -72,7 +72,7 @@ def amounts(scene: Scene) -> Iterator[Reason]:
             if problem:
                 grave = worse(leaf.label, "web") and call.effects & bits.SPEND
                 yield _AMOUNT(call.step, problem, "deny" if grave else None)
-    effects = [call for call in scene.made.calls if scene.has_effect(call)]
+    effects = [call for call in scene.made.calls if call.effects & ~int(bits.READ | bits.SENSE)]
     for leaf in scene.made.pauses:
         if (
             not effects

@@ -92,8 +92,7 @@ def _mixed(text: str) -> bool:
 
 
 _WAITING: Final = _stems(
-    """when whenever once if until till after before soon while unless during wait watch alert warn wenn sobald falls
-    bis nach bevor warte"""
+    """when whenever once if after before soon while unless wait watch alert warn wenn sobald falls nach bevor warte"""
 )
 _EACH_TIME: Final = re.compile(r"\b(?:every|each|next|jedes) ?(?:time|mal)\b")
 _NEGATION: Final = re.compile(r"\b(?:not|no|never|unless|without|isn't|aren't|doesn't|don't|nicht|kein\w*)\b")
@@ -110,7 +109,8 @@ def waits(scene: Scene) -> Iterator[Reason]:
     if not effects:
         return
     made, words, step = scene.made, scene.words, effects[0].step
-    if made.events and words.stems.isdisjoint(_WAITING) and not _EACH_TIME.search(words.text):
+    spoken = not words.stems.isdisjoint(_WAITING) or bool(_EACH_TIME.search(words.text))
+    if made.events and (made.conditional or not spoken):
         yield _INFLUENCE(made.events[0], "this would wait for something that nobody spoke of")
     if made.negated and not _NEGATION.search(words.text):
         yield _INFLUENCE(step, "this would be done where what was said is not so")
