@@ -21,6 +21,10 @@ entities:
      attributes: {temperature: 18, min_temp: 5, max_temp: 28}}
   - {id: climate.cabin, name: Cabin Stove Heat, area: cabin, state: heat,
      attributes: {temperature: 18, min_temp: 5, max_temp: 28}}
+  - {id: cover.slats, name: Slats, area: nook, state: open, attributes: {device_class: blind}}
+  - {id: cover.barn, name: Barn Door, area: cabin, state: open, attributes: {device_class: garage}}
+  - {id: lock.nook, name: Nook Door, area: nook, state: locked}
+  - {id: lock.cabin, name: Cabin Door, area: cabin, state: unlocked}
   - {id: media_player.tube, name: Tube, area: nook, state: playing, attributes: {volume_level: 0.5}}
   - {id: media_player.box, name: Box, area: cabin, state: playing, attributes: {volume_level: 0.3}}
 """
@@ -57,3 +61,18 @@ def test_it_does_not_lend_its_name_to_another_thing(batch: Batch) -> None:
     verdict, changes = told(batch, "turn the pond pump on and turn it off again in ten minutes")
     assert verdict == "allow"
     assert {name for name in changes if name.endswith(".state")} == {"switch.pump.state"}
+
+
+def test_everything_is_closed_where_that_was_said_and_nothing_is_opened(batch: Batch) -> None:
+    verdict, changes = told(batch, "close everything")
+    assert verdict == "allow"
+    assert {"cover.slats.state": "closed", "cover.barn.state": "closed"}.items() <= changes.items()
+    assert told(batch, "close everything in the cellar")[1] == {}
+
+
+def test_whether_everything_is_locked_is_answered_from_every_lock(batch: Batch) -> None:
+    assert batch.line({"id": "1", "text": "is everything locked?"})["reply"].startswith("No")
+    locked = {"lock.cabin": {"state": "locked", "attributes": {}}}
+    assert batch.line({"id": "2", "text": "is everything locked?", "setup": locked})["reply"].startswith(
+        "Yes"
+    )

@@ -11,6 +11,7 @@ import pytest
 from kindmesh.coordinator.bench.statistics import Sample, percentile, row
 from kindmesh.coordinator.cli import output
 from kindmesh.coordinator.cli.arguments import parse_arguments
+from kindmesh.coordinator.cli.ask_mesh import Wish, run_ask
 from kindmesh.coordinator.cli.call_commands import value_lines
 from kindmesh.coordinator.params import Params
 from kindmesh.protocol import errors as e
@@ -166,3 +167,14 @@ def test_percentiles_are_by_nearest_rank_and_ratios_to_the_base() -> None:
     ours.add([0.002] * 10, 0.04, 0.03)
     found = row(ours, base, payload=100, inflight=1, nodes=1)
     assert (found["ratio_p50"], found["ratio_per_s"], found["cpu_us"]) == (2.0, 0.25, 3000.0)
+
+
+@pytest.mark.parametrize("words", [("",), ("  ",), ("", " ")])
+def test_a_sentence_of_nothing_is_refused_with_a_hint_before_a_mesh_is_looked_for(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINDMESH_HOME", str(tmp_path / "none"))
+    with pytest.raises(e.InvalidInput, match="nothing to understand") as caught:
+        run_ask(output.Output(as_json=False), Wish(words), act=True)
+    assert caught.value.field == "text"
+    assert "what can you do" in caught.value.hint

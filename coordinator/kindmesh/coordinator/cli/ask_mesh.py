@@ -57,12 +57,16 @@ class Wish(msgspec.Struct, frozen=True):
 
 def run_ask(out: Output, wish: Wish, *, act: bool) -> int:
     """Ask once, or, without words at a terminal, again and again."""
-    wish = _placed(wish)
     text = " ".join(wish.words)
     if text == "-":
         text = sys.stdin.read(LINE_MAX).strip()
         if not text:
             raise InvalidInput("standard input is empty", field="text")
+    if wish.words and not text.strip():
+        raise InvalidInput(
+            "There is nothing to understand.", field="text", hint='kindmesh ask "what can you do"'
+        )
+    wish = _placed(wish)
     if text:
         with connect_as(Home.locate(), wish.person) as client:
             return _once(out, client, wish, text, act=act)
