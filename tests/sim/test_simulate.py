@@ -18,6 +18,7 @@ from tests.sim import mutants
 
 from kindmesh.coordinator.cli.main import run
 from kindmesh.coordinator.simulate import history as h
+from kindmesh.coordinator.simulate.author import generate
 from kindmesh.coordinator.simulate.boundaries import SIDES
 from kindmesh.coordinator.simulate.directed import directed
 from kindmesh.coordinator.simulate.process import Killed, Process, run_house
@@ -45,7 +46,7 @@ def simulator(disks: Path) -> Simulator:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_histories_show_no_violation(simulator: Simulator, name: str) -> None:
-    outcome = simulator.run(h.generate(*NAMED[name]))
+    outcome = simulator.run(generate(*NAMED[name]))
     assert outcome.violations == ()
     assert outcome.jobs > 10
 
@@ -53,13 +54,13 @@ def test_named_histories_show_no_violation(simulator: Simulator, name: str) -> N
 @pytest.mark.parametrize("number", range(4))
 def test_new_histories_show_no_violation(simulator: Simulator, number: int) -> None:
     seed = secrets.randbelow(1 << 32)
-    outcome = simulator.run(h.generate(seed, 3 + number, 0.1))
+    outcome = simulator.run(generate(seed, 3 + number, 0.1))
     assert outcome.violations == (), f"kindmesh simulate --seed {seed} --nodes {3 + number} --days 0.1"
 
 
 def test_the_same_seed_is_the_same_history_in_every_process() -> None:
     code = (
-        "from kindmesh.coordinator.simulate.history import generate\n"
+        "from kindmesh.coordinator.simulate.author import generate\n"
         "from kindmesh.coordinator.simulate.run import Simulator, simulated_disks\n"
         "with simulated_disks() as folder:\n"
         "    print(Simulator(folder).run(generate(5, 4, 0.06)).history_hash)\n"
@@ -75,8 +76,8 @@ def test_the_same_seed_is_the_same_history_in_every_process() -> None:
 
 
 def test_another_seed_is_another_history(simulator: Simulator) -> None:
-    assert h.generate(1, 4, 1.0) != h.generate(2, 4, 1.0)
-    one, other = (simulator.run(h.generate(seed, 4, 0.05)).history_hash for seed in (1, 2))
+    assert generate(1, 4, 1.0) != generate(2, 4, 1.0)
+    one, other = (simulator.run(generate(seed, 4, 0.05)).history_hash for seed in (1, 2))
     assert one != other
 
 
@@ -160,9 +161,9 @@ def test_what_a_dead_process_was_doing_is_no_crash() -> None:
 def test_a_violation_is_shrunk_to_a_short_history_that_shows_it_again(simulator: Simulator) -> None:
     with pytest.MonkeyPatch.context() as patch:
         mutants.permit_check_off(patch)
-        acts = (*h.generate(2, 4, 0.05).acts, h.Forge(4_000_000, "hall", "arguments"))
+        acts = (*generate(2, 4, 0.05).acts, h.Forge(4_000_000, "hall", "arguments"))
         history = msgspec.structs.replace(
-            h.generate(2, 4, 0.05), acts=tuple(sorted(acts, key=lambda act: act.at_ms)), end_ms=4_400_000
+            generate(2, 4, 0.05), acts=tuple(sorted(acts, key=lambda act: act.at_ms)), end_ms=4_400_000
         )
         found = simulator.run(history).violations
         assert found
@@ -177,7 +178,7 @@ def test_a_violation_is_shrunk_to_a_short_history_that_shows_it_again(simulator:
 
 
 def test_a_history_survives_being_written_and_read(tmp_path: Path) -> None:
-    history = h.generate(7, 5, 1.0)
+    history = generate(7, 5, 1.0)
     h.write_history(tmp_path / "history.json", history)
     assert h.read_history(tmp_path / "history.json") == history
 

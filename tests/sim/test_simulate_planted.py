@@ -8,7 +8,7 @@ import pytest
 from tests.sim import mutants
 from tests.sim.mutants import Plant
 
-from kindmesh.coordinator.simulate.history import generate
+from kindmesh.coordinator.simulate.author import generate
 from kindmesh.coordinator.simulate.run import Simulator
 
 NODES, DAYS = 4, 0.12

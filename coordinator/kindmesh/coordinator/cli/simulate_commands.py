@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_FAILED, Output
+from kindmesh.coordinator.simulate.author import generate
 from kindmesh.coordinator.simulate.directed import directed, scenario
-from kindmesh.coordinator.simulate.history import History, generate, read_history, write_history
+from kindmesh.coordinator.simulate.history import History, read_history, write_history
 from kindmesh.coordinator.simulate.ledger import Violation
 from kindmesh.coordinator.simulate.run import Outcome, Simulator, simulated_disks
 from kindmesh.coordinator.simulate.shrink import RUNS, Shrunk, shrink
