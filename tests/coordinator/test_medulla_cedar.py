@@ -3,7 +3,9 @@ cannot be worked out is denied."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.policy import Policy, Rule, first_policy, sign_policy
 from kindmesh.protocol.principal import OWNER, device_principal
 
+ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = (Rule("*", int(sum(Effect)), "allow"),)
 PERMIT = "permit (principal, action, resource);\n"
 
@@ -58,6 +61,15 @@ def test_without_rules_nothing_is_different_and_cedarpy_is_not_loaded(home: Rule
     home.rule("")
     assert home.beliefs.rules == ()
     assert home.tell().answer == "allow"
+    program = (
+        "import sys; from tests.coordinator.test_medulla_cedar import Ruled; home = Ruled(); home.rule('');"
+        " home.tell(); before = 'cedarpy' in sys.modules; home.rule('permit (principal, action, resource);');"
+        " print(before, 'cedarpy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_what_no_rule_permits_is_denied_and_a_forbid_beats_every_permit(home: Ruled) -> None:

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "PIL", "anthropic", "click", "cv2", "espeakng_loader", "httpx2", "hypothesis", "numpy", "onnxruntime", "openai",
-    "pydantic", "pytest", "rapidocr", "requests", "rich", "segno", "typer", "yaml",
+    "PIL", "anthropic", "cedarpy", "click", "cv2", "espeakng_loader", "httpx2", "hypothesis", "numpy", "onnxruntime",
+    "openai", "pydantic", "pytest", "rapidocr", "requests", "rich", "segno", "typer", "yaml",
 }  # fmt: skip
 SHOW = (
     "import json, sys; import {module}; print(json.dumps(sorted(name.split('.')[0] for name in sys.modules)))"

@@ -51,13 +51,13 @@ from kindmesh.protocol.policy import (
     sign_grant,
     sign_policy,
 )
-from kindmesh.protocol.principal import OWNER
+from kindmesh.protocol.principal import OWNER, Principal
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.utterance import Utterance, prove, sign_utterance
 from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence, Heard
 
 PATIENCE_S = 30
-ECHO, NOTE = "device.echo", "notes.append"
+ECHO, NOTE, LIST = "device.echo", "notes.append", "notes.list"
 GAIN = {"text": "the hijacker was here"}
 WHOSE = Label("user", words=("kitchen", "light"))
 
@@ -166,6 +166,7 @@ async def everything(hijacker: Hijacker) -> dict[str, str]:
         await words(hijacker)
         await permits(hijacker)
         papers(hijacker)
+        await rules(hijacker)
         keys(hijacker)
     finally:
         await hijacker.hub.close()
@@ -362,6 +363,30 @@ def papers(hijacker: Hijacker) -> None:
     certificates = hijacker.trust.membership.anchors.certificates
     bundle = sign_anchors(AnchorList(mesh, 2**40, now_ms, certificates), signing)
     hijacker.refused("anchors", "learn", m.Learn(bundles=(bundle,)), m.Learned)
+
+
+async def rules(hijacker: Hijacker) -> None:
+    """The owner's rules in Cedar forbid what the policy allows: a way around them, without them, and before them."""
+    wish = hijacker.request(LIST, {})
+    await hijacker.tries("rules: what they forbid", wish)
+    await hijacker.tries("rules: for another purpose", msgspec.structs.replace(wish, purpose="care"))
+    other = Principal("person", "somebody")
+    await hijacker.tries("rules: by another's word", msgspec.structs.replace(wish, principal=other))
+    signing, folder = hijacker.identity.signing, hijacker.home.coordinator
+    before, after = (decode(Signed, (folder / name).read_bytes()) for name in ("before", "after"))
+    now = decode(Policy, after.payload)
+    hijacker.refused("rules: the policy before them", "policy", m.Install(before), m.Trust)
+    hijacker.refused("rules: the policy before them, learned", "learn", m.Learn(policy=before), m.Learned)
+    without = sign_policy(msgspec.structs.replace(now, version=now.version + 1, cedar=""), signing)
+    owner = next(one.subject for one in hijacker.trust.membership.anchors.of_kind("person"))
+    for whose, signed in (
+        ("", without),
+        (" by the owner's word", msgspec.structs.replace(without, author=owner)),
+    ):
+        hijacker.refused(f"rules: a policy without them{whose}", "policy", m.Install(signed), m.Trust)
+    cut = msgspec.structs.replace(after, payload=encode(msgspec.structs.replace(now, cedar="")))
+    hijacker.refused("rules: cut out of the policy", "policy", m.Install(cut), m.Trust)
+    await hijacker.tries("rules: afterwards", hijacker.request(LIST, {}))
 
 
 def keys(hijacker: Hijacker) -> None:

@@ -14,12 +14,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.security.test_isolation import Household
 from tests.security.test_isolation import pytestmark as needs_isolation
 
+from kindmesh.coordinator.brain.medulla.messages import Install
+from kindmesh.coordinator.brain.medulla.service import Service
+from kindmesh.coordinator.owner import unlock_owner
 from kindmesh.coordinator.utterances import hear_here, to_param
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
+from kindmesh.mesh.home import Home
+from kindmesh.protocol.signed import signed_to_bytes
 
 pytestmark = needs_isolation
 
@@ -48,6 +54,38 @@ signal.sigwait([signal.SIGTERM])
 SENTENCE = "turn off the kitchen light"
 
 
+RULES = """
+permit (principal, action, resource);
+@id("private") forbid (principal, action == Action::"notes.list", resource);
+"""
+
+
+def with_rules(home: Home) -> None:
+    """The owner's rules in Cedar; the policy before them is left lying about where the coordinator finds it."""
+    user = home.root.stat()
+    give(home, os.getuid(), os.getgid())
+    service = Service(home.medulla, "none")
+    try:
+        before = service.beliefs.signed_policy
+        assert before is not None
+        policy = service.beliefs.policy
+        newer = msgspec.structs.replace(policy, version=policy.version + 1, cedar=RULES)
+        service.ask(Install(unlock_owner(home, "correct horse").sign_policy(newer)))
+        (home.coordinator / "before").write_bytes(signed_to_bytes(before))
+        after = service.beliefs.signed_policy
+        assert after is not None
+        (home.coordinator / "after").write_bytes(signed_to_bytes(after))
+    finally:
+        service.close()
+        give(home, user.st_uid, user.st_gid)
+
+
+def give(home: Home, user: int, group: int) -> None:
+    """The whole folder to somebody else."""
+    for path in (home.root, *home.root.rglob("*")):
+        os.chown(path, user, group, follow_symlinks=False)
+
+
 @pytest.fixture(scope="module", params=["uid", "landlock"])
 def found(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """What came of each of the hijacker's tries; `notes`: what is on the node's disk then."""
@@ -57,6 +95,7 @@ def found(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     try:
         household = Household(folder)
         home = household.home
+        with_rules(home)
         bodies = {"coordinator": IN_PLACE.format(program=PROGRAM)}
         with household.up(request.param, bodies):
             heard = hear_here(home, SENTENCE, now_ms=SystemClock().now_ms(), entropy=SystemEntropy())
@@ -91,6 +130,19 @@ def test_a_hijacked_coordinator_that_submits_any_plan_it_likes(found: dict[str, 
         assert how.split()[0] in ("ask", "deny"), (name, how)
     assert found["what is allowed"] == "allow, succeeded"
     assert found["notes"] == ""
+
+
+def test_a_hijacked_coordinator_that_drops_the_owners_rules(found: dict[str, str]) -> None:
+    """Neither an older policy, nor one without the rules, nor somebody else's name gets around them."""
+    tried = named(found, "rules: ")
+    assert tried["rules: what they forbid"] == tried["rules: afterwards"] == "deny cedar"
+    assert tried["rules: for another purpose"] == "deny cedar"
+    assert tried["rules: by another's word"].startswith("deny")
+    assert tried["rules: the policy before them"] == "INVALID_INPUT"
+    assert tried["rules: the policy before them, learned"] == "taken"
+    assert tried["rules: a policy without them"] == "CERTIFICATE_REFUSED"
+    assert tried["rules: a policy without them by the owner's word"] == "BAD_SIGNATURE"
+    assert tried["rules: cut out of the policy"] == "BAD_SIGNATURE"
 
 
 def test_a_hijacked_coordinator_that_forges_labels(found: dict[str, str]) -> None:

@@ -26,7 +26,8 @@ from kindmesh.coordinator.cli.jobs_app import jobs
 from kindmesh.coordinator.cli.keys_app import keys
 from kindmesh.coordinator.cli.llm_app import llm
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
-from kindmesh.coordinator.cli.people_app import people, policy
+from kindmesh.coordinator.cli.people_app import people
+from kindmesh.coordinator.cli.policy_app import policy
 from kindmesh.coordinator.cli.schedule_app import schedule
 from kindmesh.coordinator.cli.simulate_app import simulate
 from kindmesh.coordinator.cli.stream_app import stream as stream_command
@@ -335,7 +336,8 @@ def review(
         str, typer.Option(help="Judge plans without a mesh: a file with what tools there are.")
     ] = "",
     policy: Annotated[
-        str, typer.Option(help="With --manifests: a policy (TOML); default: words are enough.")
+        str,
+        typer.Option(help="With --manifests: a policy (TOML), or rules (Cedar); default: words are enough."),
     ] = "",
     batch: Annotated[
         str, typer.Option(help="With --manifests: plans, one JSON object a line; -: stdin.")

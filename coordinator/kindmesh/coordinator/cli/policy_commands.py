@@ -51,9 +51,11 @@ def run_show(out: Output) -> int:
             }
             for role in policy.roles
         ]
-        out.result({"version": policy.version, "rules": rules, "roles": roles, "text": text})
+        document = {"version": policy.version, "rules": rules, "roles": roles, "text": text}
+        out.result({**document, "cedar": policy.cedar})
     else:
-        out.result(None, *text.splitlines())
+        also = "# Rules in Cedar count, too: kindmesh policy rules"
+        out.result(None, *([also] if policy.cedar else []), *text.splitlines())
     return EXIT_DONE
 
 
@@ -63,7 +65,7 @@ def run_set(out: Output, path: str, yes: bool) -> int:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path} cannot be read as text", field="file") from error
-    return _change(
+    return change_policy(
         out, yes, lambda policy, version, now_ms: from_text(text, policy, version=version, now_ms=now_ms)
     )
 
@@ -78,7 +80,7 @@ def run_rule(out: Output, operation: str, answer: Answer, effects: Sequence[str]
     else:
         bits = _offered(home, operation)
     rule = Rule(operation, bits, answer)
-    return _change(
+    return change_policy(
         out, yes, lambda policy, version, now_ms: with_rule(policy, rule, version=version, now_ms=now_ms)
     )
 
@@ -108,10 +110,22 @@ def run_reset(out: Output, yes: bool) -> int:
         first = in_zone(first_policy(policy.mesh, now_ms), policy.guards.zone)
         return msgspec.structs.replace(first, version=version, cedar=policy.cedar)
 
-    return _change(out, yes, again)
+    return change_policy(out, yes, again)
 
 
-def _change(out: Output, yes: bool, change: Callable[[Policy, int, int], Policy]) -> int:
+def current_policy() -> Policy:
+    """The policy in force."""
+    with connect(Home.locate(), timeout_ms=10_000) as client:
+        return _current(client)
+
+
+def change_policy(out: Output, yes: bool, change: Callable[[Policy, int, int], Policy]) -> int:
+    """Make a new version (`change` gets the policy, its next version and the time), show what changes, and have the
+    owner sign it.
+
+    Raises:
+        KindmeshError: not the owner's device, a policy that cannot be, a wrong passphrase, or Medulla refuses it.
+    """
     from kindmesh.coordinator.cli.passphrase import ask_passphrase
     from kindmesh.coordinator.owner import unlock_owner
 
@@ -143,7 +157,7 @@ def _change(out: Output, yes: bool, change: Callable[[Policy, int, int], Policy]
 
 
 def _difference(before: Policy, after: Policy) -> list[str]:
-    old, new = (to_text(policy).splitlines() for policy in (before, after))
+    old, new = ([*to_text(policy).splitlines(), *policy.cedar.splitlines()] for policy in (before, after))
     names = (f"policy {before.version}", f"policy {after.version}")
     found = difflib.unified_diff(old, new, *names, lineterm="", n=4)
     return [printable(line) for line in found]
@@ -155,4 +169,4 @@ def _agreed() -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-__all__ = ["run_reset", "run_rule", "run_set", "run_show"]
+__all__ = ["change_policy", "current_policy", "run_reset", "run_rule", "run_set", "run_show"]

@@ -17,11 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from kindmesh.coordinator.brain.medulla.cedar import Rules
+from kindmesh.coordinator.brain.medulla.cedar_check import check_rules
 from kindmesh.coordinator.brain.medulla.review import reviewed
 from kindmesh.coordinator.brain.medulla.review_facts import Allowed, Facts, Ledger, Reviewed
 from kindmesh.coordinator.brain.medulla.review_words import TextProver
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_FAILED, Output
 from kindmesh.coordinator.cli.review_manifests import Tools, read_tools
+from kindmesh.coordinator.cli.rules_words import known_actions, looks_like_rules, read_text
 from kindmesh.coordinator.heart.schedules.zones import local_of, zone_named
 from kindmesh.coordinator.policy_text import from_text
 from kindmesh.protocol.errors import InvalidInput, KindmeshError, error_to_wire
@@ -44,9 +47,10 @@ _ALSO: Final = {"carer": "caregiver", "nurse": "caregiver", "": "nobody", "child
 
 
 class Reviewer:
-    """Judges plans one after the other; `policy` None: see `WITHOUT_POLICY`."""
+    """Judges plans one after the other; `policy` None: see `WITHOUT_POLICY`; `rules`: in Cedar, as text."""
 
-    def __init__(self, tools: Tools, policy: Policy | None = None) -> None:
+    def __init__(self, tools: Tools, policy: Policy | None = None, rules: str = "") -> None:
+        self._cedar = (Rules(rules),) if rules else ()
         self._tools = tools
         self._policy = policy
         self._guards = WITHOUT_POLICY if policy is None else policy.guards
@@ -76,7 +80,7 @@ class Reviewer:
             raise InvalidInput("request.text is a text", field="request.text")
         principal, role, name = _principal(request)
         rule = next((known for known in self._roles if known.name == role), None)
-        minute, now_ms = _time(request, now_ms, self._guards.zone)
+        minute, weekday, now_ms = _time(request, now_ms, self._guards.zone)
         area = request.get("area") or ()
         purpose = request.get("purpose", "household")
         if purpose not in get_args(Purpose):
@@ -88,6 +92,7 @@ class Reviewer:
             names=self._tools.names, area=(area,) if isinstance(area, str) else tuple(str(one) for one in area),
             now_ms=now_ms, minute=minute, emergency=request.get("emergency", False) is True,
             approved=frozenset(self._once(line.get("approvals", []), plan, principal)), ledger=self._ledger,
+            weekday=weekday, cedar=self._cedar,
         )  # fmt: skip
 
     def _once(self, given: Any, plan: Plan, principal: str) -> Iterator[str]:
@@ -124,8 +129,8 @@ def _principal(request: dict[str, Any]) -> tuple[str, str, str]:
     return given or "nobody", role.casefold(), name
 
 
-def _time(request: dict[str, Any], now_ms: int, zone: str) -> tuple[int, int]:
-    """Minute of the day in `zone` (empty: this machine's), and UTC ms."""
+def _time(request: dict[str, Any], now_ms: int, zone: str) -> tuple[int, int, int]:
+    """Minute of the day in `zone` (empty: this machine's), weekday (1 Monday), and UTC ms."""
     given = request.get("at")
     try:
         at = (
@@ -137,7 +142,7 @@ def _time(request: dict[str, Any], now_ms: int, zone: str) -> tuple[int, int]:
         )
     except (TypeError, ValueError) as error:
         raise InvalidInput("request.at is a local time, like 2026-11-27T22:30", field="request.at") from error
-    return at.hour * 60 + at.minute, int(at.timestamp() * 1000)
+    return at.hour * 60 + at.minute, at.isoweekday(), int(at.timestamp() * 1000)
 
 
 def _used(plan: Plan, tools: Tools) -> dict[str, Operation]:
@@ -177,6 +182,23 @@ def _approved(given: Any, plan: Plan) -> Iterator[tuple[str, str]]:
             yield one["step"], json.dumps([step.get("call"), one], sort_keys=True, default=str)
 
 
+def reviewer_for(tools: Tools, policy: str) -> Reviewer:
+    """A reviewer by the file of a policy (TOML) or of rules (Cedar); empty: without.
+
+    Raises:
+        InvalidInput: it cannot be read; names the line. ConfigError: rules, and no cedarpy.
+    """
+    if not policy:
+        return Reviewer(tools)
+    path = Path(policy)
+    text = read_text(policy)
+    if not looks_like_rules(path, text):
+        return Reviewer(tools, load_policy(path))
+    known = known_actions((*tools.operations, *tools.loose))
+    check_rules(text, (*(role.name for role in FIRST_ROLES), *_ROLE_WORDS, "person"), known)
+    return Reviewer(tools, rules=text)
+
+
 def load_policy(path: Path) -> Policy:
     """The policy in a TOML file.
 
@@ -193,7 +215,7 @@ def load_policy(path: Path) -> Policy:
 
 def run_batch(out: Output, manifests: str, policy: str, batch: str) -> int:
     """Judge every line of `batch` (`-`: standard input)."""
-    reviewer = Reviewer(read_tools(Path(manifests)), load_policy(Path(policy)) if policy else None)
+    reviewer = reviewer_for(read_tools(Path(manifests)), policy)
     failed = False
     for number, line in enumerate(_lines(batch), start=1):
         if not line.strip():
@@ -248,4 +270,6 @@ def _spoken(document: dict[str, Any]) -> str:
     return f"{document['id']}: {document['verdict']}{'  ' + why if why else ''}"
 
 
-__all__ = ["LINE_MAX", "WITHOUT_POLICY", "Reviewer", "load_policy", "run_batch", "verdict_document"]
+__all__ = [
+    "LINE_MAX", "WITHOUT_POLICY", "Reviewer", "load_policy", "reviewer_for", "run_batch", "verdict_document",
+]  # fmt: skip

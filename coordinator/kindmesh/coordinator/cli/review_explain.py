@@ -11,7 +11,7 @@ from kindmesh.coordinator.brain.medulla.review_facts import Reviewed
 from kindmesh.coordinator.brain.medulla.review_table import TABLE
 from kindmesh.coordinator.cli.as_person import connect_as
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output, sentence
-from kindmesh.coordinator.cli.review_batch import Reviewer, load_policy
+from kindmesh.coordinator.cli.review_batch import reviewer_for
 from kindmesh.coordinator.cli.review_manifests import Tools, read_tools, tools_from_document
 from kindmesh.coordinator.cli.run_commands import read_plan
 from kindmesh.mesh.home import Home
@@ -20,7 +20,7 @@ from kindmesh.mesh.home import Home
 def explain_plan(out: Output, path: str, text: str, manifests: str, policy: str) -> int:
     """Judge one plan and say why. Without `manifests`, by what the devices of this mesh offer."""
     tools = read_tools(Path(manifests)) if manifests else _offered()
-    reviewer = Reviewer(tools, load_policy(Path(policy)) if policy else None)
+    reviewer = reviewer_for(tools, policy)
     line = {"id": path, "plan": read_plan(path), "request": {"text": text, "principal": "owner"}}
     verdict = reviewer.judge(line, time.time_ns() // 1_000_000)
     out.result(explained(verdict), *_lines(verdict))

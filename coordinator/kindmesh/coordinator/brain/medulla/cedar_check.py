@@ -238,7 +238,8 @@ def _action(uid: Uid, name: str, actions: frozenset[str] | None) -> Iterator[Pro
     if actions is not None:
         groups |= {one.partition(".")[0] for one in actions}
     known = None if actions is None else groups | actions
-    if not _ACTION.fullmatch(name) or (name.startswith("effect.") and name not in EFFECT_GROUPS):
+    unwritten = not _ACTION.fullmatch(name) and (actions is None or name not in actions)
+    if unwritten or (name.startswith("effect.") and name not in EFFECT_GROUPS):
         meant = near(name, known or groups)
         hint = f'Did you mean Action::"{meant}"?' if meant else "Write capability.operation or kind.service."
         yield _at(uid.id, f"{name[:40]!r} is nothing that can be done", hint)
@@ -250,12 +251,16 @@ def _action(uid: Uid, name: str, actions: frozenset[str] | None) -> Iterator[Pro
             else "kindmesh capabilities lists operations; a service is like lock.unlock."
         )
         yield _at(uid.id, f"nothing here does {name!r}", hint)
-    elif (name in groups or "." not in name) and (uid.before not in _IN or uid.after in ("==", "!=")):
+    elif (name in groups or (actions is None and "." not in name)) and _is_compared(uid):
         yield _at(
             uid.id,
             f"{name!r} is a group, and never equal to one action",
             f'Write action in Action::"{name}".',
         )
+
+
+def _is_compared(uid: Uid) -> bool:
+    return uid.before not in _IN or uid.after in ("==", "!=")
 
 
 def _typed(one: Statement, said: str) -> Problem:
