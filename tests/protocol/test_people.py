@@ -213,3 +213,10 @@ def test_a_name_can_be_seen(name: str) -> None:
 
 def test_a_name_is_kept_in_composed_form() -> None:
     assert check_name("Zoe\u0308") == "Zo\u00eb"
+
+
+def test_an_invitation_does_not_show_its_seed_where_it_is_printed() -> None:
+    shown = repr(samples.PERSON_INVITATION)
+    assert "PersonInvitation" in shown
+    assert samples.PERSON_INVITATION.seed.hex() not in shown
+    assert repr(samples.PERSON_INVITATION.seed) not in shown
