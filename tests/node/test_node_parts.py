@@ -355,6 +355,7 @@ async def test_what_things_are_called_is_in_the_advert_and_changes_it_only_when_
     async with parts:
         assert await call("home.describe", {}) == ()
         assert await call("home.load", {"inventory": inventory}) == (
+            Thing("den", ("Den",)),
             Thing("light.a", ("Lamp", "reading light", "Den")),
         )
         await call("home.load", {"inventory": inventory})
@@ -362,11 +363,15 @@ async def test_what_things_are_called_is_in_the_advert_and_changes_it_only_when_
         await call("home.control", switch)
         assert told == [2]
         timer = {"service": "timer.start", "entities": ["timer.tea"], "data": {"duration": "0:03:00"}}
-        assert [thing.id for thing in await call("home.note", timer)] == ["light.a", "timer.tea"]
+        assert [thing.id for thing in await call("home.note", timer)] == ["den", "light.a", "timer.tea"]
         many = [{"id": f"light.{number}", "name": f"Lamp {number}"} for number in range(THINGS_MAX + 1)]
         assert await call("home.load", {"inventory": {"entities": many}}) == ()
-        assert [thing.id for thing in await call("home.load", {"undo": True})] == ["light.a", "timer.tea"]
+        assert [thing.id for thing in await call("home.load", {"undo": True})] == [
+            "den",
+            "light.a",
+            "timer.tea",
+        ]
         assert told == [2, 3, 4, 5]
     async with supervisor(tmp_path, mesh, Hours(), (home,), first=True) as again:
         (offer,) = again.offers()
-        assert [thing.id for thing in offer.things] == ["light.a", "timer.tea"]
+        assert [thing.id for thing in offer.things] == ["den", "light.a", "timer.tea"]
