@@ -76,3 +76,32 @@ def test_whether_everything_is_locked_is_answered_from_every_lock(batch: Batch) 
     assert batch.line({"id": "2", "text": "is everything locked?", "setup": locked})["reply"].startswith(
         "Yes"
     )
+
+
+TWINS = home_from_text(
+    """
+areas: [{id: nook, name: Nook}, {id: cabin, name: Cabin}]
+entities:
+  - {id: cover.nook, name: Slats, area: nook, state: open, attributes: {device_class: blind}}
+  - {id: cover.cabin, name: Slats, area: cabin, state: open, attributes: {device_class: blind}}
+  - {id: light.nook, name: Spot, area: nook, state: 'on'}
+  - {id: light.cabin, name: Orb, area: cabin, state: 'on'}
+"""
+)
+
+
+def test_everything_said_in_a_room_is_all_of_that_room_and_without_one_all_of_the_house() -> None:
+    twins = Batch(TWINS, Cortex("en"), clock=SystemClock())
+    here = twins.line({"id": "1", "text": "turn everything off", "area": "nook"})
+    assert {one["entity"] for one in here["changes"]} == {"light.nook"}
+    anywhere = twins.line({"id": "2", "text": "turn everything off"})
+    assert {one["entity"] for one in anywhere["changes"]} == {"light.nook", "light.cabin"}
+
+
+def test_what_changed_is_not_said_to_have_been_so_before() -> None:
+    twins = Batch(TWINS, Cortex("en"), clock=SystemClock())
+    closed = twins.line({"id": "1", "text": "close the nook slats"})["reply"]
+    assert "closed" in closed
+    assert "already" not in closed
+    shut = {"cover.nook": {"state": "closed", "attributes": {"device_class": "blind"}}}
+    assert "already" in twins.line({"id": "2", "text": "close the nook slats", "setup": shut})["reply"]

@@ -142,18 +142,21 @@ def confirmed(
     """`good`, and then how the things are that changed, few of them by name, many by number: proof that the right ones
     were meant. Where `good` would only say that something was done, how the things are stands alone; also of those
     `touched` that were so before."""
+    changes = tuple(changes)
     named = [one.entity for one in changes if one.attribute == "state" and one.after in _PLAIN_STATES]
-    told = [
-        one for one in dict.fromkeys(named) if spoken_name(home.entities.get(one), one) not in good.lower()
-    ]
     if language != "en":
         return good
     plain = all(
         _PLAIN_DONE.fullmatch(part.strip()) for part in re.split(r"(?<=[.!?])\s+", good) if part.strip()
     )
+    told = [
+        one for one in dict.fromkeys(named)
+        if plain or spoken_name(home.entities.get(one), one) not in good.lower()
+    ]  # fmt: skip
     if not told:
+        changed = {one.entity for one in changes}
         same = [one for one in dict.fromkeys(touched) if _state_of(home, one) in _PLAIN_STATES]
-        if plain and 0 < len(same) <= CONFIRMED_MAX:
+        if plain and 0 < len(same) <= CONFIRMED_MAX and changed.isdisjoint(same):
             return " ".join(_already(home, one) for one in same)
         return good
     how = [_counted(told, home)] if len(told) > CONFIRMED_MAX else [state_sentence(home, one) for one in told]

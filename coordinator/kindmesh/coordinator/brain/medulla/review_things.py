@@ -67,6 +67,8 @@ def thing_meant(scene: Scene, call: Call, text: str, words: Words, *, opening: b
         # Words that only say more of where it stands: "the lights off in the lounge".
         return not opening and not strays and there and kind_said
     if not opening and words.everything and not _of_another_kind(words, kind):
+        if "everyth" in words.stems and not there and not _in_the_room(scene, text):
+            return False
         return there or not any(name in scene.home.places or not scene.home.is_own(name) for name in said)
     if kind == "climate" and not opening and there and _degrees(call):
         return True
@@ -99,6 +101,19 @@ def _of_its_kind(scene: Scene, call: Call, text: str, words: Words, best: set[st
     if kind == "media_player" and not best and not near and _passing(call):
         return True
     return text in near and not opening
+
+
+def _in_the_room(scene: Scene, text: str) -> bool:
+    """Whether "everything" can mean this: it is in the room where that was said, or nobody said it in a room that is
+    known, or the whole house was spoken of."""
+    room = scene.facts.area[0].casefold() if scene.facts.area else ""
+    if not room or scene.words.stems & _WHOLE:
+        return True
+    inside = [one for one in scene.home if "." in one and room in map(str.casefold, scene.home[one])]
+    return not inside or text in inside
+
+
+_WHOLE: Final = _stems("house home flat apartment everywhere whole entire")
 
 
 def _near(scene: Scene, alike: Iterable[str]) -> set[str]:

@@ -251,9 +251,10 @@ class Describer(msgspec.Struct, frozen=True):
             return Described((msgspec.structs.replace(base, domains=self.bare),))
         if self.everything and tuple(texts) in _phrases(self.language, "everything"):
             whole = place is None and not here
-            return Described(
-                (msgspec.structs.replace(base, domains=self.everything, here=here, every=whole),)
-            )
+            # Said in a room it is all of that room, unless it says "the house".
+            near = here or (whole and not flags.every and texts[-1].startswith("every"))
+            return Described((msgspec.structs.replace(
+                base, domains=self.everything, here=near, here_said=near, every=whole),))  # fmt: skip
         named = self._there(self._allowed(said_name(self.book, texts, self.language)), areas, floors)
         if named:
             return Described((Target(ids=named, every=every and len(named) > 1, words=flags.words),))

@@ -50,7 +50,7 @@ def find(
             place = "area" if target.areas else "floor"
             return Found(missing=f"no_{'device_class' if target.classes else 'domain'}_in_{place}")
         return _single(there, target, prefer, strict=False)
-    if target.every:
+    if target.every and not (target.here_said and area):
         return Found(pool)
     if target.here and area:
         there = placed(home, pool, (area,), ())
