@@ -59,6 +59,15 @@ def test_each_thing_of_an_enumeration_goes_on_the_list(text: str, items: list[st
 
 
 @pytest.mark.parametrize(
+    "text", ["put them on the shopping list", "add those to my list", "add milk and put it on the shopping list"]
+)
+def test_a_pronoun_is_no_item_of_a_list(text: str) -> None:
+    said = understand(text)
+    assert said.plan is None
+    assert said.question
+
+
+@pytest.mark.parametrize(
     "text",
     ["add something to my shopping list", "put this on the shopping list", "we are out of milk",
      "remind me to call mom",

@@ -27,6 +27,7 @@ STALE_MS: Final = 3_600_000
 """A state not heard of for this long is said with its age."""
 NAMED_MAX: Final = 4
 """Things that an answer names one by one."""
+UNIT_S: Final = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _RUNNING: Final = frozenset({"media_player", "climate", "humidifier", "water_heater"})
 """Domains whose states say how they run; all but off is on."""
 QUERY: Final = "HassGetState"
@@ -190,11 +191,20 @@ def _age(entities: Iterable[Entity], now_ms: int, language: str) -> str:
 
 def duration(seconds: int, language: str) -> str:
     """A length of time in its largest unit: "3 hours"."""
-    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+    for unit, size in UNIT_S.items():
         if seconds >= size or unit == "second":
             count = seconds // size
             return say(language, unit if count == 1 else f"{unit}s", {"n": str(count)})
     raise AssertionError("a second is the smallest unit")
+
+
+def in_full(seconds: int, language: str) -> str:
+    """A length of time to the second: "1 hour and 30 minutes"."""
+    parts = []
+    for unit in UNIT_S.values():
+        count, seconds = divmod(seconds, unit)
+        parts += [duration(count * unit, language)] if count else []
+    return joined(language, parts)
 
 
 def _temperature(key: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
@@ -251,12 +261,22 @@ def _timers(values: Mapping[str, Any], home: Home, now_ms: int) -> str:
     return _filled("HassTimerStatus/default", values, (), {"timers": timers})
 
 
+def _later(recognised: Recognised, home: Home, language: str) -> str:
+    """When something will be done, and at what."""
+    ids = dict.fromkeys(str(one) for act in recognised.acts for one in act.args.get("entities", ()))
+    names = [home.entities[one].name for one in ids if one in home.entities]
+    if not names or len(names) > NAMED_MAX or not recognised.clause.delay_ms:
+        return say(language, "later")
+    hence = in_full(max(1, round(recognised.clause.delay_ms / 1000)), language)
+    return say(language, "later_in", {"in": hence, "names": joined(language, names)})
+
+
 def _done(reply: Reply, recognised: Recognised, home: Home, language: str) -> str:
     intent = recognised.intent
     if recognised.clause.delay_ms or recognised.clause.at_ms:
         if intent == "HassStartTimer":
             return _filled(reply.key, reply.values, ())
-        return say(language, "later")  # not done yet: nothing to claim
+        return _later(recognised, home, language)  # not done yet: nothing to claim
     well: list[Entity] = []
     lost: list[Entity] = []
     for act in recognised.acts:

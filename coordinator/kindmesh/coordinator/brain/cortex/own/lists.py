@@ -157,7 +157,11 @@ class Lists:
         return item
 
     def _vague(self, items: list[Words]) -> bool:
-        return not items or any(" ".join(word.low for word in item) in self._words["vague"] for item in items)
+        """Whether something is no item: words for anything, or what ends in a pronoun ("put them on the list")."""
+        return not items or any(
+            " ".join(word.low for word in item) in self._words["vague"] or item[-1].low in self._words["pronouns"]
+            for item in items
+        )
 
     def _add(self, found: Found, chosen: Entity, name: Words, due: str, phrase: Phrase) -> Recognised | None:
         items = self._items(found, phrase)
