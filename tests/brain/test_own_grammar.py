@@ -59,7 +59,8 @@ def test_each_thing_of_an_enumeration_goes_on_the_list(text: str, items: list[st
 
 
 @pytest.mark.parametrize(
-    "text", ["put them on the shopping list", "add those to my list", "add milk and put it on the shopping list"]
+    "text",
+    ["put them on the shopping list", "add those to my list", "add milk and put it on the shopping list"],
 )
 def test_a_pronoun_is_no_item_of_a_list(text: str) -> None:
     said = understand(text)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from kindmesh.capabilities.registry import available
 from kindmesh.coordinator.cli.main import app
-from kindmesh.coordinator.cli.review_batch import load_policy
+from kindmesh.coordinator.cli.review_batch import Reviewer, load_policy
 from kindmesh.coordinator.cli.review_manifests import tools_from_document
 from kindmesh.coordinator.policy_text import from_text, to_text
 from kindmesh.protocol.errors import InvalidInput
@@ -221,3 +221,20 @@ def test_a_batch_comes_from_standard_input_too(tmp_path: Path) -> None:
         app, ["review", "--manifests", str(tmp_path / "m.json"), "--batch", "-", "--json"], input=said
     )
     assert json.loads(result.stdout)["verdict"] == "allow"
+
+
+def test_a_tool_without_a_dot_is_called_by_its_own_name_also_in_a_plan_inside() -> None:
+    tools = tools_from_document([{
+        "name": "send_email", "description": "Send an email", "effects": ["write", "notify"],
+        "parameters": {"type": "object", "properties": {"to": {"type": "string"}, "text": {"type": "string"}}},
+    }])  # fmt: skip
+    step = {"id": "mail", "call": "send_email", "args": {"to": "a@example.org", "text": "hello"}}
+    request = {"text": "what is the weather", "principal": "owner"}
+    inner = {"plan": 1, "name": "inside", "steps": [step]}
+    around = {"plan": 1, "name": "around", "steps": [{"id": "all", "sub": {"plan": inner}}]}
+    for plan in (inner, around):
+        judged = Reviewer(tools).judge({"plan": plan, "request": request}, 0)
+        assert judged.verdict == "ask"
+        assert not {reason.rule for reason in judged.reasons} & {"check", "known"}
+    unknown = {"plan": 1, "name": "inside", "steps": [{**step, "call": "send_fax"}]}
+    assert Reviewer(tools).judge({"plan": unknown, "request": request}, 0).verdict == "deny"

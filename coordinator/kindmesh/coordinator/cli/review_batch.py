@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -36,6 +36,9 @@ from kindmesh.protocol.plan_check import written_plan
 from kindmesh.protocol.policy import Policy, decide
 from kindmesh.protocol.roles import EVERYTHING, FIRST_ROLES, Purpose, RoleRule
 
+_PARTS: Final = frozenset({"steps", "compensate", "sub", "plan", "$value"})
+"""Where in a plan there may be steps, and what undoes them."""
+_NESTED_MAX: Final = 64
 LINE_MAX: Final = 8 * PLAN_MAX
 WITHOUT_POLICY: Final = Guards(words=("*",), spend_plan=1_000.0, spend_day=1_000.0)
 """What bounds plans that are judged without a policy: proven words are enough for everything, up to this much money."""
@@ -66,7 +69,7 @@ class Reviewer:
         """
         if not isinstance(line, dict):
             raise InvalidInput("a line is a map with id, plan and request", field="line")
-        plan = plan_from_document(line.get("plan"))
+        plan = plan_from_document(_named(line.get("plan"), self._tools.loose))
         facts = self._facts(line, plan, now_ms)
         verdict, self._ledger = reviewed(plan, facts)
         return verdict
@@ -143,6 +146,17 @@ def _time(request: dict[str, Any], now_ms: int, zone: str) -> tuple[int, int, in
     except (TypeError, ValueError) as error:
         raise InvalidInput("request.at is a local time, like 2026-11-27T22:30", field="request.at") from error
     return at.hour * 60 + at.minute, at.isoweekday(), int(at.timestamp() * 1000)
+
+
+def _named(document: Any, loose: Container[str], depth: int = 0) -> Any:
+    """A plan in which a tool that has no capability is called `tool.NAME`, as operations are."""
+    if isinstance(document, list):
+        return [_named(one, loose, depth) for one in document]
+    if not isinstance(document, dict) or depth > _NESTED_MAX:
+        return document
+    found = {name: _named(one, loose, depth + 1) if name in _PARTS else one for name, one in document.items()}
+    call = found.get("call")
+    return found | {"call": f"tool.{call}"} if isinstance(call, str) and call in loose else found
 
 
 def _used(plan: Plan, tools: Tools) -> dict[str, Operation]:

@@ -159,7 +159,8 @@ class Lists:
     def _vague(self, items: list[Words]) -> bool:
         """Whether something is no item: words for anything, or what ends in a pronoun ("put them on the list")."""
         return not items or any(
-            " ".join(word.low for word in item) in self._words["vague"] or item[-1].low in self._words["pronouns"]
+            " ".join(word.low for word in item) in self._words["vague"]
+            or item[-1].low in self._words["pronouns"]
             for item in items
         )
 
