@@ -17,7 +17,7 @@ from kindmesh.capabilities.home.risk import operation_for
 from kindmesh.capabilities.home.services import services_of
 from kindmesh.coordinator.brain.cortex.intents.household import can, number
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
-from kindmesh.coordinator.brain.cortex.terms import Act, Clause
+from kindmesh.coordinator.brain.cortex.terms import Act, Clause, words_of
 
 VOLUME_STEP: Final = 10
 """Points of a hundred that "louder" is."""
@@ -375,7 +375,9 @@ def acts_of(
     calls: tuple[Call, ...], targets: tuple[Target, ...], clause: Clause, home: Home
 ) -> tuple[Act, ...]:
     """Calls as acts, one for each operation, service and data; entities that do not have the service are left out."""
-    named = heard(clause, [word for target in targets for word in target.words])
+    # A group that the official grammar heard without a name ("lock all the doors") came from the whole clause.
+    whole = range(len(words_of(clause.text)))
+    named = heard(clause, [word for target in targets for word in target.words] or whole)
     merged: dict[tuple[str, str, str], tuple[Call, list[str]]] = {}
     for call in calls:
         for one in call.entities:
