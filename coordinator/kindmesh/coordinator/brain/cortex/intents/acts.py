@@ -376,7 +376,7 @@ def acts_of(
 ) -> tuple[Act, ...]:
     """Calls as acts, one for each operation, service and data; entities that do not have the service are left out."""
     # A group that the official grammar heard without a name ("lock all the doors") came from the whole clause.
-    whole = range(len(words_of(clause.text)))
+    whole = range(len(words_of(clause.text)) if any(target.every for target in targets) else 0)
     named = heard(clause, [word for target in targets for word in target.words] or whole)
     merged: dict[tuple[str, str, str], tuple[Call, list[str]]] = {}
     for call in calls:
