@@ -40,7 +40,27 @@ def test_the_starter_set_is_printed_and_passes_its_own_check(typed: Any, tmp_pat
     code, (found,) = typed("policy", "starter")
     assert code == 0
     (tmp_path / "starter.cedar").write_text(found["cedar"])
-    assert typed("policy", "check", "starter.cedar") == (0, [{"ok": True, "rules": 4, "problems": []}])
+    sound = {"ok": True, "rules": 4, "problems": [], "warnings": []}
+    assert typed("policy", "check", "starter.cedar") == (0, [sound])
+
+
+def test_check_warns_of_rules_that_permit_nothing(
+    typed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.cedar").write_text('forbid (principal, action == Action::"lock.unlock", resource);\n')
+    code, (found,) = typed("policy", "check", "one.cedar")
+    assert (code, found["ok"], found["rules"], found["problems"]) == (0, True, 1, [])
+    (warning,) = found["warnings"]
+    assert (warning["line"], warning["column"]) == (1, 1)
+    assert "nothing would be done any more" in warning["what"]
+    assert run(["policy", "check", "one.cedar"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1 rule, and nothing is wrong with it, but:"
+    assert lines[1].startswith("one.cedar:1:1: nothing in it is permitted")
+    assert "kindmesh policy starter" in lines[2]
+    (tmp_path / "one.cedar").write_text("permit (principal, action, resource);\n")
+    assert run(["policy", "check", "one.cedar"]) == 0
+    assert capsys.readouterr().out == "1 rule, and nothing is wrong with it.\n"
 
 
 def test_check_tells_every_place_with_a_hint_and_ends_with_2(typed: Any, tmp_path: Path) -> None:

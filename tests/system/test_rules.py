@@ -34,8 +34,16 @@ async def test_rules_stop_what_the_policy_allows_and_outlive_a_kill(tmp_path: Pa
         said = await say(lab.desk, "policy", "load", os.fspath(wrong), "--yes")
         assert said.code == 2
         assert said.objects[-1]["problems"][0]["line"] == 5
+        # What would leave the household nothing is told before anybody signs it.
+        alone = tmp_path / "alone.cedar"
+        alone.write_text(RULES.partition("\n\n")[2])
+        said = await say(lab.desk, "policy", "load", os.fspath(alone), typed="no\n")
+        assert (said.code, said.objects) == (4, [])
+        assert "Careful: line 2, column 1: nothing in it is permitted" in said.text
+        assert "kindmesh policy starter" in said.text.partition("Careful:")[2].partition("Sign this?")[0]
         said = await say(lab.desk, "policy", "load", os.fspath(rules), "--yes")
         assert (said.code, said.objects[-1]["changed"]) == (0, True), said
+        assert said.objects[-1]["warnings"] == []
         # Killed between load and use: the rules are what Medulla keeps.
         os.kill(pid_of(lab, "medulla"), signal.SIGKILL)
         await lab.desk.kill()

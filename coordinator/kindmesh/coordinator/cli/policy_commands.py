@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from kindmesh.coordinator.brain.medulla.cedar_text import Problem
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_REFUSED, Output
 from kindmesh.coordinator.policy_text import from_text, same, to_text, with_rule
@@ -119,9 +120,11 @@ def current_policy() -> Policy:
         return _current(client)
 
 
-def change_policy(out: Output, yes: bool, change: Callable[[Policy, int, int], Policy]) -> int:
-    """Make a new version (`change` gets the policy, its next version and the time), show what changes, and have the
-    owner sign it.
+def change_policy(
+    out: Output, yes: bool, change: Callable[[Policy, int, int], Policy], *, warnings: Sequence[Problem] = ()
+) -> int:
+    """Make a new version (`change` gets the policy, its next version and the time), show what changes and `warnings`,
+    and have the owner sign it.
 
     Raises:
         KindmeshError: not the owner's device, a policy that cannot be, a wrong passphrase, or Medulla refuses it.
@@ -144,15 +147,16 @@ def change_policy(out: Output, yes: bool, change: Callable[[Policy, int, int], P
             return EXIT_DONE
         changes = _difference(before, after)
         out.note("\n".join(changes))
+        for one in warnings:
+            out.note(f"Careful: {one.error().message}\n  {one.hint}")
         if not yes and not _agreed():
             out.note("Nothing was changed.")
             return EXIT_REFUSED
         signed = unlock_owner(home, ask_passphrase()).sign_policy(after)
         client.call("policy.set", {"policy": signed_to_bytes(signed)})
-    out.result(
-        {"ok": True, "version": after.version, "changed": True, "difference": changes},
-        f"Policy {after.version} is in force.",
-    )
+    document = {"ok": True, "version": after.version, "changed": True, "difference": changes}
+    document["warnings"] = [one._asdict() for one in warnings]
+    out.result(document, f"Policy {after.version} is in force.")
     return EXIT_DONE
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.cedar_check import known_roles, problems, starter
+from kindmesh.coordinator.brain.medulla.cedar_lockout import warnings
 from kindmesh.coordinator.brain.medulla.cedar_text import Problem, statements
 from kindmesh.coordinator.cli.output import EXIT_DONE, EXIT_USAGE, Output, safe
 from kindmesh.coordinator.cli.policy_commands import change_policy, current_policy
@@ -19,7 +20,7 @@ from kindmesh.protocol.policy import Policy
 
 
 def run_check(out: Output, path: str) -> int:
-    """Whether the rules in a file can be meant so; 2 when not, with every place."""
+    """Whether the rules in a file can be meant so; 2 when not, with every place. A warning is no mistake: 0."""
     text = read_rules(path)
     try:
         found = problems(text, _roles(), known_actions())
@@ -28,10 +29,22 @@ def run_check(out: Output, path: str) -> int:
         return out.trouble(error)
     if found:
         return _told(out, path, found)
-    count = len(statements(text))
-    said = f"{count} rule{'' if count == 1 else 's'}, and nothing is wrong with them."
-    out.result({"ok": True, "rules": count, "problems": []}, said)
+    count, careful = len(statements(text)), warnings(text)
+    said = (
+        "1 rule, and nothing is wrong with it"
+        if count == 1
+        else f"{count} rules, and nothing is wrong with them"
+    )
+    document = {"ok": True, "rules": count, "problems": [], "warnings": [one._asdict() for one in careful]}
+    out.result(document, f"{said}, but:" if careful else f"{said}.", *_lines(path, careful))
     return EXIT_DONE
+
+
+def _lines(path: str, found: Iterable[Problem]) -> list[str]:
+    """Each in two lines: where and what, and what to do."""
+    return [
+        line for one in found for line in (f"{path}:{one.line}:{one.column}: {one.what}", f"  {one.hint}")
+    ]
 
 
 def _told(out: Output, path: str, found: Iterable[Problem]) -> int:
@@ -41,8 +54,8 @@ def _told(out: Output, path: str, found: Iterable[Problem]) -> int:
         body = {"code": first.code, "message": first.message, "hint": first.hint, "field": first.field}
         out.result({"ok": False, "error": body, "problems": [one._asdict() for one in every]})
     else:
-        for one in every:
-            out.note(f"{path}:{one.line}:{one.column}: {one.what}\n  {one.hint}")
+        for line in _lines(path, every):
+            out.note(line)
     return EXIT_USAGE
 
 
@@ -64,7 +77,7 @@ def run_load(out: Output, path: str, yes: bool) -> int:
     def loaded(policy: Policy, version: int, now_ms: int) -> Policy:
         return msgspec.structs.replace(policy, version=version, issued_ms=now_ms, cedar=text)
 
-    return change_policy(out, yes, loaded)
+    return change_policy(out, yes, loaded, warnings=warnings(text))
 
 
 def run_remove(out: Output, yes: bool) -> int:
