@@ -57,7 +57,7 @@ from kindmesh.protocol.messages import (
     SignedAdvert,
     TrustKnown,
 )
-from kindmesh.protocol.messages.hello import Advert, Offer, sign_advert
+from kindmesh.protocol.messages.hello import Advert, Offer, Thing, sign_advert
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.permit import Permit, sign_permit
 from kindmesh.protocol.policy import Approval, ApprovalRequest, sign_approval
@@ -115,9 +115,16 @@ class FakeNode:
         self.heartbeat()
         self.report()
 
-    def advertise(self, operations: Sequence[Operation] = ALL, *, ready: bool = True, hint: str = "") -> None:
+    def advertise(
+        self,
+        operations: Sequence[Operation] = ALL,
+        *,
+        ready: bool = True,
+        hint: str = "",
+        things: tuple[Thing, ...] = (),
+    ) -> None:
         self.version += 1
-        offers = tuple(Offer(found, ready, hint) for found in manifests(operations))
+        offers = tuple(Offer(found, ready, hint, things=things) for found in manifests(operations))
         advert = Advert(
             self.rig.household.mesh, self.device_id, 1, self.version, self.rig.clock.now_ms(), offers
         )

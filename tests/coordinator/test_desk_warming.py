@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.coordinator.heart_kit import Rig
+from tests.coordinator.test_heart import virtual
+
+from kindmesh.capabilities.home.manifest import MANIFEST
 from kindmesh.capabilities.home.model import Area, Entity, Home
 from kindmesh.coordinator.brain.cortex.intents import official
 from kindmesh.coordinator.brain.cortex.terms import Situation
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.warming import Warming
 from kindmesh.protocol.errors import ConfigError
+from kindmesh.protocol.messages.hello import Thing
 
 LIGHT = Entity("light.kitchen", "Kitchen light", area="kitchen", state="off")
 HOME = Home({}, {"kitchen": Area("kitchen", "Kitchen")}, {LIGHT.id: LIGHT})
+GET = next(one for one in MANIFEST.operations if one.name == "home.get")
 OPERATIONS = frozenset({"home.control", "home.get"})
 
 
@@ -42,6 +48,28 @@ async def test_it_begins_when_there_is_a_home_and_only_once() -> None:
         warming.tick()
         await asyncio.sleep(0)
     assert begun == 1
+    await warming.close()
+
+
+@virtual("kitchen", "phone")
+async def test_a_home_without_anything_in_it_is_no_reason_to_load_a_grammar(rig: Rig) -> None:
+    begun = asyncio.Event()
+
+    async def warm() -> None:
+        begun.set()
+
+    warming = Warming(rig.heart.devices.names_anything, warm)
+    rig.nodes["kitchen"].advertise((GET,))
+    await rig.settle()
+    warming.tick()
+    await rig.settle()
+    assert rig.heart.devices.seats(GET.name)
+    assert not begun.is_set()
+    rig.nodes["phone"].advertise((GET,), things=(Thing(LIGHT.id, (LIGHT.name,)),))
+    await rig.settle()
+    warming.tick()
+    await rig.settle()
+    assert begun.is_set()
     await warming.close()
 
 

@@ -201,9 +201,10 @@ class Devices:
         device = self._devices.get(device_id)
         return None if device is None else device.seats.get(operation)
 
-    def offers(self, operation: str) -> bool:
-        """Whether any device offers the operation, ready or not, here or not."""
-        return bool(self._seats.get(operation))
+    def names_anything(self) -> bool:
+        """Whether any device, here or not, has things that people call by name."""
+        adverts = (device.advert for device in self._devices.values() if device.advert is not None)
+        return any(offer.things for advert in adverts for offer in advert.offers)
 
     def seats(self, operation: str) -> list[Seat]:
         """Every known offer of an operation, ready or not, here or not.

@@ -71,7 +71,7 @@ def make_desk(
         entropy=entropy,
         zone=zone,
         warming=Warming(
-            lambda: heart.devices.offers("home.get"),
+            heart.devices.names_anything,
             lambda: thinking.warm(Situation(Home(), clock.now_ms(), zone)),
         ),
     )
