@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.coordinator.test_medulla_process import Mesh
 
@@ -108,9 +110,14 @@ async def test_permits_do_not_wait_for_a_plan_that_takes_too_long_and_it_is_ende
 
 
 ALONE = """
-import selectors, sys, time
+import atexit, logging, os, resource, selectors, signal, sys
 from kindmesh.coordinator.brain.medulla.aside import Aside
 from kindmesh.coordinator.brain.medulla.service import refusal
+
+atexit.register(print, "end")
+
+def full(record):
+    raise MemoryError
 
 def work(frame):
     if frame == b"loop":
@@ -118,10 +125,23 @@ def work(frame):
             pass
     if frame == b"memory":
         held = [bytes(2**20) for _ in range(2**12)]
+    if frame == b"crumbs":
+        held = []
+        while True:
+            held = [held]
     if frame == b"error":
+        raise RuntimeError
+    if frame == b"unsaid":
+        logging.getLogger("kindmesh.coordinator.medulla").addFilter(full)
         raise RuntimeError
     return b"\\0\\0\\0\\4done"
 
+if sys.argv[1] == "narrow":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + 2**27
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    del sys.argv[1]
 beside = Aside(lambda frame: True, work, lambda frame, error: error.code.encode())
 selector = selectors.DefaultSelector()
 beside.attach(selector)
@@ -131,6 +151,7 @@ left = len(sys.argv) - 1
 beside.turn()
 while left:
     selector.select(beside.timeout_s)
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     for owner, reply in beside.turn():
         print(owner, reply[-4:].decode() if owner == "fine" else reply.decode())
         left -= 1
@@ -138,14 +159,25 @@ beside.close()
 """
 
 
-def test_what_uses_too_much_of_the_processor_or_of_memory_is_ended_and_the_next_one_is_done() -> None:
-    wanted = ["loop", "fine", "memory", "error", "fine"]
+def alone(*wanted: str) -> list[str]:
+    """What is said of each frame, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *wanted], capture_output=True, text=True, check=True, timeout=60
     )
+    return done.stdout.splitlines()
+
+
+def test_what_uses_too_much_of_the_processor_or_of_memory_is_ended_and_the_next_one_is_done() -> None:
     late = DeadlineExceeded.code
-    said = [f"loop {late}", "fine done", f"memory {late}", f"error {late}", "fine done"]
-    assert done.stdout.splitlines() == said
+    said = [
+        f"loop {late}", "fine done", f"memory {late}", f"crumbs {late}", f"error {late}", f"unsaid {late}",
+        "fine done", "end",
+    ]  # fmt: skip
+    assert alone("loop", "fine", "memory", "crumbs", "error", "unsaid", "fine") == said
+
+
+def test_it_is_done_within_the_narrower_bounds_of_where_it_runs() -> None:
+    assert alone("narrow", "fine", "fine") == ["fine done", "fine done", "end"]
 
 
 async def test_a_flood_of_plans_is_refused_and_permits_go_on(mesh: Mesh) -> None:
@@ -165,6 +197,38 @@ async def test_a_flood_of_plans_is_refused_and_permits_go_on(mesh: Mesh) -> None
         # Nobody waits for the others any more, so they are not done.
         assert (await asyncio.wait_for(client.review(asked(mesh)), 10)).answer == "allow"
         client.close()
+
+
+def connected(mesh: Mesh) -> socket.socket:
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    one.settimeout(20)
+    one.connect(os.fspath(mesh.path))
+    return one
+
+
+def frame(number: int, review: m.PlanReview) -> bytes:
+    body = msgspec.msgpack.encode((number, "review", review))
+    return len(body).to_bytes(4, "big") + body
+
+
+def test_who_is_cut_off_hears_so_though_a_review_goes_on(mesh: Mesh) -> None:
+    with mesh.running("--isolation", "landlock") as medulla, connected(mesh) as one, connected(mesh) as other:
+        mesh.call("advert", home_advert(mesh, 1_000), m.Advertised)
+        one.sendall(frame(1, asked(mesh, HUGE)))
+        while not (found := children(medulla.pid)):
+            mesh.call("status", m.StatusWanted(), m.Status)
+        other.sendall(b"\xff" * 4)
+        assert other.recv(1) == b""
+        assert children(medulla.pid) == found
+
+
+def test_who_reads_no_answer_keeps_nobody_else_waiting(mesh: Mesh) -> None:
+    with mesh.running("--isolation", "landlock"), connected(mesh) as deaf, connected(mesh) as other:
+        mesh.call("advert", home_advert(mesh, 1_000), m.Advertised)
+        deaf.sendall(frame(1, asked(mesh)) + frame(2, asked(mesh)))
+        deaf.shutdown(socket.SHUT_RD)
+        other.sendall(frame(3, asked(mesh)))
+        assert other.recv(4)
 
 
 async def test_a_review_that_dies_is_told_and_the_next_one_is_done(mesh: Mesh) -> None:

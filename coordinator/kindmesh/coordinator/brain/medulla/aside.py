@@ -2,9 +2,10 @@
 
 A review of a whole plan is bounded only by what a plan may hold, so it is not done where permits are signed but by
 a fork of this process, which sees what Medulla believes at that moment, answers through a pipe, and ends. The fork is
-confined as this process is, opens nothing, writes nothing, and is of lower priority. One at a time; a few wait;
-more are refused with `Busy`. What takes longer than `CPU_S` of CPU or `WITHIN_S` altogether, or more than `MEMORY`
-beyond what this process has, is ended, and answered with an error: no answer is never a yes.
+confined as this process is, keeps none of its files, sockets and locks open (who is cut off here, is), writes nothing,
+is of lower priority, and ends with this process. One at a time; a few wait; more are refused with `Busy`. What takes
+longer than `CPU_S` of CPU or `WITHIN_S` altogether, or more than `MEMORY` beyond what this process has, is ended, and
+answered with an error: no answer is never a yes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ WITHIN_S: Final = 5.0
 """Seconds that one may take from its beginning."""
 MEMORY: Final = 268_435_456
 _NICE: Final = 3
+_FIRST: Final = 3
+"""The first descriptor after standard input, output and error."""
 _READ: Final = 65_536
 
 Owner = TypeVar("Owner")
@@ -64,6 +67,8 @@ class Aside(Generic[Owner]):
         self._waiting: deque[tuple[Owner, bytes]] = deque()
         self._child: _Child[Owner] | None = None
         self._selector: selectors.BaseSelector | None = None
+        # Whoever started this may have had it ignored; then the kernel keeps no child to wait for.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Have pipes watched by `selector`, with this object as their `data`."""
@@ -157,26 +162,38 @@ class Aside(Generic[Owner]):
 
 
 def _alone(work: Callable[[bytes], bytes], frame: bytes, pipe: int, parent: int) -> NoReturn:
-    """The other process: nothing of what it inherited is run but `work`."""
+    """The other process: nothing of what it inherited is run but `work`, nothing kept open but the pipe and what
+    programs always have."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        os.closerange(_FIRST, pipe)
+        os.closerange(max(_FIRST, pipe + 1), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         if confine.die_with_parent(parent):
             gc.disable()
             os.nice(_NICE)
-            resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-            most = _memory() + MEMORY
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            _bound(resource.RLIMIT_CPU, CPU_S)
+            _bound(resource.RLIMIT_AS, _memory() + MEMORY)
             os.set_blocking(pipe, True)
             with os.fdopen(pipe, "wb") as answer:
                 answer.write(work(frame))
             code = 0
     finally:
-        if code:
-            log.error("a review failed", extra={"error": type(sys.exception()).__name__})
-        os._exit(code)
+        try:
+            if code:
+                log.error("a review failed", extra={"error": type(sys.exception()).__name__})
+        finally:
+            # Also without memory for that line: what is above this belongs to the process that forked.
+            os._exit(code)
+
+
+def _bound(kind: int, most: int) -> None:
+    """At most that much of a resource, or what is allowed here already, if that is less."""
+    hard = resource.getrlimit(kind)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least))
 
 
 def _memory() -> int:

@@ -147,9 +147,11 @@ class Server:
         return True
 
     def _beside(self) -> None:
-        for connection, reply in self._aside.turn() if self._aside is not None else ():
-            connection.outgoing += reply
-            self._send(connection)
+        # Again until nothing is answered: who is gone when told takes what was begun for them along, and others wait.
+        while self._aside is not None and (replies := self._aside.turn()):
+            for connection, reply in replies:
+                connection.outgoing += reply
+                self._send(connection)
 
     def _accept(self) -> None:
         try:
