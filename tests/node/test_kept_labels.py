@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from tests.node.rig import CLOCK, ENTROPY, Rig, rig, value
+from tests.node.test_node_restarts import full_disk
 
 from kindmesh.mesh.store import Schema, Store
 from kindmesh.node.journal import NODE_SCHEMA
 from kindmesh.node.kept_labels import STRICTEST, UNKNOWN, KeptLabels
 from kindmesh.protocol.codec import encode_value
+from kindmesh.protocol.errors import DiskFull
 from kindmesh.protocol.ids import new_id
 from kindmesh.protocol.messages.jobs import JobResult
 from kindmesh.protocol.plan_labels import Carried, Label
@@ -37,6 +39,18 @@ def test_it_only_gets_stricter_and_is_still_known_after_a_restart(tmp_path: Path
     kept = KeptLabels(opened(tmp_path / "journal.db"))
     assert kept.of("notes.list") == Label("web", ("anna",), ("notes",))
     assert kept.of("home.get") == Label()
+
+
+def test_what_a_full_disk_undid_is_written_when_the_same_is_given_again(tmp_path: Path) -> None:
+    store = opened(tmp_path / "journal.db")
+    kept = KeptLabels(store)
+    with full_disk():
+        kept.given("notes.append", Carried("web"))
+        with pytest.raises(DiskFull):
+            store.commit_now()
+    kept.given("notes.append", Carried("web"))
+    store.close()
+    assert KeptLabels(opened(tmp_path / "journal.db")).of("notes.list") == Label("web")
 
 
 def test_what_nobody_knows_counts_as_made_up_and_what_is_too_long_as_the_strictest(tmp_path: Path) -> None:

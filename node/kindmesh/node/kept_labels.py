@@ -9,10 +9,12 @@ kept.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from kindmesh.mesh.store import Store
 from kindmesh.protocol.codec import decode, encode
+from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.plan_labels import Carried, Label, carry, join
 
 LABEL_MAX: Final = 400
@@ -36,26 +38,33 @@ class KeptLabels:
         self._store = store
         rows = store.query("SELECT capability, label FROM kept_label")
         self._labels = {capability: decode(Carried, label) for capability, label in rows}
+        self._saved = dict(self._labels)
 
     def of(self, operation: str) -> Label:
         """What the capability of an operation was given at worst."""
         return self._labels.get(_capability(operation), _OPEN).label()
 
     def given(self, operation: str, label: Carried | None) -> None:
-        """The capability of this operation is given something.
+        """The capability of this operation is given something; on the disk with this turn of the store. If that turn is
+        undone, the next call writes it.
 
         Raises:
-            DiskFull, StoreError: it could not be written, and nothing is kept.
+            DiskFull, StoreError: it could not be written.
         """
         capability = _capability(operation)
         before = self._labels.get(capability, _OPEN)
         after = carry(join((before.label(), (UNKNOWN if label is None else label).label())))
         if len(encode(after)) > LABEL_MAX:
             after = STRICTEST
-        if after != before:
+        self._labels[capability] = after
+        if after != self._saved.get(capability, _OPEN):
             sql = "INSERT OR REPLACE INTO kept_label VALUES (?, ?)"
             self._store.execute(sql, (capability, encode(after)))
-            self._labels[capability] = after
+            self._store.after_commit(partial(self._settled, capability, after))
+
+    def _settled(self, capability: str, label: Carried, error: KindmeshError | None) -> None:
+        if error is None:
+            self._saved[capability] = label
 
 
 def _capability(operation: str) -> str:
