@@ -176,6 +176,7 @@ def test_a_timer_is_labelled_with_all_the_words_that_name_it_and_may_be_called_b
     )
     for text, words in (
         ("pause the oven timer", (2, 3)),
+        ("set a timer for three minutes", (2,)),
         ("five minute timer in the kitchen", (2, 3, 4, 5)),
         ("set the kitchen timer to 4 minutes", (2, 3)),
     ):

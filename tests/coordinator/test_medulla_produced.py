@@ -133,6 +133,29 @@ def test_what_opens_or_names_a_thing_may_not_come_from_a_device_however_proven(h
 
 
 @pytest.mark.parametrize(
+    ("value", "kept", "answer"),
+    [
+        (137, Carried("model"), "allow"), (0.5, Carried("model"), "allow"), (137, Carried("web"), "ask"),
+        ("137", Carried("model"), "ask"), ([137], Carried("model"), "ask"), (137, Carried("device"), "allow"),
+    ],
+)  # fmt: skip
+def test_a_number_is_no_less_a_sensors_because_a_model_once_wrote_something_down_there(
+    home: Sensing, value: Any, kept: Carried, answer: str
+) -> None:
+    verdict = home.act(home.shows(result(value), kept=kept), args=wanted(value))
+    assert verdict.answer == answer
+
+
+def test_who_may_know_what_a_device_keeps_counts_for_its_numbers_too(home: Sensing) -> None:
+    kept = Carried("model", readers=("anna",), data_class=("health",))
+    verdict = home.act(home.shows(kept=kept))
+    label = home.permit(verdict).label
+    assert label is not None
+    assert (label.source, label.readers) == ("device", ("anna",))
+    assert "health" in label.data_class
+
+
+@pytest.mark.parametrize(
     ("given", "counts"),
     [
         (Label("user"), "device"), (Label("memory"), "device"), (Label("model"), "model"), (Label("web"), "web"),

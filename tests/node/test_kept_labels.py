@@ -87,7 +87,7 @@ async def test_a_text_of_the_web_is_read_back_as_one_whatever_the_run(
         assert receipt(household, written).label == given
         read = await run(household, "notes.list", {}, Carried("user"))
         signed = receipt(household, read)
-        assert signed.label == counts
+        assert (signed.label, signed.kept) == (Carried("user"), counts)
         assert (signed.operation, signed.device, signed.job_id) == (
             "notes.list", node.identity.device_id, read.job_id,
         )  # fmt: skip

@@ -778,8 +778,9 @@ def receipts() -> list[dict[str, Any]]:
     value = {"text": "twenty-one degrees", "celsius": 21.5, "boxes": [{"x": 1}, {"x": 2}]}
     size, root = root_of_fields(value)
     receipt = Receipt(
-        MESH, IDS["phone"], time_id(43), time_id(42), "device.read", size, root, NOW, Carried("user")
-    )
+        MESH, IDS["phone"], time_id(43), time_id(42), "device.read", size, root, NOW, Carried("user"),
+        Carried("model", data_class=("notes",)),
+    )  # fmt: skip
     case = signed_case("three fields", "phone", RECEIPT_DOMAIN, receipt, bridge=False)
     signed = sign_receipt(receipt, SIGNING["phone"])
     proofs = {name: prove_field(value, name, signed, (Use("text"),)) for name in sorted(value)}

@@ -386,6 +386,7 @@ RECEIPT: Final = Receipt(
     bytes(range(32)),
     NOW,
     Carried("memory"),
+    Carried("model", ("*",), ("notes",)),
 )
 CARRIED: Final = Carried("device", ("*",), ("home",))
 USE: Final = Use("data.level", ("0", "state"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.system.kit import ended, mesh
+from tests.system.test_ask import asked
 
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.coordinator.owner import unlock_owner
@@ -22,6 +23,8 @@ HOME = {
         {"id": "light.kitchen", "name": "Kitchen light", "area": "kitchen", "state": "off"},
         {"id": "sensor.slider", "name": "Slider", "area": "kitchen", "state": "137",
          "attributes": {"level": 137, "lamp": "light.kitchen"}},
+        {"id": "todo.shopping", "name": "Shopping list", "state": "1",
+         "attributes": {"items": [{"uid": "1", "summary": "milk", "status": "needs_action"}]}},
     ],
 }  # fmt: skip
 
@@ -81,6 +84,9 @@ async def test_a_light_is_set_by_what_a_sensor_says_and_chosen_by_what_was_said(
         job = lab.ask("submit", {"operation": "home.load", "args": {"inventory": HOME}, "target": "home"})
         await saying_yes(lab, "home.load")
         assert (await ended(lab, job["job"]))["state"] == "succeeded"
+        # An everyday sentence whose plan writes a text that nobody said ("completed") into what the device keeps.
+        code, answer = await asked(lab.desk, "cross milk off the shopping list")
+        assert (code, answer["outcome"]) == (0, "done"), answer
         said = {"$value": "light.kitchen", "$label": {"words": ["kitchen", "light"]}}
         assert await state_of(lab, begin(lab, said), "act", "succeeded", "failed", "asks") == "succeeded"
         found = lab.ask(

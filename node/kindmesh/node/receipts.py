@@ -1,8 +1,8 @@
 """What this device signs about a job that succeeded: a receipt over the fields of its result (`protocol.receipt`).
 
 Whose run it was, and what Medulla knew of where the arguments came from, is what Medulla's permit says, never what came
-with the job. The label is joined with what the capability was ever given to keep (`kept_labels`). A result without
-fields has no receipt, and neither has a job that did not succeed.
+with the job. Beside it stands what the capability was ever given to keep (`kept_labels`). A result without fields has no
+receipt, and neither has a job that did not succeed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kindmesh.mesh.trust import Trust
 from kindmesh.node.kept_labels import KeptLabels
 from kindmesh.protocol.manifest import Effect, Operation
 from kindmesh.protocol.permit import Permit
-from kindmesh.protocol.plan_labels import Carried, carry, join
+from kindmesh.protocol.plan_labels import carry
 from kindmesh.protocol.receipt import RECEIPT, Receipt, root_of_fields, sign_receipt
 from kindmesh.protocol.signed import signed_to_bytes
 
@@ -48,14 +48,9 @@ class Receipts:
             return {}
         receipt = Receipt(
             self._trust.mesh, self._identity.device_id, permit.job_id, permit.run_id, permit.operation, size, root,
-            ended_ms, self._label(permit),
+            ended_ms, permit.label, carry(self._kept.of(permit.operation)),
         )  # fmt: skip
         return {RECEIPT: signed_to_bytes(sign_receipt(receipt, self._identity.signing))}
-
-    def _label(self, permit: Permit) -> Carried | None:
-        if permit.label is None:
-            return None
-        return carry(join((permit.label.label(), self._kept.of(permit.operation))))
 
 
 __all__ = ["NONE", "Receipts"]

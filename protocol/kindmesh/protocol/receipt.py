@@ -2,7 +2,8 @@
 
     field     leaf = SHA-256(0x00 || "kindmesh-field-v1\\0" || length of the name (2 bytes) || name || SHA-256(value))
     receipt   the RFC 9162 root over the leaves of all fields, sorted by name, with whose job of which run it was, when
-              it ended, and `label`: what Medulla's permit says of what the device was given (None: it is not known)
+              it ended; `label`: what Medulla's permit says of what the device was given for this job (None: it is not
+              known); `kept`: the strictest of what the operation's capability was ever given to keep
 
 `value` is a field's canonical MessagePack. A `ResultProof` shows one field with its path to the root, and which parts
 of a call's arguments are what inside it (`Use`). A receipt does not say where the device itself got the value from:
@@ -50,6 +51,7 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True):
     root: Hash
     ended_ms: TimeMs
     label: Carried | None = None
+    kept: Carried = Carried("user")
 
 
 class Use(msgspec.Struct, array_like=True, frozen=True):

@@ -6,9 +6,11 @@
       is known of what it was given
 
 What is proven counts as what it is at most: the join of what the plan says of it, what was known of what the device was
-given (the receipt's label: Medulla's own word, through the permit), and where the device's manifest says that it gets
+given (the receipt's labels: Medulla's own word, through the permits), and where the device's manifest says that it gets
 its output (`source_of`). So no device gives anything that counts as `user`, and what it made of a text of the web
-counts as `web`. `carried` is the word for the permit: of what is given, without the words themselves. Pure.
+counts as `web`. `carried` is the word for the permit: of what is given, without the words themselves. A number could
+carry nothing: that a model wrote something into what the device keeps says as little of a number that is read there
+(`_kept`) as of one that is given (`carried`). Pure.
 """
 
 from __future__ import annotations
@@ -154,7 +156,14 @@ def _shown(
     origin = source_of(receipt.operation, maker.operation)
     classes = Label(data_class=maker.operation.data_classes)
     label = join((receipt.label.label(), origin, classes))
-    return {use.path: label for use in proof.uses}
+    return {use.path: join((label, _kept(receipt, part_of(value, use.inside)))) for use in proof.uses}
+
+
+def _kept(receipt: Receipt, part: Any) -> Label:
+    """What the device kept, as far as it says something of this part of what it gave."""
+    kept = receipt.kept.label()
+    number = part is None or isinstance(part, (int, float))
+    return msgspec.structs.replace(kept, source="user") if number and kept.source == "model" else kept
 
 
 def carried(

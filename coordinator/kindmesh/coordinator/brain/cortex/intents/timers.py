@@ -124,11 +124,14 @@ def _called(one: Entity, name: str) -> bool:
 
 
 def called_at(meaning: Meaning, clause: Clause, timers: tuple[Entity, ...]) -> tuple[int, ...]:
-    """Positions of the words that say which timer: name or place, and "timer" where that is part of its name."""
+    """Positions of the words that say which timer: name or place, and "timer" where that is part of its name, or all of
+    the name of the only one it can be."""
     at = {word for key in ("name", "area") if key in meaning.slots for word in meaning.slots[key].words}
     names = {word for one in timers for name in (one.name, *one.aliases) for word in plain(name).split()}
-    said = enumerate(plain(word) for word in clause.text.split())
-    return heard(clause, [*at, *(number for number, word in said if word in names)]) if at else ()
+    said = [plain(word) for word in clause.text.split()]
+    whole = len(timers) == 1 and set(plain(timers[0].name).split()) <= set(said)
+    named = [number for number, word in enumerate(said) if word in names]
+    return heard(clause, [*at, *named]) if at or whole else ()
 
 
 def _bare(name: str) -> str:
