@@ -1,8 +1,8 @@
 """What this device signs about a job that succeeded: a receipt over the fields of its result (`protocol.receipt`).
 
 Whose run it was, and what Medulla knew of where the arguments came from, is what Medulla's permit says, never what came
-with the job. Beside it stands what the capability was ever given to keep (`kept_labels`). A result without fields has no
-receipt, and neither has a job that did not succeed.
+with the job. Beside it stands what the capability was ever given to keep (`kept_labels`). A result without fields has
+no receipt, and neither has a job that did not succeed.
 """
 
 from __future__ import annotations
