@@ -2,7 +2,8 @@
 
 Which files those are stands in pyproject.toml, `[tool.kindmesh.coverage] complete`: everything in protocol, and every
 pure machine. There the tests must take each branch both ways; elsewhere coverage is reported and not enforced, because
-what runs in child processes and dies by `kill -9` cannot be counted.
+what runs in child processes and dies by `kill -9` cannot be counted. Tests of whole households are not counted at all
+(`NOT_COUNTED` in tests/conftest.py): they may not be what makes a file complete, and the total is without them.
 """
 
 from __future__ import annotations

@@ -11,13 +11,11 @@ import contextlib
 import importlib
 import inspect
 import io
-import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
-from unittest import mock
 
 import diagrams
 import diagrams_parts
@@ -224,9 +222,8 @@ def configuration() -> str:
 
 
 def help_text(root: Any, path: tuple[str, ...]) -> str:
-    """What a command prints for `--help` on a plain screen of 80 columns."""
-    screen = {"TERM": "dumb", "NO_COLOR": "1"}
-    with mock.patch.dict(os.environ, screen), contextlib.redirect_stdout(io.StringIO()) as shown:
+    """What a command prints for `--help` where 80 columns fit."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
         root.main([*path, "--help"], prog_name="kindmesh", standalone_mode=False, terminal_width=80)
     return shown.getvalue()
 

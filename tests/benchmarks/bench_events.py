@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--subscribers", type=int, default=8)
     options = parser.parse_args()
-    print(json.dumps(measure(options.events, options.subscribers)))  # noqa: T201
+    print(json.dumps(measure(options.events, options.subscribers)))
 
 
 if __name__ == "__main__":

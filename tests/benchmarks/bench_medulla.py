@@ -195,9 +195,9 @@ def main() -> None:
             for batch in options.batch or [1, 4, 32]:
                 for kind in ("none", "steps", "first", "words"):
                     found = measure(home, medulla.pid, target, options.requests, batch, kind)
-                    print(json.dumps({**found, **signatures_us()}))  # noqa: T201
+                    print(json.dumps({**found, **signatures_us()}))
             status = Path(f"/proc/{medulla.pid}/smaps_rollup").read_text(encoding="ascii")
-            print([line for line in status.splitlines() if line.startswith(("Rss", "Pss:"))])  # noqa: T201
+            print([line for line in status.splitlines() if line.startswith(("Rss", "Pss:"))])
         finally:
             medulla.terminate()
             medulla.wait()

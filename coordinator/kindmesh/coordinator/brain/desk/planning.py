@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
 from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged
+from kindmesh.coordinator.brain.planner.loop_words import Judged as Verdict
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
@@ -74,7 +75,6 @@ class Planning:
     ) -> Understanding:
         """What a sentence means to a language model; an honest answer when it does not work. `where`: thing of the
         home -> device (text id) that it is at."""
-        from kindmesh.coordinator.brain.planner.loop_words import Judged as Verdict  # noqa: PLC0415
         from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
 
         async def said_of(plan: Plan) -> Verdict:
