@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from kindmesh.coordinator.brain.cortex.terms import Turn, Understanding
-from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Routine, Taken
+from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understanding
+from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Kept, Routine, Taken
 from kindmesh.coordinator.brain.desk.keeping import FEEDBACK_KEPT, ROUTINES_KEPT, TURNS_KEPT, Keeping
-from kindmesh.coordinator.brain.desk.thinking import as_routine
+from kindmesh.coordinator.brain.desk.thinking import Thinking, as_routine
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.store import Store
@@ -152,3 +154,19 @@ async def test_a_learned_plan_no_longer_claims_the_words_it_came_from() -> None:
 async def test_a_choice_is_each_persons_own(desk: Desk) -> None:
     desk.said.choose("ann", "butler")
     assert (desk.said.persona("ann"), desk.said.persona("bob")) == ("butler", "")
+
+
+@pytest.mark.parametrize("said", ["It's film time, please!", "Well, it is film time", "it's film time"])
+async def test_a_learned_sentence_is_known_again_as_it_is_heard_not_as_it_was_typed(said: str) -> None:
+    routine = msgspec.structs.replace(as_routine("Oh, it's film time please.", PLAN), state="confirmed")
+    found = await Thinking().understand(said, Situation(Home(), Clock.now), [Kept("one", routine, Clock.now)])
+    assert [one.intent for one in found.recognised] == ["Routine"]
+    assert found.plan is not None
+
+
+async def test_a_learned_sentence_of_polite_words_alone_hinders_no_other() -> None:
+    routine = msgspec.structs.replace(as_routine("please", PLAN), state="confirmed")
+    found = await Thinking().understand(
+        "what time is it", Situation(Home(), Clock.now), [Kept("one", routine, Clock.now)]
+    )
+    assert found.understood

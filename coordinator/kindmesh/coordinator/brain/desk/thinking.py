@@ -19,6 +19,7 @@ from kindmesh.protocol.plan import Plan, plan_from_document, plan_to_document
 
 if TYPE_CHECKING:
     from kindmesh.coordinator.brain.cortex.cortex import Cortex
+    from kindmesh.coordinator.brain.cortex.language import Language
 
 CORTICES_MAX: Final = 8
 WARM: Final = ("turn on the kitchen light", "what time is it")
@@ -86,11 +87,24 @@ class Thinking:
         from kindmesh.coordinator.brain.cortex import routines  # noqa: PLC0415 - only once somebody asks
         from kindmesh.coordinator.brain.cortex.cortex import Cortex  # noqa: PLC0415
         from kindmesh.coordinator.brain.cortex.intents import HomeIntents  # noqa: PLC0415
+        from kindmesh.coordinator.brain.cortex.language import language as language_of  # noqa: PLC0415
 
         if language not in self._homes:
             self._homes[language] = HomeIntents(language)
-        known = [routines.Routine(kept.id, kept.routine.sentence, kept.routine.plan) for kept in confirmed]
+        spoken = language_of(language)
+        known = [
+            routines.Routine(kept.id, _as_heard(kept.routine.sentence, spoken), kept.routine.plan)
+            for kept in confirmed
+        ]
         return Cortex(language, known, home=self._homes[language])
+
+
+def _as_heard(sentence: str, language: Language) -> str:
+    """A learned sentence as it is when it is heard again: "it is movie time" for "It's movie time, please!"."""
+    from kindmesh.coordinator.brain.cortex.normalise import COMMA, normalise  # noqa: PLC0415
+
+    heard = " ".join(word.text for word in normalise(sentence, language) if word.text != COMMA)
+    return heard if any(letter.isalnum() for letter in heard) else sentence
 
 
 def as_routine(sentence: str, plan: Plan) -> Routine:
