@@ -88,6 +88,13 @@ def test_what_waits_is_planned_and_is_no_change_now(home: Path, capsys: pytest.C
     assert {one["entity"] for one in found["changes"]} == {"light.kitchen"}
 
 
+def test_what_is_put_off_to_an_hour_is_told_with_the_hour_and_what(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, (found,) = batch(home, capsys, {"id": 1, "text": "lock the front door at 7 am tomorrow"})
+    assert (found["changes"], found["reply"]) == ([], "Tomorrow at 7:00 I will see to this: Front door.")
+
+
 @pytest.mark.parametrize(
     ("line", "field"),
     [

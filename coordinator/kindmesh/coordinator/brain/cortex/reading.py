@@ -18,6 +18,7 @@ from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
+from kindmesh.coordinator.brain.cortex.own.reminders import spell
 from kindmesh.coordinator.brain.cortex.readings import Part, Reading, agreed, same, standing, unclear
 from kindmesh.coordinator.brain.cortex.relative import resumed, straight
 from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
@@ -226,7 +227,10 @@ class Reader:
         positions = tuple(sorted({*(word.at for word in words), *when.at}))
         clause = clause_of(words)
         clause = Clause(clause.text, positions, when.delay_ms, 0 if when.delay_ms else when.at_ms)
-        return msgspec.structs.replace(found, clause=clause, question=question)
+        reply = found.reply
+        if clause.at_ms:
+            reply = msgspec.structs.replace(reply, values={**reply.values, "when": spell(when, phrase)})
+        return msgspec.structs.replace(found, clause=clause, question=question, reply=reply)
 
     def _of(self, found: Recognised, words: Words) -> Recognised:
         if found.clause.text:

@@ -261,12 +261,16 @@ def _timers(values: Mapping[str, Any], home: Home, now_ms: int) -> str:
     return _filled("HassTimerStatus/default", values, (), {"timers": timers})
 
 
-def _later(recognised: Recognised, home: Home, language: str) -> str:
+def _later(reply: Reply, recognised: Recognised, home: Home, language: str) -> str:
     """When something will be done, and at what."""
     ids = dict.fromkeys(str(one) for act in recognised.acts for one in act.args.get("entities", ()))
     names = [home.entities[one].name for one in ids if one in home.entities]
-    if not names or len(names) > NAMED_MAX or not recognised.clause.delay_ms:
+    when = str(reply.values.get("when", ""))
+    if not names or len(names) > NAMED_MAX or not (when or recognised.clause.delay_ms):
         return say(language, "later")
+    if when:
+        when = when[0].upper() + when[1:]
+        return say(language, "later_at", {"when": when, "names": joined(language, names)})
     hence = in_full(max(1, round(recognised.clause.delay_ms / 1000)), language)
     return say(language, "later_in", {"in": hence, "names": joined(language, names)})
 
@@ -276,7 +280,7 @@ def _done(reply: Reply, recognised: Recognised, home: Home, language: str) -> st
     if recognised.clause.delay_ms or recognised.clause.at_ms:
         if intent == "HassStartTimer":
             return _filled(reply.key, reply.values, ())
-        return _later(recognised, home, language)  # not done yet: nothing to claim
+        return _later(reply, recognised, home, language)  # not done yet: nothing to claim
     well: list[Entity] = []
     lost: list[Entity] = []
     for act in recognised.acts:
