@@ -18,7 +18,14 @@ from kindmesh.coordinator.brain.desk.personas import (
 )
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.verifying import finding_parts, verify
-from kindmesh.coordinator.brain.desk.wording import Said, batch_reply, needs_yes, plain_text, refused
+from kindmesh.coordinator.brain.desk.wording import (
+    Said,
+    batch_reply,
+    confirmed,
+    needs_yes,
+    plain_text,
+    refused,
+)
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.plan import Plan, plan_from_document
 from kindmesh.protocol.plan_check import check_plan
@@ -325,3 +332,24 @@ def test_two_reasons_are_told_and_the_others_counted() -> None:
     assert said.endswith("This is about thing 0. This is about thing 1. And 5 more.")
     lines = plan_lines(TWO, HOME, "ask", ["it opens a door", "it opens a door", "it is late"])
     assert lines[-1] == "Medulla: needs a yes first. It opens a door. It is late."
+
+
+def test_of_what_was_asked_for_it_is_told_what_changed_and_what_was_so_before() -> None:
+    doors = [
+        {"id": f"lock.{name}", "name": f"{name.title()} door", "state": "locked"}
+        for name in ("front", "back")
+    ]
+    lights = [{"id": f"light.n{one}", "name": f"Light {one}", "state": "off"} for one in range(6)]
+    home = home_from_document({"entities": [*doors, *lights]})
+    locks, lamps = ["lock.front", "lock.back"], [one["id"] for one in lights]
+    front = Change("lock.front", "state", "unlocked", "locked")
+    said = confirmed("Locking", [front], home, touched=locks)
+    assert said == "The front door is locked. The back door was already locked."
+    said = confirmed("Locking", [], home, touched=locks)
+    assert said == "The front door was already locked. The back door was already locked."
+    lamp = Change("light.n0", "state", "on", "off")
+    said = confirmed("Turned off the lights", [lamp], home, touched=lamps)
+    assert said == "The light 0 is off. 5 more were already off."
+    said = confirmed("Turned off the lights", [], home, touched=lamps)
+    assert said == "The light 0, the light 1 and 4 more were already off."
+    assert confirmed("Brightness set", [], home, touched=lamps) == "Brightness set"

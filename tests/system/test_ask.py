@@ -99,6 +99,8 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         # Of the same conversation.
         code, found = await asked(lab.desk, "turn it on again")
         assert (code, state_of(lab, "light.kitchen")) == (0, "on"), found
+        code, found = await asked(lab.desk, "turn on the kitchen light")
+        assert (code, found["reply"], found["changes"]) == (0, "The kitchen light was already on.", []), found
         # What no device had before is read back, too.
         code, found = await asked(lab.desk, "set a timer for five minutes")
         assert (code, found["outcome"], found["findings"][0]["outcome"]) == (0, "done", "verified"), found

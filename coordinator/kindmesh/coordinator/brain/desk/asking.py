@@ -354,7 +354,8 @@ class Asking:
         if not said_well.strip():
             # A plan that no grammar made has no words of its own.
             return finding_parts(verified, home) or (Said("Done.", "done"),), "later" if later else "done"
-        said_well = confirmed(said_well, verified.changes, home, situation.language)
+        touched = [one.entity for one in verified.findings]
+        said_well = confirmed(said_well, verified.changes, home, situation.language, touched)
         return (Said(said_well, "done"),), "later" if later else "done"
 
     def remember(self, asked: Asked, answer: Answer, reply: str) -> None:

@@ -153,42 +153,43 @@ def confirmed(
         one for one in dict.fromkeys(named)
         if plain or spoken_name(home.entities.get(one), one) not in good.lower()
     ]  # fmt: skip
-    if not told:
+    how = _counted(told, home, "{are} {state}")
+    if plain:
         changed = {one.entity for one in changes}
-        same = [one for one in dict.fromkeys(touched) if _state_of(home, one) in _PLAIN_STATES]
-        if plain and 0 < len(same) <= CONFIRMED_MAX and changed.isdisjoint(same):
-            return " ".join(_already(home, one) for one in same)
-        return good
-    how = [_counted(told, home)] if len(told) > CONFIRMED_MAX else [state_sentence(home, one) for one in told]
-    return " ".join(how if plain else [ended(good), *how]).strip()
-
-
-def _already(home: Home, named: str) -> str:
-    """`The kitchen light was already off.`"""
-    entity = home.entities[named]
-    was = "were" if _is(entity.name) == "are" else "was"
-    return f"{the(entity, named)} {was} already {entity.state}."
+        same = [
+            one for one in dict.fromkeys(touched)
+            if one not in changed and _state_of(home, one) in _PLAIN_STATES
+        ]  # fmt: skip
+        how += _counted(same, home, "{were} already {state}", more=bool(told))
+        return " ".join(how or [good])
+    return " ".join([ended(good), *how] if how else [good]).strip()
 
 
 def _state_of(home: Home, named: str) -> str:
     return home.entities[named].state if named in home.entities else ""
 
 
-def _counted(told: list[str], home: Home) -> str:
-    """`The hall light, the stairs light and 9 more are on.`, for each state that there is."""
+def _counted(told: Sequence[str], home: Home, form: str, *, more: bool = False) -> list[str]:
+    """`The hall light is on.` for each of a few; of many `The hall light, the stairs light and 9 more are on.` for each
+    state, or only `11 more` after others were named (`more`)."""
+    if len(told) <= CONFIRMED_MAX:
+        return [_together([one], home, form) for one in told]
     states: dict[str, list[str]] = {}
     for one in told:
-        states.setdefault(home.entities[one].state if one in home.entities else "", []).append(one)
-    return " ".join(_together(state, ones, home) for state, ones in states.items())
+        states.setdefault(_state_of(home, one), []).append(one)
+    return [_together(ones, home, form, more=more) for ones in states.values()]
 
 
-def _together(state: str, ones: list[str], home: Home) -> str:
-    if len(ones) == 1 or not state:
+def _together(ones: Sequence[str], home: Home, form: str, *, more: bool = False) -> str:
+    state = _state_of(home, ones[0])
+    if state in ("unknown", "unavailable", ""):
         return " ".join(state_sentence(home, one) for one in ones)
     names = [spoken_name(home.entities.get(one), one) for one in ones]
     shown = names if len(names) <= CONFIRMED_MAX else [*names[:2], f"{len(names) - 2} more"]
-    said = listed(shown)
-    return f"{said[0].upper()}{said[1:]} are {state.replace('_', ' ')}."
+    said = f"{len(names)} more" if more and len(names) > CONFIRMED_MAX else listed(shown)
+    many = len(ones) > 1 or _is(home.entities[ones[0]].name) == "are"
+    verbs = {"are": "are", "were": "were"} if many else {"are": "is", "were": "was"}
+    return f"{said[0].upper()}{said[1:]} {form.format(state=state.replace('_', ' '), **verbs)}."
 
 
 def _unavailable(home: Home, named: str) -> bool:
