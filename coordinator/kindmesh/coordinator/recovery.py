@@ -164,7 +164,7 @@ def rotate_owner(
             # As long as rules of an owner of before bind beside it, they go on doing so.
             known,
             version=next_version(known.version, now_ms),
-            issued_ms=now_ms + (service.beliefs.former_policy is None),
+            issued_ms=now_ms + (service.beliefs.policies.former is None),
         )
         owner = Owner(sealed.mesh, owner_key, clock=clock, entropy=entropy)
         sealed_owner = encode(seal_key(owner_key, "owner", sealed.mesh, chosen, entropy))

@@ -8,7 +8,6 @@ just arrived, so a changed store is noticed, not believed. Pure: no clock, no ra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import msgspec
 
@@ -18,7 +17,9 @@ from kindmesh.coordinator.brain.medulla.counts import Counts
 from kindmesh.coordinator.brain.medulla.evidence import BESIDE, Ears, Utterances
 from kindmesh.coordinator.brain.medulla.instructions import Instruction, Log, Save
 from kindmesh.coordinator.brain.medulla.messages import Decline, PermitRequest, Trust
+from kindmesh.coordinator.brain.medulla.offers import Offers, ReadyNames, offers_of
 from kindmesh.coordinator.brain.medulla.people import PeopleBeliefs
+from kindmesh.coordinator.brain.medulla.policies import Policies
 from kindmesh.coordinator.brain.medulla.produced import Maker, Receipts
 from kindmesh.coordinator.brain.medulla.review_home import HomeNames
 from kindmesh.protocol.anchors import Anchors, MeshBundle, open_bundle
@@ -44,23 +45,15 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import key_id
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, ROSTER_STALE_MS
-from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.messages.hello import Advert, open_advert
 from kindmesh.protocol.permit import Isolation
-from kindmesh.protocol.policy import SEVERITY, Answer, Policy, decide, open_policy
+from kindmesh.protocol.policy import Answer, Policy, open_policy
 from kindmesh.protocol.readmit import Recall, open_recall
 from kindmesh.protocol.signed import Signed, open_signed, signed_from_bytes, signed_to_bytes
-from kindmesh.protocol.stream_spec import StreamBounds
 
 _REVOCATIONS_FRESH_MS = ROSTER_STALE_MS // 8
-
-
 _FIRST = {"bundle": 0, "advert": 2, "delegation": 2, "standing": 2}
 """The order in which kinds of rows are restored; 1 for all others."""
-
-
-NAMES_KEPT: Final = 8
-"""Devices for which the names of the home's things are kept ready."""
 
 
 class Question(msgspec.Struct, array_like=True, frozen=True):
@@ -69,21 +62,6 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
     shown: bytes
     expires_ms: int
     request: PermitRequest
-
-
-class Offers(msgspec.Struct, frozen=True):
-    """A device's newest advert: its (boot, version), and what it declared of each operation: effects, classes of
-    data where there are any, the defaults (canonical MessagePack) of values that may be left out, and the most that a
-    stream of it may be, where it streams; `operations`: all of it, by name; `names`: what people call its things, by
-    their ids."""
-
-    age: tuple[int, int]
-    effects: dict[str, int]
-    classes: dict[str, tuple[str, ...]] = {}
-    defaults: dict[str, dict[str, bytes]] = {}
-    streams: dict[str, StreamBounds] = {}
-    operations: dict[str, Operation] = {}
-    names: dict[str, tuple[str, ...]] = {}
 
 
 class Beliefs:
@@ -103,9 +81,6 @@ class Beliefs:
         self.bundles: dict[bytes, MeshBundle] = {}
         self.own_issuer = key_id(issuer.public)
         self.recall: Recall | None = None
-        self.former_policy: Policy | None = None
-        self.own_rules: Rules | None = None
-        self.former_rules: Rules | None = None
         self.issuer = issuer
         self.permit_key = permit_key
         self.isolation: Isolation = isolation
@@ -116,10 +91,9 @@ class Beliefs:
         self.declined: dict[bytes, dict[str, int]] = {}
         self.held: dict[bytes, int] = {}
         self.serial = 0
-        self.policy = Policy(anchors.mesh, 0, 0, ())
+        self.policies = Policies(anchors.mesh)
         self.revocations = RevocationList(anchors.mesh, 0, 0)
         self.roster_version = 0
-        self.signed_policy: Signed | None = None
         self.signed_roster: Signed | None = None
         self.signed_revocations: Signed | None = None
         self.permits = 0
@@ -131,8 +105,7 @@ class Beliefs:
         """How far the household's clock is ahead of UTC; the driver keeps it."""
         self.approvals = Approvals()
         self.counts = Counts()
-        self._decided: dict[tuple[str, int], Answer] = {}
-        self._names: dict[bytes, tuple[tuple[tuple[bytes, Offers], ...], HomeNames]] = {}
+        self._names = ReadyNames()
 
     def restore(
         self, rows: Iterable[tuple[str, bytes, bytes]], *, permits: int = 0, highest_ms: int = 0
@@ -211,46 +184,18 @@ class Beliefs:
         """Take over the advert of a member."""
         advert = open_advert(signed, member.ed_pub)
         self.check_mesh(advert.mesh)
-        manifests = [offer.manifest for offer in advert.offers]
-        effects = {
-            operation.name: operation.effects for manifest in manifests for operation in manifest.operations
-        }
-        operations = [operation for manifest in manifests for operation in manifest.operations]
-        classes = {
-            operation.name: operation.data_classes for operation in operations if operation.data_classes
-        }
-        defaults = {
-            operation.name: {field.name: field.default for field in operation.input if field.default}
-            for operation in operations
-        }
-        streams = {
-            operation.name: StreamBounds(operation.stream.duration_ms, operation.stream.data_bytes)
-            for operation in operations
-            if operation.stream is not None
-        }
-        age = (advert.boot, advert.version)
-        known = {operation.name: operation for operation in operations}
-        names = {thing.id: thing.names for offer in advert.offers for thing in offer.things}
-        self.offers[signed.author] = Offers(age, effects, classes, defaults, streams, known, names)
+        self.offers[signed.author] = offers_of(advert)
         return advert
 
     def put_policy(self, signed: Signed) -> None:
         """Take over a policy of the owner's."""
         policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
         self.check_mesh(policy.mesh)
-        self.policy, self.signed_policy = policy, signed
-        self.own_rules = Rules(policy.cedar) if policy.cedar else None
-        self._decided.clear()
+        self.policies.put(policy, signed)
 
     def put_former_policy(self, signed: Signed) -> bool:
         """Take over the newest policy of an owner of before; False when a newer one is known."""
-        policy = open_policy(signed, self.history.ever_pub(signed.author, "person"))
-        if self.former_policy is not None and policy.version <= self.former_policy.version:
-            return False
-        self.former_policy = policy
-        self.former_rules = Rules(policy.cedar) if policy.cedar else None
-        self._decided.clear()
-        return True
+        return self.policies.put_former(open_policy(signed, self.history.ever_pub(signed.author, "person")))
 
     def put_bundle(self, bundle: MeshBundle) -> None:
         """Take over a list of anchors, an older one too."""
@@ -285,6 +230,16 @@ class Beliefs:
     def anchors(self) -> Anchors:
         """Who decides now."""
         return self.history.anchors
+
+    @property
+    def policy(self) -> Policy:
+        """The owner's."""
+        return self.policies.policy
+
+    @property
+    def signed_policy(self) -> Signed | None:
+        """The owner's, as it was signed; None: there never was one."""
+        return self.policies.signed
 
     @property
     def is_replaced(self) -> bool:
@@ -349,54 +304,16 @@ class Beliefs:
 
     def decide(self, operation: str, effects: int) -> Answer:
         """The owner's policy on an operation with these effects; `deny` while there is no policy."""
-        if self.signed_policy is None:
-            return "deny"
-        answer = self._decided.get((operation, effects))
-        if answer is None:
-            if len(self._decided) >= 4096:
-                self._decided.clear()
-            answer = self._decided[operation, effects] = self._strictest(operation, effects)
-        return answer
+        return self.policies.decide(operation, effects, self.anchors.issued_ms)
 
     def names(self, target: bytes) -> HomeNames:
-        """What people call the things of the home, by id, as `target` knows them. Things of others only tell what else
-        could be meant: they are under ids that no argument has, so no device says what another's things are called.
-        Made once for what all devices offer now."""
-        offers = tuple(self.offers.items())
-        known = self._names.get(target)
-        if known is not None and known[0] == offers:
-            return known[1]
-        others = {
-            f"{thing}@{device.hex()}": called
-            for device, offered in offers
-            if device != target
-            for thing, called in offered.names.items()
-        }
-        own = self.offers.get(target)
-        made = HomeNames(others if own is None else {**others, **own.names})
-        self._names.pop(target, None)
-        if len(self._names) >= NAMES_KEPT:
-            del self._names[next(iter(self._names))]
-        self._names[target] = (offers, made)
-        return made
+        """What people call the things of the home, by id, as `target` knows them."""
+        return self._names.of(target, self.offers)
 
     @property
     def rules(self) -> tuple[Rules, ...]:
         """The owner's rules in Cedar that count; none: empty."""
-        both = (self.own_rules, self.former_rules if self._former() is not None else None)
-        return tuple(rules for rules in both if rules is not None)
-
-    def _former(self) -> Policy | None:
-        """The policy of an owner of before: until the present one has signed anew, what it asked about or forbade stays
-        so."""
-        return None if self.policy.issued_ms > self.anchors.issued_ms else self.former_policy
-
-    def _strictest(self, operation: str, effects: int) -> Answer:
-        answer, before = decide(self.policy, operation, effects), self._former()
-        if before is None:
-            return answer
-        former = decide(before, operation, effects)
-        return former if SEVERITY[former] > SEVERITY[answer] else answer
+        return self.policies.rules(self.anchors.issued_ms)
 
     # ------------------------------------------------------------------------------------------- instructions
 
@@ -465,4 +382,4 @@ class Beliefs:
         )
 
 
-__all__ = ["Beliefs", "Offers", "Question"]
+__all__ = ["Beliefs", "Question"]
