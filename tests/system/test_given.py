@@ -34,10 +34,11 @@ def plan(entity: Any) -> dict[str, Any]:
     return {
         "plan": 1,
         "steps": [
-            {"id": "read", "call": "home.get", "args": {"entities": ["sensor.slider"]}},
+            {"id": "read", "call": "home.get", "target": "home", "args": {"entities": ["sensor.slider"]}},
             {
                 "id": "act",
                 "call": "home.control",
+                "target": "home",
                 "args": {
                     "service": "light.turn_on",
                     "entities": [entity],
