@@ -278,3 +278,16 @@ def test_an_exception_that_makes_no_sense_stops_all_of_it(text: str) -> None:
 def test_a_duration_in_a_compound_sentence_stays_whole() -> None:
     said = understand("turn off the hall light and lock the front door in an hour and a half")
     assert [part.clause.delay_ms for part in said.recognised] == [0, 90 * MINUTE]
+
+
+@pytest.mark.parametrize(
+    "text", ["is the hall light on, no, lock the front door", "turn on the bedroom light, never mind"]
+)
+def test_it_is_not_done_when_it_is_open_what_was_taken_back(text: str) -> None:
+    assert understand(text).plan is None
+
+
+def test_what_is_taken_back_in_the_same_breath_is_not_done() -> None:
+    said = understand("turn on the bedroom light, no, turn on the hall light")
+    assert calls(said) == [("light.turn_on", ["light.hall"])]
+    assert calls(understand("no, turn on the hall light")) == [("light.turn_on", ["light.hall"])]

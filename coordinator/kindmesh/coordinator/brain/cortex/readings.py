@@ -11,7 +11,7 @@ from kindmesh.coordinator.brain.cortex.conversation import UNCLEAR
 from kindmesh.coordinator.brain.cortex.terms import Recognised
 
 _TAKEN_BACK: Final = frozenset({"No", "HassNevermind"})
-"""What a sentence ends with when it is not meant any more."""
+"""What takes back what was said before it."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -35,9 +35,10 @@ def unclear(reading: Reading) -> bool:
 
 
 def standing(reading: Reading) -> Reading | None:
-    """Without the question whether to do what is done anyway; None when it is taken back at the end."""
-    parts = reading.parts
-    if len(parts) > 1 and parts[-1].recognised.intent in _TAKEN_BACK:
+    """Without the question whether to do what is done anyway, and without what was taken back; None when it is open
+    what still holds."""
+    parts = _corrected(reading.parts)
+    if parts is None:
         return None
     acted = {repr(act.args) for part in parts if not part.recognised.question for act in part.recognised.acts}
     kept = tuple(
@@ -47,6 +48,21 @@ def standing(reading: Reading) -> Reading | None:
         or not {repr(act.args) for act in part.recognised.acts} <= acted
     )
     return msgspec.structs.replace(reading, parts=kept)
+
+
+def _corrected(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
+    """ "A, no, B" is B alone, if both are the same with other things; "no, B" is B. None: "A, no", and all else."""
+    kept: list[Part] = []
+    instead = False
+    for part in parts:
+        if part.recognised.intent in _TAKEN_BACK and len(parts) > 1:
+            instead = bool(kept)
+            continue
+        if instead and kept.pop().recognised.intent != part.recognised.intent:
+            return None
+        kept.append(part)
+        instead = False
+    return None if instead or not kept else tuple(kept)
 
 
 def agreed(alone: Sequence[Reading], placed: Sequence[Reading]) -> Reading | None:
