@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.brain.small_home import NOW_MS, OPERATIONS, PlainSentences, home, situation
 
+from kindmesh.capabilities.home.model import Entity
 from kindmesh.capabilities.home.services import apply
 from kindmesh.coordinator.brain.cortex.conversation import TURN_AGE_MS
 from kindmesh.coordinator.brain.cortex.cortex import Cortex
@@ -226,6 +227,8 @@ def follow(text: str, *before: str, **other: Any) -> Understanding:
         ("turn on the hall light", "and the bedroom light", ("light.turn_on", ["light.bedroom"])),
         ("turn off the lights in the hall", "the same in the bedroom", ("light.turn_off", ["light.bedroom"])),
         ("turn off the lights in the hall", "what about the bedroom", ("light.turn_off", ["light.bedroom"])),
+        ("turn off the hall light", "no, the bedroom light", ("light.turn_off", ["light.bedroom"])),
+        ("turn off the hall light", "No, I meant the bedroom light!", ("light.turn_off", ["light.bedroom"])),
         ("turn on the kitchen light", "no, the other one", ("light.turn_on", ["light.salt"])),
         ("turn on the hall light", "undo that", ("light.turn_off", ["light.hall"])),
         ("we are out of milk", "yes please", ("todo.add_item", ["todo.shopping"])),
@@ -269,3 +272,16 @@ def test_what_cannot_be_undone_is_said() -> None:
 
 def test_again_repeats_the_last_answer() -> None:
     assert follow("say that again", "is the hall light on").reply == "It is."
+
+
+def test_never_mind_does_not_claim_to_have_called_off_what_still_waits() -> None:
+    before = "turn off the hall light in ten minutes"
+    assert "still be done" in follow("never mind", before).reply
+    assert follow("never mind", before, age_ms=601_000).reply == "All right, I will leave it."
+    assert follow("never mind", "turn off the hall light").reply == "All right, I will leave it."
+
+
+def test_of_several_that_may_be_meant_one_is_asked_for() -> None:
+    lamp = Entity("light.counter", "Counter lamp", area="kitchen", state="off")
+    asked = follow("the other one", "turn on the kitchen light", home=home().with_entities(lamp)).question
+    assert asked == "Which one do you mean: Salt and pepper lamp or Counter lamp?"

@@ -102,7 +102,7 @@ class Conversation:
             ):
                 return None
             if len(group) > 1 and (not found.acts or any(act.operation == _ACCESS for act in found.acts)):
-                names = listed((one.name for one in group[:_NAMES_MAX]), self._language)
+                names = listed((one.name for one in group[:_NAMES_MAX]), self._language, choice=True)
                 return phrase.understood(found.intent, question=phrase.reply("which_other", names=names))
             acts = tuple(_with_entities(act, [one.id for one in group], spoken) for act in found.acts)
             made.append(msgspec.structs.replace(found, acts=acts, entities=tuple(one.id for one in group)))
@@ -153,7 +153,7 @@ class Conversation:
         if not near:
             return phrase.understood("Other", text=phrase.reply("no_other"))
         if len(near) > 1:
-            names = listed((one.name for one in near[:_NAMES_MAX]), self._language)
+            names = listed((one.name for one in near[:_NAMES_MAX]), self._language, choice=True)
             return phrase.understood("Other", question=phrase.reply("which_other", names=names))
         spoken = at(phrase.plain)
         acts = tuple(_with_entities(act, [near[0].id], spoken) for act in last.acts)

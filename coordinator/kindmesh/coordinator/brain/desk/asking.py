@@ -235,7 +235,8 @@ class Asking:
             return Answer((Said(understanding.reply, "lost"),), "lost", understanding)
         said = await self._thinking.answer(understanding, situation, self._clock.now_ms())
         named = {entity for one in understanding.recognised for entity in one.entities}
-        return Answer((Said(said), *self._stale(named, seen)), "answered", understanding)
+        old = self._stale(named, seen)
+        return Answer((Said(ended(said) if old else said), *old), "answered", understanding)
 
     def _stale(self, entities: set[str], seen: Seen) -> tuple[Said, ...]:
         """What is known of a device that is silent now is old, and said to be."""

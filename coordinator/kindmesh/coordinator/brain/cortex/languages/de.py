@@ -138,6 +138,7 @@ LANGUAGE: Final = Language(
         "control": ("schalte", "schalt", "mach", "mache", "stell", "stelle", "öffne", "schließe", "dimme"),
         "within_place": ("in",),
         "again": ("wieder",),
+        "or": ("oder",),
         "list": ("liste", "listen"),
         "empty": ("die", "der", "meine", "meiner", "unsere", "unserer"),
         "shopping": ("einkaufsliste", "einkauf", "einkaufen", "einkaufszettel"),

@@ -21,7 +21,10 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
     "No": ("(nein|nein danke|lass es|vergiss es)",),
     "Undo": ("mach das rückgängig", "rückgängig"),
     "Other": ("[nein] (das andere|die andere|den anderen)",),
-    "Same": ("das gleiche (in|im|mit) [der|dem] {name}", "und (in|im) [der|dem] {name}", "und [das|die|den] {name}"),
+    "Same": (
+        "das gleiche (in|im|mit) [der|dem] {name}", "und (in|im) [der|dem] {name}",
+        "(und|nein) [das|die|den] {name}",
+    ),
     "ListAdd": (
         "(setz|setze|schreib|schreibe|pack|tu) {item} auf (die|meine|unsere) {list}",
         "(füge|füg) {item} (zu|zur) [der|meiner|unserer] {list} hinzu",
@@ -82,6 +85,10 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "repeat_none": ("Ich habe in letzter Zeit nichts gesagt.",),
     "yes_what": ("Ich habe gerade nichts gefragt.",),
     "no_fine": ("Gut, ich lasse es.",),
+    "no_put_off": (
+        "Das kann ich selbst nicht absagen, es geschieht also noch. kindmesh jobs runs zeigt es, und kindmesh jobs "
+        "cancel beendet es.",
+    ),
     "stop": ("Ich halte alles an.",),
     "emergency_said": ("Ich rufe laut um Hilfe. Wenn du kannst, wähle 112 oder rufe jemanden in der Nähe.",),
     "emergency_none": ("Kein Gerät hier kann Hilfe rufen. Bitte wähle jetzt 112 oder rufe jemanden in der Nähe.",),

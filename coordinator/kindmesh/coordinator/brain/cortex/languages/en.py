@@ -242,6 +242,7 @@ LANGUAGE: Final = Language(
         ),
         "within_place": ("in", "the"),
         "again": ("again", "back"),
+        "or": ("or",),
         "list": ("list", "lists"),
         "empty": ("the", "my", "our", "a", "this", "that"),
         "shopping": ("shopping", "grocery", "groceries", "market", "supermarket", "food", "shop"),

@@ -43,6 +43,10 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "repeat_none": ("I have not said anything lately.",),
     "yes_what": ("I have not asked you anything just now.",),
     "no_fine": ("All right, I will leave it.",),
+    "no_put_off": (
+        "I cannot call that off by myself, so it will still be done at its time. kindmesh jobs runs shows it, and "
+        "kindmesh jobs cancel ends it.",
+    ),
     "stop": ("Stopping everything.",),
     "emergency_said": (
         "I am asking for help out loud. If you can, call the emergency number, or call out to somebody near you.",

@@ -119,7 +119,7 @@ class Calendars:
         pool = fitting or calendars
         if len(pool) == 1:
             return pool[0]
-        names = listed((one.name for one in pool), self._language)
+        names = listed((one.name for one in pool), self._language, choice=True)
         return phrase.understood("CalendarAdd", question=phrase.reply("which_calendar", names=names))
 
     def _remove(self, event: Words, when: When | None, calendars: list[Entity], phrase: Phrase) -> Recognised:
@@ -135,7 +135,9 @@ class Calendars:
         if not known:
             return phrase.understood("CalendarRemove", text=phrase.reply("no_event", event=said))
         if len(known) > 1:
-            names = listed((f"{row['summary']} ({row['start']})" for _, row in known), self._language)
+            names = listed(
+                (f"{row['summary']} ({row['start']})" for _, row in known), self._language, choice=True
+            )
             return phrase.understood("CalendarRemove", question=phrase.reply("which_event", names=names))
         calendar, row = known[0]
         named = str(row.get("uid") or row["summary"])

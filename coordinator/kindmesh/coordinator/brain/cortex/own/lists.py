@@ -110,7 +110,7 @@ class Lists:
         if len(pool) == 1:
             return pool[0]
         if pool:
-            names = listed((one.name for one in pool), self._language)
+            names = listed((one.name for one in pool), self._language, choice=True)
             return phrase.understood("List", question=phrase.reply("which_list", names=names))
         if not lists:
             return phrase.understood("List", text=phrase.reply("no_lists"))

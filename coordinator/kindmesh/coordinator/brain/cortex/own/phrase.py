@@ -121,12 +121,13 @@ def at(words: Iterable[Word]) -> tuple[int, ...]:
     return tuple(sorted({word.at for word in words}))
 
 
-def listed(names: Iterable[str], language: Language) -> str:
-    """ "a, b and c"."""
+def listed(names: Iterable[str], language: Language, *, choice: bool = False) -> str:
+    """ "a, b and c"; "a, b or c" where one is to be chosen."""
     known = list(names)
     if len(known) < 2:
         return "".join(known)
-    return f"{', '.join(known[:-1])} {language.times.and_[0]} {known[-1]}"
+    last = language.words["or"][0] if choice else language.times.and_[0]
+    return f"{', '.join(known[:-1])} {last} {known[-1]}"
 
 
 __all__ = ["Found", "Phrase", "Sentences", "Topic", "at", "listed", "wording"]

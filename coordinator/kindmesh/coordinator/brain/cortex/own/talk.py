@@ -50,7 +50,17 @@ class Talk:
             return phrase.understood("Repeat", text=last or phrase.reply("repeat_none"))
         if found.intent == "Goodbye" and _named(phrase):
             return None
-        return phrase.understood(found.intent, text=phrase.reply(_REPLIES[found.intent]))
+        said = "no_put_off" if found.intent == "No" and _put_off(phrase) else _REPLIES[found.intent]
+        return phrase.understood(found.intent, text=phrase.reply(said))
+
+
+def _put_off(phrase: Phrase) -> bool:
+    """Whether something that was said last still waits for its time: a "never mind" does not reach it."""
+    turn, now_ms = phrase.situation.turns[-1] if phrase.situation.turns else None, phrase.situation.now_ms
+    return turn is not None and any(
+        part.acts and (part.clause.at_ms or turn.at_ms + part.clause.delay_ms) > now_ms
+        for part in turn.recognised
+    )
 
 
 def _named(phrase: Phrase) -> bool:
