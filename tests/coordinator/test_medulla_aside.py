@@ -72,6 +72,17 @@ def children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+async def begun(
+    mesh: Mesh, medulla: subprocess.Popen[bytes], client: MedullaClient
+) -> tuple[asyncio.Future[m.PlanVerdict], int]:
+    """A review that takes long, under way: its answer to come, and its process."""
+    await client.call("advert", home_advert(mesh, 1_000), m.Advertised)
+    long = asyncio.ensure_future(client.review(asked(mesh, HUGE)))
+    while not (found := children(medulla.pid)):
+        await client.status()
+    return long, found[0]
+
+
 def test_a_plan_is_reviewed_over_the_socket_and_leaves_no_trace(mesh: Mesh) -> None:
     with mesh.running("--isolation", "landlock") as medulla:
         mesh.call("advert", home_advert(mesh), m.Advertised)
@@ -92,17 +103,14 @@ def test_a_plan_is_reviewed_over_the_socket_and_leaves_no_trace(mesh: Mesh) -> N
 async def test_permits_do_not_wait_for_a_plan_that_takes_too_long_and_it_is_ended(mesh: Mesh) -> None:
     with mesh.running("--isolation", "landlock") as medulla:
         client = MedullaClient(mesh.path)
-        await client.call("advert", home_advert(mesh, 1_000), m.Advertised)
-        long = asyncio.ensure_future(client.review(asked(mesh, HUGE)))
+        long, pid = await begun(mesh, medulla, client)
         then = asyncio.ensure_future(client.review(asked(mesh)))
-        while not (found := children(medulla.pid)):
-            await client.status()
-        os.kill(found[0], signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         for _ in range(20):
             verdict = await client.permit(mesh.request("home.control"))
             assert verdict.answer == "ask"
         assert not long.done()
-        assert children(medulla.pid) == found
+        assert children(medulla.pid) == [pid]
         with pytest.raises(DeadlineExceeded):
             await long
         assert (await then).answer == "allow"
@@ -234,11 +242,8 @@ def test_who_reads_no_answer_keeps_nobody_else_waiting(mesh: Mesh) -> None:
 async def test_a_review_that_dies_is_told_and_the_next_one_is_done(mesh: Mesh) -> None:
     with mesh.running("--isolation", "landlock") as medulla:
         client = MedullaClient(mesh.path)
-        await client.call("advert", home_advert(mesh, 1_000), m.Advertised)
-        long = asyncio.ensure_future(client.review(asked(mesh, HUGE)))
-        while not (found := children(medulla.pid)):
-            await client.status()
-        os.kill(found[0], signal.SIGKILL)
+        long, pid = await begun(mesh, medulla, client)
+        os.kill(pid, signal.SIGKILL)
         with pytest.raises(DeadlineExceeded):
             await long
         assert (await client.review(asked(mesh))).answer == "allow"
@@ -248,15 +253,12 @@ async def test_a_review_that_dies_is_told_and_the_next_one_is_done(mesh: Mesh) -
 async def test_a_review_ends_with_medulla(mesh: Mesh) -> None:
     with mesh.running("--isolation", "landlock") as medulla:
         client = MedullaClient(mesh.path)
-        await client.call("advert", home_advert(mesh, 1_000), m.Advertised)
-        long = asyncio.ensure_future(client.review(asked(mesh, HUGE)))
-        while not (found := children(medulla.pid)):
-            await client.status()
+        long, pid = await begun(mesh, medulla, client)
         os.kill(medulla.pid, signal.SIGKILL)
         await asyncio.gather(long, return_exceptions=True)
         medulla.wait()
         client.close()
-    await asyncio.to_thread(_gone, found[0])
+    await asyncio.to_thread(_gone, pid)
 
 
 def _gone(pid: int) -> None:

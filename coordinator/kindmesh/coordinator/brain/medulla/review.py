@@ -43,6 +43,11 @@ RULES: Final[tuple[Rule, ...]] = (
     influence, two_of_three, egress, quiet, rates, again, presence, hidden, waits, acts, precise, units, directions,
 )  # fmt: skip
 """All rules; the order is that of the reasons."""
+ABOUT_WORDS: Final[frozenset[Rule]] = frozenset((
+    sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence, hidden, waits, acts, precise, units,
+    directions,
+))  # fmt: skip
+"""Those that ask for a person's words; what the owner's policy allows outright needs none."""
 
 NEVER_APPROVED: Final = frozenset({"known", "check"})
 """What nobody can say yes to, because nobody knows what it would be."""
@@ -104,4 +109,6 @@ def with_second(plan: Plan, first: Reviewed, second: SecondOpinion, why: str = "
     )
 
 
-__all__ = ["NEVER_APPROVED", "RULES", "Made", "SecondOpinion", "review", "reviewed", "with_second"]
+__all__ = [
+    "ABOUT_WORDS", "NEVER_APPROVED", "RULES", "Made", "SecondOpinion", "review", "reviewed", "with_second",
+]  # fmt: skip

@@ -23,23 +23,11 @@ from kindmesh.coordinator.brain.medulla.cedar_asked import person_of, weekday_of
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
 from kindmesh.coordinator.brain.medulla.messages import PlanReason, PlanReview, PlanVerdict
-from kindmesh.coordinator.brain.medulla.review import RULES, review, with_second
+from kindmesh.coordinator.brain.medulla.review import ABOUT_WORDS, RULES, review, with_second
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene
-from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, spending
-from kindmesh.coordinator.brain.medulla.rule_bounds import again, presence
-from kindmesh.coordinator.brain.medulla.rule_flows import loops
-from kindmesh.coordinator.brain.medulla.rule_shape import (
-    acts,
-    alphabets,
-    directions,
-    hidden,
-    precise,
-    units,
-    waits,
-)
-from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, sinks
-from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_amounts import spending
+from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN
 from kindmesh.coordinator.brain.medulla.rules import (
     Case,
     Finding,
@@ -60,10 +48,6 @@ from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import EVERYTHING
 
 _DEVICE_RULES = (member, current, offered, granted, isolated, held, streamed)
-_WORDS: tuple[Rule, ...] = (
-    sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence, hidden, waits, acts, precise, units,
-    directions,
-)  # fmt: skip
 """Rules that hold a plan against the words that were said."""
 
 
@@ -151,7 +135,7 @@ def _names(beliefs: Beliefs) -> Mapping[str, tuple[str, ...]]:
 def _rules(beliefs: Beliefs) -> tuple[Rule, ...]:
     """The rules, those about words only where the owner does not allow it outright."""
     guards = beliefs.policy.guards
-    needless = _WORDS if guards.spend_plan or guards.spend_day else (*_WORDS, spending)
+    needless = ABOUT_WORDS if guards.spend_plan or guards.spend_day else ABOUT_WORDS | {spending}
     return tuple(_where_words_count(rule) if rule in needless else rule for rule in RULES)
 
 
