@@ -1,6 +1,6 @@
 """Does what the job machine decides: the driver between the mesh, the journal and the capabilities.
 
-A job that arrives is judged once (`intake`); only then is it an order for the machine. One `_Work` stands for each
+A job that arrives is judged once (`intake`); only then is it an order for the machine. One `Work` stands for each
 attempt that has room; its task runs the capability, and whatever ends that task becomes exactly one event. Nothing is
 awaited between a message and its instructions, so that all messages of one loop turn share one commit.
 """
@@ -22,7 +22,7 @@ from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.admission import Room
 from kindmesh.node.gate import is_halted
-from kindmesh.node.intake import Accepted, Intake
+from kindmesh.node.intake import Intake
 from kindmesh.node.job_events import (
     AcceptWritten,
     Acknowledge,
@@ -31,7 +31,6 @@ from kindmesh.node.job_events import (
     Event,
     Failed,
     Fetch,
-    Finished,
     InputsReady,
     Instruction,
     IntentWritten,
@@ -53,9 +52,10 @@ from kindmesh.node.job_events import (
 )
 from kindmesh.node.journal import NodeJournal
 from kindmesh.node.machine import JobMachine
-from kindmesh.node.receipts import NONE, Receipts
+from kindmesh.node.receipts import Receipts
 from kindmesh.node.reporter import Reporter
 from kindmesh.node.supervisor import Supervisor
+from kindmesh.node.work import Work, job_result
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.envelope import Envelope
 from kindmesh.protocol.errors import (
@@ -70,10 +70,8 @@ from kindmesh.protocol.errors import (
     error_to_wire,
 )
 from kindmesh.protocol.ids import short_id
-from kindmesh.protocol.limits import RESULT_MAX
-from kindmesh.protocol.manifest import artifacts_in
 from kindmesh.protocol.messages import JobAccepted, JobProgress, MessageType, SessionType
-from kindmesh.protocol.messages.jobs import ArtifactInfo, Job, JobResult
+from kindmesh.protocol.messages.jobs import Job, JobResult
 
 log = logging.getLogger("kindmesh.node.executor")
 
@@ -86,27 +84,6 @@ FINISH_MS: Final = 20_000
 RETRY_S: Final = 1.0
 Watcher = Callable[[dict[str, Any]], None]
 """Told of every INTENT and RESULT that is on the disk, and of results that cannot be written (`unsaved`)."""
-
-
-class _Work:
-    """One attempt that has room; what it `made`, and the `fields` of its result, are known when it ended well."""
-
-    __slots__ = (
-        "abandoned", "attempt", "fields", "job", "made", "missing", "operation", "permit", "task", "until_ms", "values",
-    )  # fmt: skip
-
-    def __init__(self, accepted: Accepted) -> None:
-        self.job = accepted.job
-        self.permit = accepted.permit
-        self.attempt = 0
-        self.operation = accepted.operation
-        self.values = accepted.values
-        self.missing = accepted.missing
-        self.made: tuple[ArtifactInfo, ...] = ()
-        self.fields = NONE
-        self.task: asyncio.Task[None] | None = None
-        self.until_ms = accepted.job.deadline_ms
-        self.abandoned = False
 
 
 class Executor:
@@ -153,7 +130,7 @@ class Executor:
             Refuse: self._refuse_step,
             RetryLater: self._retry_later,
         }
-        self._work: dict[bytes, _Work] = {}
+        self._work: dict[bytes, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: dict[bytes, tuple[bytes, JobResult]] = {}
         self._soon: list[Order] = []
@@ -180,7 +157,7 @@ class Executor:
             self._refuse(envelope.header.src, job.job_id, job.epoch, job.operation, error)
             return
         if accepted is not None:
-            self._work[job.job_id] = _Work(accepted)
+            self._work[job.job_id] = Work(accepted)
             self._room.enter(accepted.operation.name)
         self._do(self._machine.handle(event, now_ms))
 
@@ -284,14 +261,14 @@ class Executor:
     def _run(self, step: Run) -> None:
         self._start(step, self._perform)
 
-    def _start(self, step: Fetch | Run, what: Callable[[_Work], Any]) -> None:
+    def _start(self, step: Fetch | Run, what: Callable[[Work], Any]) -> None:
         work = self._work[step.order.job_id]
         work.attempt = step.attempt
         work.task = task = asyncio.get_running_loop().create_task(what(work))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, work))
 
-    async def _fetch_inputs(self, work: _Work) -> None:
+    async def _fetch_inputs(self, work: Work) -> None:
         job = work.job
         event: Event = InputsReady(job.job_id, work.attempt)
         try:
@@ -303,7 +280,7 @@ class Executor:
         if not work.abandoned:
             self._happened(event)
 
-    async def _perform(self, work: _Work) -> None:
+    async def _perform(self, work: Work) -> None:
         job, operation = work.job, work.operation
         event: Event
         try:
@@ -316,7 +293,7 @@ class Executor:
                 timeout_ms=max(0, work.until_ms - now_ms),
                 progress=partial(self._progress, work),
             )
-            event = self._finished(work, value)
+            event = work.finished(value, self._endpoint.device_id, self._artifacts)
             self._supervisor.succeeded(operation.name)
         except KindmeshError as error:
             if isinstance(error, (CapabilityCrashed, InternalError)):
@@ -325,20 +302,7 @@ class Executor:
         if not work.abandoned:
             self._happened(event)
 
-    def _finished(self, work: _Work, value: dict[str, Any]) -> Event:
-        data = encode_value(value)
-        if len(data) > min(work.operation.limits.max_output_bytes, RESULT_MAX):
-            raise InternalError(
-                f"{work.operation.name} answered with {len(data)} bytes, more than it promises"
-            )
-        names = artifacts_in(work.operation.output, value)
-        found = [self._artifacts.stat(bytes.fromhex(name)) for name in names]
-        holder = self._endpoint.device_id
-        work.made = tuple(ArtifactInfo(info.id, info.size, info.media_type, holder) for info in found)
-        work.fields = self._receipts.fields(value)
-        return Finished(work.job.job_id, work.attempt, data)
-
-    def _ended(self, work: _Work, task: asyncio.Task[None]) -> None:
+    def _ended(self, work: Work, task: asyncio.Task[None]) -> None:
         """A task that did not turn its own end into an event: it was cancelled, or a capability has a bug."""
         self._tasks.discard(task)
         cancelled = task.cancelled()
@@ -357,7 +321,7 @@ class Executor:
             )  # fmt: skip
             self._happened(Failed(work.job.job_id, work.attempt, failure))
 
-    def _progress(self, work: _Work, fraction: float | None, text: str) -> None:
+    def _progress(self, work: Work, fraction: float | None, text: str) -> None:
         found = self._machine.find(work.job.job_id)
         if found is not None and not work.abandoned:
             order = found[0]
@@ -376,23 +340,9 @@ class Executor:
             order.job_id, step.ended_ms - step.started_ms if step.outcome == "succeeded" else None
         )
         if order.job_id not in self._results:
-            result = JobResult(
-                job_id=order.job_id,
-                epoch=order.epoch,
-                outcome=step.outcome,
-                value=step.value,
-                error=None if step.error is None else error_to_wire(step.error),
-                permit_id=order.permit_id,
-                started_ms=step.started_ms,
-                ended_ms=step.ended_ms,
-                artifacts=work.made if work is not None else (),
-                ext=self._receipts.ext(work.permit, work.fields, step.ended_ms)
-                if work is not None and step.outcome == "succeeded"
-                else {},
-            )
-            self._results[order.job_id] = (order.sender, result)
-        result = self._results[order.job_id][1]
-        self._journal.result(step, result, partial(self._result_written, order.job_id, step.attempt))
+            self._results[order.job_id] = (order.sender, job_result(step, work, self._receipts))
+        told = self._results[order.job_id][1]
+        self._journal.result(step, told, partial(self._result_written, order.job_id, step.attempt))
 
     def _result_written(self, job_id: bytes, attempt: int, error: KindmeshError | None) -> None:
         if error is not None:
@@ -444,7 +394,7 @@ class Executor:
         except KindmeshError:
             return int(RETRY_S * 1000)
 
-    def _leave(self, job_id: bytes, took_ms: int | None) -> _Work | None:
+    def _leave(self, job_id: bytes, took_ms: int | None) -> Work | None:
         work = self._work.pop(job_id, None)
         if work is not None:
             self._room.leave(work.operation.name, took_ms)

@@ -2,7 +2,8 @@
 
 Whose run it was, and what Medulla knew of where the arguments came from, is what Medulla's permit says, never what came
 with the job. Beside it stands what the capability was ever given to keep (`kept_labels`). A result without fields has
-no receipt, and neither has a job that did not succeed.
+no receipt, and neither has a job that did not succeed, or one whose permit says nothing of its arguments: it would
+prove nothing.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ class Receipts:
         if operation.effects & ~_READING:
             self._kept.given(operation.name, permit.label)
 
-    def fields(self, value: Mapping[str, Any]) -> tuple[int, bytes]:
-        """How many fields a result has, and the root over them."""
-        return root_of_fields(value)
+    @staticmethod
+    def fields(permit: Permit, value: Mapping[str, Any]) -> tuple[int, bytes]:
+        """How many fields a result has, and the root over them; `NONE` for one that would prove nothing."""
+        return NONE if permit.label is None else root_of_fields(value)
 
     def ext(self, permit: Permit, fields: tuple[int, bytes], ended_ms: int) -> dict[str, bytes]:
-        """What goes with the result of the job of that permit; nothing for a result without fields."""
+        """What goes with the result of the job of that permit; nothing for `NONE`."""
         size, root = fields
         if not size:
             return {}
