@@ -17,6 +17,7 @@ PERMIT = "permit (principal, action, resource)"
         (FORBID, (2, 1), "nothing in it is permitted"),
         (f"{FORBID}\nforbid (principal, action, resource);", (2, 1), "nothing in it is permitted"),
         (f'{FORBID}\npermit (principal in Role::"guest", action, resource);', (3, 1), "not even the owner"),
+        ('permit (principal, action in Action::"effect.read", resource);', (1, 1), "not even the owner"),
         (f"{PERMIT} when {{ context.minute > 1439 }};", (1, 1), "not even the owner"),
         (f"{PERMIT};\nforbid (principal, action, resource);", (1, 1), "not even the owner"),
     ],
@@ -39,7 +40,8 @@ def test_rules_that_leave_nothing_are_sound_and_warned_of(
         f"{starter()}\n{FORBID.replace('night', 'mine')}",
         f'@answer("ask") {PERMIT};',
         f"{PERMIT} when {{ context.weekday == 7 && context.minute >= 600 }};",
-        'permit (principal == Person::"owner", action in Action::"effect.read", resource);',
+        'permit (principal == Person::"owner", action in Action::"home.control", resource);',
+        'permit (principal, action in Action::"light", resource) when { context.said && context.present };',
     ],
 )
 def test_rules_that_leave_something_are_not_warned_of(text: str) -> None:

@@ -16,11 +16,12 @@ from kindmesh.coordinator.brain.medulla.cedar import Asked, Rules, effect_of
 from kindmesh.coordinator.brain.medulla.cedar_text import Problem, statements
 from kindmesh.protocol.manifest import Effect
 
-_LOOK: Final = Asked(
-    action="home.get", operation="home.get", effects=int(Effect.READ), present=True, said=True, proven=True,
-    source="user", data=("home",),
+_LIGHT: Final = Asked(
+    action="light.turn_on", operation="home.control", service="light.turn_on", effects=int(Effect.ACTUATE),
+    thing="light.any", present=True, said=True, proven=True, source="user", data=("home",),
 )  # fmt: skip
-"""The most harmless wish, of whom it is the most due: the owner, at home, in their own words."""
+"""The most everyday wish, of whom it is the most due: the owner, at home, in their own words. (What is only looked at
+needs no permit, and so no rule.)"""
 _HINT: Final = (
     "Begin with kindmesh policy starter and write yours below it; kindmesh policy remove undoes it."
 )
@@ -42,10 +43,10 @@ def warnings(text: str) -> tuple[Problem, ...]:
         return (Problem(effects[0].line, effects[0].column, what, _HINT),)
     rules = Rules(text)
     hours = product(range(1, 8), range(0, 1_440, 60))
-    asked = (msgspec.structs.replace(_LOOK, weekday=day, minute=minute) for day, minute in hours)
+    asked = (msgspec.structs.replace(_LIGHT, weekday=day, minute=minute) for day, minute in hours)
     if rules.problem or any(rules.answer(one).answer != "deny" for one in asked):
         return ()
-    what = "with these rules not even the owner could ask how things are at home, at no hour of the week"
+    what = "with these rules not even the owner could have a light switched on that no rule names, at no hour"
     return (Problem(permits[0].line, permits[0].column, what, _HINT),)
 
 
