@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindmesh.capabilities.home.manifest import MANIFEST as HOME_CAPABILITY
 from kindmesh.capabilities.home.model import Area, Entity, Home
 from kindmesh.capabilities.llm.model import Ask, read_messages, read_tools, unheard
 from kindmesh.capabilities.llm.scripted import ScriptedAnswer, ScriptedModel
@@ -515,6 +516,12 @@ async def test_without_a_way_to_look_what_reads_is_a_step() -> None:
     found, _ = await plan(calls(("home__get", {}), FINISH))
     assert found.plan is not None
     assert found.plan.steps[0].call == "home.get"
+
+
+def test_a_model_is_not_offered_to_say_what_there_is_or_what_sensors_say() -> None:
+    offered = {tool["name"] for tool in Toolbox([HOME_CAPABILITY]).described(looks=True)}
+    assert "home__control" in offered
+    assert not {"home__tell", "home__load"} & offered
 
 
 def test_only_what_can_be_called_is_a_tool() -> None:
