@@ -22,7 +22,9 @@ from kindmesh.coordinator.brain.desk.wording import (
     Said,
     batch_reply,
     confirmed,
+    left,
     needs_yes,
+    not_changed,
     plain_text,
     refused,
 )
@@ -353,3 +355,13 @@ def test_of_what_was_asked_for_it_is_told_what_changed_and_what_was_so_before() 
     said = confirmed("Turned off the lights", [], home, touched=lamps)
     assert said == "The light 0, the light 1 and 4 more were already off."
     assert confirmed("Brightness set", [], home, touched=lamps) == "Brightness set"
+
+
+def test_what_is_called_by_a_plural_is_spoken_of_as_several() -> None:
+    names = {"cover.blinds": "Living room blinds", "light.kitchen": "Kitchen light"}
+    home = home_from_document({"entities": [{"id": one, "name": name} for one, name in names.items()]})
+    assert left(home, "cover.blinds") == "The living room blinds were left as they were."
+    assert left(home, "light.kitchen") == "The kitchen light was left as it was."
+    assert (
+        not_changed(home, "cover.blinds", "no power") == "The living room blinds were not changed: No power."
+    )

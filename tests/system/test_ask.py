@@ -135,6 +135,9 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         await lab.alive("desk", "downstairs")
         code, found = await asked(lab.desk, "turn off the bedroom light")
         assert (code, found["reply"]) == (1, "The bedroom light did not answer."), found
+        code, found = await asked(lab.desk, "how warm is the bedroom?")
+        said = "Nothing here measures the temperature. upstairs does not answer: I do not know how it is now."
+        assert (code, found["reply"]) == (0, said), found
 
 
 async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_back_and_acts_once(

@@ -57,6 +57,8 @@ AWAY_MS: Final = 2_000
 """The same for one that does not answer even now."""
 YES_MS: Final = 120_000
 """How long is waited for a person's yes."""
+_OF_THE_HOME: Final = frozenset({"HassGetState", "HassClimateGetTemperature", "HassGetWeather"})
+"""Intents of questions that the states of things answer."""
 
 
 Stop: TypeAlias = Callable[[str, Principal], Awaitable[dict[str, Any]]]
@@ -235,14 +237,17 @@ class Asking:
             return Answer((Said(understanding.reply, "lost"),), "lost", understanding)
         said = await self._thinking.answer(understanding, situation, self._clock.now_ms())
         named = {entity for one in understanding.recognised for entity in one.entities}
-        old = self._stale(named, seen)
+        silent = {seen.where[entity] for entity in named if seen.since(entity) is not None}
+        if any(one.intent in _OF_THE_HOME and not one.entities for one in understanding.recognised):
+            # What was asked about was not found: it may be where nobody answers.
+            silent |= set(seen.silent)
+        old = self._stale(silent, seen)
         return Answer((Said(ended(said) if old else said), *old), "answered", understanding)
 
-    def _stale(self, entities: set[str], seen: Seen) -> tuple[Said, ...]:
+    def _stale(self, silent: set[str], seen: Seen) -> tuple[Said, ...]:
         """What is known of a device that is silent now is old, and said to be."""
-        silent = sorted({seen.where[entity] for entity in entities if seen.since(entity) is not None})
         now_ms, parts = self._clock.now_ms(), []
-        for device in silent:
+        for device in sorted(silent):
             name, at_ms = self._heart.devices.name(parse_id(device)), seen.silent[device]
             when = f"that is {duration_words(now_ms - at_ms)} old" if at_ms else "I do not know how it is now"
             parts.append(Said(f"{name} does not answer: {when}.", "safety"))

@@ -23,6 +23,7 @@ from kindmesh.coordinator.brain.desk.routing import entities_of
 from kindmesh.coordinator.brain.desk.wording import (
     Said,
     ended,
+    left,
     no_answer,
     not_changed,
     state_sentence,
@@ -193,7 +194,7 @@ def _sentence(finding: Finding, home: Home) -> str:
     if finding.outcome == "refused":
         return not_changed(home, named, finding.why or "it did not work")
     why = f" {ended(finding.why)}" if finding.why else ""
-    return f"{the(home.entities.get(named), named)} was left as it was.{why}"
+    return f"{left(home, named)}{why}"
 
 
 def _but(home: Home, named: str) -> str:

@@ -104,7 +104,19 @@ def uncertain(home: Home, named: str) -> str:
 
 def not_changed(home: Home, named: str, why: str) -> str:
     """For what was refused, or went wrong, with the reason."""
-    return f"{the(home.entities.get(named), named)} was not changed: {ended(why)}"
+    entity = home.entities.get(named)
+    return f"{the(entity, named)} {_was(entity)} not changed: {ended(why)}"
+
+
+def left(home: Home, named: str) -> str:
+    """For what was not begun: `The kitchen light was left as it was.`"""
+    entity = home.entities.get(named)
+    was = _was(entity)
+    return f"{the(entity, named)} {was} left as {'it' if was == 'was' else 'they'} {was}."
+
+
+def _was(entity: Entity | None) -> str:
+    return "were" if entity is not None and _is(entity.name) == "are" else "was"
 
 
 def refused(reasons: Iterable[str], language: str = "en") -> Said:
@@ -210,6 +222,7 @@ __all__ = [
     "batch_reply",
     "confirmed",
     "ended",
+    "left",
     "listed",
     "needs_yes",
     "no_answer",
