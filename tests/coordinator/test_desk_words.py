@@ -365,3 +365,17 @@ def test_what_is_called_by_a_plural_is_spoken_of_as_several() -> None:
     assert (
         not_changed(home, "cover.blinds", "no power") == "The living room blinds were not changed: No power."
     )
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("cover.close_cover", "close the blinds"), ("valve.open_valve", "open the blinds"),
+        ("media_player.media_pause", "pause the blinds"), ("lock.lock", "lock the blinds"),
+        ("light.turn_off", "turn off the blinds"), ("cover.set_cover_position", "set cover position the blinds"),
+    ],
+)  # fmt: skip
+def test_what_a_step_does_is_said_with_a_verb_and_a_name(service: str, said: str) -> None:
+    home = home_from_document({"entities": [{"id": "cover.blinds", "name": "Blinds"}]})
+    (step,) = plan(light("a", "cover.blinds", service=service)).steps
+    assert step_words(step, home) == said

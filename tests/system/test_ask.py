@@ -136,8 +136,8 @@ async def test_a_sentence_is_done_read_back_and_answered_and_a_lost_device_is_na
         code, found = await asked(lab.desk, "turn off the bedroom light")
         assert (code, found["reply"]) == (1, "The bedroom light did not answer."), found
         code, found = await asked(lab.desk, "how warm is the bedroom?")
-        said = "Nothing here measures the temperature. upstairs does not answer: I do not know how it is now."
-        assert (code, found["reply"]) == (0, said), found
+        told = "Nothing here measures the temperature. upstairs does not answer: I do not know how it is now."
+        assert (code, found["reply"]) == (0, told), found
 
 
 async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_back_and_acts_once(
@@ -180,7 +180,8 @@ async def test_a_correction_counts_once_confirmed_a_prompt_converses_and_stop_ha
         assert proposed["sentence"] == "make it dark in here"
         assert state_of(lab, "light.kitchen") == "on", "a correction alone does nothing"
         assert (await asked(lab.desk, "make it dark in here"))[1]["outcome"] != "done"
-        assert [one["state"] for one in (await say(lab.desk, "ask", "routines")).objects] == ["proposed"]
+        (listed,) = (await say(lab.desk, "ask", "routines")).objects
+        assert (listed["state"], listed["does"]) == ("proposed", "I would turn off the kitchen light.")
         assert (await say(lab.desk, "ask", "routines", "confirm", proposed["id"])).code == 0
         # What was learned is in the journal, and there after a restart.
         await lab.desk.down()

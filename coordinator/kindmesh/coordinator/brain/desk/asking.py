@@ -178,6 +178,14 @@ class Asking:
             )
         return await self._run(asked, taken, situation, seen, emit)
 
+    async def home(self, check: Callable[[Seat], None]) -> Home:
+        """What there is, as far as devices tell it now or told it last.
+
+        Raises:
+            AccessRefused: from `check`.
+        """
+        return (await self._homes.read(check)).home
+
     def halts(self, text: str, language: str) -> bool:
         """Whether this halts everything, which waits for nobody."""
         return self._thinking.is_stop(text, language)

@@ -71,7 +71,13 @@ def step_words(step: Step, home: Home) -> str:
     entities = plain(step.args.get("entities"))
     named = [_name(home, one) for one in entities] if isinstance(entities, list) else []
     shown = named if len(named) <= 4 else [*named[:3], f"{len(named) - 3} more"]
-    return f"{service.partition('.')[2].replace('_', ' ')} {listed(shown)}".strip()
+    return f"{_verb(service)} {listed(shown)}".strip()
+
+
+def _verb(service: str) -> str:
+    """`close` for cover.close_cover, `pause` for media_player.media_pause: the thing's own name says what it is."""
+    domain, _, verb = service.partition(".")
+    return verb.removesuffix(f"_{domain}").removeprefix("media_").replace("_", " ")
 
 
 def _name(home: Home, named: Any) -> str:

@@ -244,15 +244,23 @@ class Desk:
     async def _routines(self, params: Params, emit: _Emit, who: Principal) -> Any:
         person = principal_text(who)
         what = params.choice("what", ("list", "confirm", "forget"), "list")
+        home = await self._home(who)
         if what == "list":
-            return [_document(known) for known in self._conversations.routines(person)]
+            return [_document(known, home) for known in self._conversations.routines(person)]
         if what == "confirm":
-            return {"ok": True, **_document(self._conversations.confirm(person, params.text("id")))}
+            return {"ok": True, **_document(self._conversations.confirm(person, params.text("id")), home)}
         return {
             "ok": True,
             "forgotten": True,
-            **_document(self._conversations.drop(person, params.text("id"))),
+            **_document(self._conversations.drop(person, params.text("id")), home),
         }
+
+    async def _home(self, who: Principal) -> Home:
+        """For the names of things; who may not look at a home has what they learned told with ids."""
+        try:
+            return await self._asking.home(self._checker(who))
+        except AccessRefused:
+            return Home()
 
     async def _persona(self, params: Params, emit: _Emit, who: Principal) -> Any:
         person, name = principal_text(who), params.text("name", "")
@@ -271,13 +279,13 @@ def _quiet(event: Any) -> None:
     """Nobody follows."""
 
 
-def _document(known: Kept) -> dict[str, Any]:
+def _document(known: Kept, home: Home) -> dict[str, Any]:
     return {
         "id": known.id,
         "sentence": known.routine.sentence,
         "state": known.routine.state,
         "why": known.routine.why,
-        "does": plan_sentence(known.routine.plan, Home()),
+        "does": plan_sentence(known.routine.plan, home),
         "plan": plan_to_document(known.routine.plan),
         "at_ms": known.at_ms,
     }
