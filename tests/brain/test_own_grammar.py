@@ -285,3 +285,25 @@ def test_of_several_that_may_be_meant_one_is_asked_for() -> None:
     lamp = Entity("light.counter", "Counter lamp", area="kitchen", state="off")
     asked = follow("the other one", "turn on the kitchen light", home=home().with_entities(lamp)).question
     assert asked == "Which one do you mean: Salt and pepper lamp or Counter lamp?"
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "expected"),
+    [
+        (["turn off the light"], "no, the hall light", [("light.turn_off", ["light.hall"])]),
+        (["turn off the light"], "no, turn on the hall light", [("light.turn_on", ["light.hall"])]),
+        (["lock the front door"], "no, the hall light", []),
+        ([], "no, the hall light", []),
+    ],
+)
+def test_a_name_after_no_is_never_a_command_of_its_own(
+    before: list[str], text: str, expected: list[tuple[str, list[str]]]
+) -> None:
+    cortex, known = Cortex("en"), situation()
+    for one in before:
+        turn = Turn(one, cortex.understand(one, known).recognised, "", NOW_MS)
+        known = msgspec.structs.replace(known, turns=(turn,))
+    found = cortex.understand(text, known)
+    steps = () if found.plan is None else found.plan.steps
+    assert [(one.args["service"], one.args["entities"]["$value"]) for one in steps] == expected
+    assert expected or found.question

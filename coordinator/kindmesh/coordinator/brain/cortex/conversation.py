@@ -16,6 +16,7 @@ from kindmesh.capabilities.home.model import Area, Entity, Floor
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Word, Words, normalise, starts
 from kindmesh.coordinator.brain.cortex.own.phrase import Found, Phrase, Sentences, at, listed
+from kindmesh.coordinator.brain.cortex.split import has_verb
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Turn
 
 TURN_AGE_MS: Final = 300_000
@@ -37,7 +38,7 @@ class Conversation:
 
     def __init__(self, language: Language) -> None:
         self._language = language
-        self._sentences = Sentences(language, ("Undo", "Other", "Same", "Yes"))
+        self._sentences = Sentences(language, ("Undo", "Other", "Same", "Rather", "Yes"))
 
     def recent(self, phrase: Phrase) -> Turn | None:
         """The last turn, when it is recent enough and meant something."""
@@ -54,6 +55,8 @@ class Conversation:
         turn = self.recent(phrase)
         if found.intent == "Yes":
             return None if turn is None else self._confirmed(turn, phrase)
+        if found.intent == "Rather":
+            return self._rather(found, turn, phrase, ask)
         if turn is None:
             short = found.intent != "Same"
             return phrase.understood(found.intent, question=phrase.reply("nothing_before")) if short else None
@@ -181,12 +184,40 @@ class Conversation:
             return self._asked_again(phrase, (*base, *within, *name), last, ask)
         return None
 
+    def _rather(self, found: Found, turn: Turn | None, phrase: Phrase, ask: Ask) -> Recognised | None:
+        """ "No, the hall light": what was said last, with this in its place. A mere name after "no" is no command."""
+        name = found.slots["name"]
+        made = None if turn is None else self._same(found, turn, phrase, ask)
+        if made is not None or has_verb(name, self._language):
+            return made
+        named = ask(phrase.with_words(name))
+        if named is None or not named.acts:
+            return None
+        last = turn.recognised[-1] if turn is not None else None
+        if (
+            last is None
+            or not last.acts
+            or len({_domain(one) for one in (*last.entities, *named.entities)}) != 1
+        ):
+            return phrase.understood("Rather", question=phrase.reply("nothing_before"))
+        ids, spoken = list(named.entities), {"entities": at(name)}
+        acts = tuple(
+            Act(act.operation, {**act.args, "entities": ids}, spoken, act.target) for act in last.acts
+        )
+        return msgspec.structs.replace(
+            last, acts=acts, entities=named.entities, question="", clause=_clause(phrase)
+        )
+
     def _asked_again(self, phrase: Phrase, words: Words, last: Recognised, ask: Ask) -> Recognised | None:
         made = ask(phrase.with_words(words))
         if made is None or made.intent != last.intent or bool(made.acts) != bool(last.acts):
             return None
         clause = msgspec.structs.replace(made.clause, text=" ".join(word.text for word in words))
         return msgspec.structs.replace(made, clause=clause)
+
+
+def _domain(entity: str) -> str:
+    return entity.partition(".")[0]
 
 
 def _clause(phrase: Phrase) -> Clause:

@@ -21,10 +21,8 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
     "No": ("(nein|nein danke|lass es|vergiss es)",),
     "Undo": ("mach das rückgängig", "rückgängig"),
     "Other": ("[nein] (das andere|die andere|den anderen)",),
-    "Same": (
-        "das gleiche (in|im|mit) [der|dem] {name}", "und (in|im) [der|dem] {name}",
-        "(und|nein) [das|die|den] {name}",
-    ),
+    "Same": ("das gleiche (in|im|mit) [der|dem] {name}", "und (in|im) [der|dem] {name}", "und [das|die|den] {name}"),
+    "Rather": ("nein [das|die|den] {name}",),
     "ListAdd": (
         "(setz|setze|schreib|schreibe|pack|tu) {item} auf (die|meine|unsere) {list}",
         "(füge|füg) {item} (zu|zur) [der|meiner|unserer] {list} hinzu",

@@ -102,8 +102,8 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "(and|what about|how about|now|also) [in|for|on] [the] {name} [too|as well|also]",
         "[in|for] [the] {name} (too|as well|also)",
         "do that (in|for|with|on) [the] {name} [too|as well]",
-        "no [i (mean|meant)] [in|for|on] [the] {name}",
     ),
+    "Rather": ("no [i (mean|meant)] [in|for|on] [the] {name}",),
     "ListAdd": (
         f"{_ADD} [down] {{item}} (to|on|onto|in|into|down on|on to) [the|my|our|a|his|her] {{list}}",
         f"{_ADD} (to|on|onto|in) [the|my|our] {{list}} {{item}}",
