@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -65,8 +66,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """A worker finds the turnstile of its run; whoever started the workers makes it, and compiles our code.
 
     Tests start hundreds of processes; with PYTHONDONTWRITEBYTECODE in the environment, or as another user, each of
-    them would compile all of it again.
+    them would compile all of it again. The same goes for the tests themselves, as pytest rewrites them: a worker reads
+    what another wrote.
     """
+    sys.dont_write_bytecode = False
     given: str | None = getattr(config, "workerinput", {}).get("turnstile")
     if given is None:
         for portion in PORTIONS:
