@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.coordinator.heart_kit import Rig, wish
 
+from kindmesh.mesh.durability import LogSync, Outcome
 from kindmesh.mesh.store import Parameters, Store
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
 from kindmesh.protocol.errors import DiskFull, KindmeshError
@@ -278,3 +279,61 @@ def test_a_device_that_leaves_before_it_is_thanked_is_thanked_when_it_is_back(tm
         assert rig.states(job_id).count("succeeded") == 1
 
     virtual(tmp_path, body)
+
+
+class SlowSync(FullDisk):
+    """A disk whose syncs take a second each, as an SD card's may; it may be full while one of them runs."""
+
+    def _writable_log(self) -> LogSync:
+        return cast("LogSync", _Later(super()._writable_log()))
+
+
+class _Later:
+    """A log that answers `request` a second later."""
+
+    def __init__(self, log: LogSync) -> None:
+        self._log = log
+
+    def request(self, waiters: list[Outcome], loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(1.0, self._log.request, waiters, loop)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def test_a_sync_says_nothing_of_what_was_written_since_it_began(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        phone.hold = True
+        first = asyncio.ensure_future(rig.heart.submit(wish("notes.append", target=phone.device_id)))
+        await asyncio.sleep(0.5)
+        FullDisk.full = True
+        second = asyncio.ensure_future(rig.heart.submit(wish("notes.append", target=phone.device_id)))
+        with pytest.raises(DiskFull):
+            await second
+        FullDisk.full = False
+        assert not first.done()
+        third = asyncio.ensure_future(rig.heart.submit(wish("notes.append", target=phone.device_id)))
+        job_id = await first
+        assert not third.done()
+        assert {job_id, await third} == {row.facts.job_id for row in rig.heart.read._journal.open_jobs()}
+        phone.finish()
+
+    try:
+        virtual(tmp_path, body, SlowSync)
+    finally:
+        FullDisk.full = False
+
+
+def test_who_asks_again_with_the_same_key_is_not_told_before_the_job_is_safe(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        began = rig.clock.monotonic()
+        same = wish("notes.append", key="once")
+        first = asyncio.ensure_future(rig.heart.submit(same))
+        await asyncio.sleep(0)
+        job_id = await rig.heart.submit(same)
+        assert rig.clock.monotonic() - began >= 1
+        assert await first == job_id
+        assert (await rig.heart.wait(job_id))["state"] == "succeeded"
+
+    virtual(tmp_path, body, SlowSync)

@@ -14,6 +14,7 @@ version seen. Arguments are never stored. Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -99,7 +100,7 @@ class NodeJournal:
             row[0]: (row[1], row[2], row[3], row[4])
             for row in store.query("SELECT sender, reason, first_ms, last_ms, times FROM latch")
         }
-        self._latch_saved = True
+        self._latch_version = self._latch_saved = 0
         self.on_latch: Callable[[bytes, str], None] | None = None
 
     # Jobs.
@@ -248,7 +249,7 @@ class NodeJournal:
     def latch(self, sender: bytes, reason: str, now_ms: int) -> bool:
         """Set the stop latch; True when it was not set before. It holds in memory even if the disk is full."""
         first = not self._latch
-        self._latch_saved = False
+        self._latch_version += 1
         _, first_ms, _, times = self._latch.get(sender, (reason, now_ms, now_ms, 0))
         self._latch[sender] = (reason, first_ms, now_ms, times + 1)
         if self._audit is not None and not times:
@@ -260,20 +261,21 @@ class NodeJournal:
 
     def save_latch(self) -> None:
         """Put the latch on the disk, if what is there is older; called again as long as the disk is full."""
-        if self._latch_saved:
+        version = self._latch_version
+        if self._latch_saved == version:
             return
         try:
             self.store.executemany(
                 "INSERT OR REPLACE INTO latch VALUES (?, ?, ?, ?, ?)",
                 [(sender, *rest) for sender, rest in self._latch.items()],
             )
-        except KindmeshError as error:
-            self._latch_written(error)
-        else:
-            self.store.after_sync(self._latch_written)
+        except KindmeshError:
+            return  # it holds in memory meanwhile, and is tried again
+        self.store.after_sync(partial(self._latch_written, version))
 
-    def _latch_written(self, error: KindmeshError | None) -> None:
-        self._latch_saved = error is None
+    def _latch_written(self, version: int, error: KindmeshError | None) -> None:
+        if error is None:
+            self._latch_saved = version
 
     def reset(self) -> None:
         """Take the stop latch away; the caller has made sure that somebody is at the device."""

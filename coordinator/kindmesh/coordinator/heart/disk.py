@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from kindmesh.coordinator.heart.entry import Entry
 from kindmesh.coordinator.heart.journal import HeartJournal
@@ -21,7 +21,6 @@ log = logging.getLogger("kindmesh.coordinator.heart")
 
 SAVE_S: Final = 0.1
 """How long a story may wait to be written."""
-_Waiting: TypeAlias = list[tuple[Entry, Callable[[], None]]]
 
 
 class Disk:
@@ -31,8 +30,6 @@ class Disk:
         self._journal = journal
         self._store = journal.store
         self._repair = repair
-        self._on_commit: _Waiting = []
-        self._on_sync: _Waiting = []
         self._dirty: list[Entry] = []
         self._saving: asyncio.TimerHandle | None = None
 
@@ -50,29 +47,14 @@ class Disk:
         """Act once what this turn wrote is safe; never, if something of this job could not be written."""
         if entry.failed:
             return
-        if entry.facts.full:
-            self._on_sync.append((entry, action))
-            if len(self._on_sync) == 1:
-                self._store.after_sync(self._synced)
-        else:
-            self._on_commit.append((entry, action))
-            if len(self._on_commit) == 1:
-                self._store.after_commit(self._committed)
+        # Each asks the store itself: a sync that runs says nothing of what was written since it began.
+        wait = self._store.after_sync if entry.facts.full else self._store.after_commit
+        wait(partial(self._settle, entry, action))
 
-    def _committed(self, error: KindmeshError | None) -> None:
-        waiting, self._on_commit = self._on_commit, []
-        self._settle(waiting, error)
-
-    def _synced(self, error: KindmeshError | None) -> None:
-        waiting, self._on_sync = self._on_sync, []
-        self._settle(waiting, error)
-
-    def _settle(self, waiting: _Waiting, error: KindmeshError | None) -> None:
+    def _settle(self, entry: Entry, action: Callable[[], None], error: KindmeshError | None) -> None:
         if error is None:
-            for _, action in waiting:
-                action()
-            return
-        for entry in {id(entry): entry for entry, _ in waiting}.values():
+            action()
+        else:
             self._repair(entry, error)
 
     def save_first(self, entry: Entry, action: Callable[[], None]) -> None:

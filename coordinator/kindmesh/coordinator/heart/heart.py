@@ -200,7 +200,8 @@ class Heart:
             known = self._journal.find_key(wish.key)
             if known is not None:
                 job_id = self._same(wish, checked.args, known, waiter=waiter, watcher=watcher)
-                self._journal.store.after_commit(acknowledged)
+                store = self._journal.store
+                (store.after_sync if known.facts.full else store.after_commit)(acknowledged)
                 return job_id
         self._check_room(wish)
         choice = self._dispatch.placer.choose(checked.need)
