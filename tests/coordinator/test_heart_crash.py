@@ -14,7 +14,8 @@ import pytest
 from tests.coordinator.heart_kit import Rig, wish
 
 from kindmesh.mesh.durability import LogSync, Outcome
-from kindmesh.mesh.store import Parameters, Store
+from kindmesh.mesh.sqlite_file import Parameters
+from kindmesh.mesh.store import Store
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
 from kindmesh.protocol.errors import DiskFull, KindmeshError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kindmesh.mesh.store import BACKUP_DAYS, Migration, Schema, Store
+from kindmesh.mesh.sqlite_file import BACKUP_DAYS
+from kindmesh.mesh.store import Migration, Schema, Store
 from kindmesh.mesh.vault import RUN_KEY_TABLE, RunVault, folder_key
 from kindmesh.protocol.errors import BadSeal, Forgotten, InsecurePermissions, StoreConflict, StoreDamaged
 

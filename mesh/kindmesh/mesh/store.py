@@ -1,4 +1,4 @@
-"""The one module that owns SQLite: a journal on disk that commits once per turn of the event loop.
+"""A journal on disk, kept by SQLite, that commits once per turn of the event loop.
 
 *Commits.* `execute` joins this turn's transaction (see `turns.py`); `committed()` is safe from `kill -9`, `durable()`
 also from a power cut, for the reasons in `durability.py`. A smaller all-or-nothing unit is `atomic()`, a savepoint.
@@ -13,67 +13,48 @@ incremental vacuum), so that nothing ever waits for a whole file to be written a
 are migrated, if they are small enough to be written anew at that moment.
 
 *Schema.* `application_id` says whose store it is, `user_version` how old: older is migrated forward, one transaction
-per step, after a backup `<db>.v<old>.backup` (kept for 30 days); newer is refused.
+per step, after a backup `<db>.v<old>.backup` (kept for 30 days); newer is refused. How: `sqlite_file.py`.
 `secure_delete` overwrites what is deleted.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
-import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from kindmesh.mesh.durability import LogSync, Where, again
-from kindmesh.mesh.files import disk_error, private_folder, sync_folder
+from kindmesh.mesh.files import private_folder, sync_folder
+from kindmesh.mesh.sqlite_file import (
+    INCREMENTAL,
+    Parameters,
+    admit,
+    amend_copy,
+    copy_to,
+    ends_turn,
+    make_ready,
+    opening,
+    pragma,
+    typed,
+)
 from kindmesh.mesh.store_schema import (
     Migration,
     Schema,
     StoreStatistics,
-    backup_path,
     backups,
     damaged,
     file_identity,
     first_problem,
-    no_room,
     prepare,
     size,
 )
 from kindmesh.mesh.turns import Turns
-from kindmesh.protocol.errors import (
-    DiskFull,
-    KindmeshError,
-    StoreConflict,
-    StoreError,
-    StoreTooNew,
-)
+from kindmesh.protocol.errors import KindmeshError, StoreError
 
-Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 Row: TypeAlias = tuple[Any, ...]
 
-_BUSY_MS: Final = 3_000
-_CHECK_BELOW: Final = 16 * 1024**2
-_CHECKPOINT_PAGES: Final = 1_000
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_NO_ROOM: Final = frozenset((
-    sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CANTOPEN,
-))  # fmt: skip
-_FATAL: Final = frozenset((
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT,
-))  # fmt: skip
-"""After these a transaction must not go on (sqlite.org/lang_transaction.html, "Response To Errors")."""
-_USELESS: Final = frozenset({sqlite3.SQLITE_ERROR, *_DAMAGED})
-_REWRITE_BELOW: Final = 256 * 1024**2
-"""Bytes up to which a migration writes a store anew, to make it one that can shrink."""
-_INCREMENTAL: Final = 2
-BACKUP_DAYS: Final = 30
-"""How long the copy from before a migration is kept."""
 _open_here: set[tuple[int, int]] = set()
 
 
@@ -105,16 +86,8 @@ class Store(Turns):
         prepare(path)
         if file_identity(path) in _open_here:
             raise StoreError(f"{path} is already open in this process.")
-        with _opening(path) as connection:
-            version = _admit(connection, path, schema)
-            if not version:
-                _let_shrink(connection, path, version)
-            _use_log(connection)
-            _migrate(connection, path, schema)
-            if 0 < version < schema.version:
-                _let_shrink(connection, path, version)
-            _configure(connection)
-            _drop_old_backups(path)
+        with opening(path) as connection:
+            make_ready(connection, path, schema)
             log = LogSync(f"{path}-wal", sync)
             sync_folder(path.parent)
             log.now()
@@ -131,8 +104,8 @@ class Store(Turns):
         """
         if not path.is_file():
             raise StoreError(f"There is no store at {path}.")
-        with _opening(path, readonly=True) as connection:
-            version = _admit(connection, path, schema)
+        with opening(path, readonly=True) as connection:
+            version = admit(connection, path, schema)
             if version != schema.version:
                 raise StoreError(f"{path} has version {version}, this program reads {schema.version}.")
         return cls(path, connection, None)
@@ -173,14 +146,14 @@ class Store(Turns):
         try:
             return self._live().execute(sql, params).fetchall()
         except sqlite3.Error as error:
-            raise _typed(error, self.path) from error
+            raise typed(error, self.path) from error
 
     def query_one(self, sql: str, params: Parameters = ()) -> Row | None:
         """The first row of a reading statement, or None."""
         try:
             row: Row | None = self._live().execute(sql, params).fetchone()
         except sqlite3.Error as error:
-            raise _typed(error, self.path) from error
+            raise typed(error, self.path) from error
         return row
 
     @contextmanager
@@ -218,9 +191,9 @@ class Store(Turns):
 
     def free_pages(self) -> tuple[int, int]:
         """(pages that are not used, all pages); 0 free ones where the store cannot shrink."""
-        if _pragma(self._live(), "auto_vacuum") != _INCREMENTAL:
-            return 0, _pragma(self._live(), "page_count")
-        return _pragma(self._live(), "freelist_count"), _pragma(self._live(), "page_count")
+        if pragma(self._live(), "auto_vacuum") != INCREMENTAL:
+            return 0, pragma(self._live(), "page_count")
+        return pragma(self._live(), "freelist_count"), pragma(self._live(), "page_count")
 
     def shrink(self, pages: int) -> None:
         """Give up to `pages` unused pages back to the disk, in this turn. Raises as `execute`."""
@@ -235,7 +208,7 @@ class Store(Turns):
             DiskFull, StoreError: nothing is left behind.
         """
         self.commit_now()
-        _backup(self._live(), target)
+        copy_to(self._live(), target)
 
     def amend_backups(self, sql: str, params: Parameters = ()) -> int:
         """Run a deleting statement in each copy that a migration left, and overwrite what it deletes; how many copies.
@@ -246,15 +219,7 @@ class Store(Turns):
         """
         found = backups(self.path)
         for path in found:
-            with closing(_connect(path)) as copy:
-                try:
-                    copy.execute("PRAGMA secure_delete=ON")
-                    copy.execute(sql, params)
-                    continue
-                except sqlite3.Error as error:
-                    if _code(error) & 0xFF not in _USELESS:
-                        raise _typed(error, path) from error
-            _remove_backup(path)
+            amend_copy(path, sql, params)
         return len(found)
 
     def statistics(self) -> StoreStatistics:
@@ -309,13 +274,13 @@ class Store(Turns):
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _typed(error, self.path) from error
+            raise typed(error, self.path) from error
 
     def _engine_commit(self) -> KindmeshError | None:
         try:
             self._cursor.execute("COMMIT")
         except sqlite3.Error as error:
-            return _typed(error, self.path)
+            return typed(error, self.path)
         return None
 
     def _engine_rollback(self) -> None:
@@ -329,166 +294,10 @@ class Store(Turns):
             raise self._statement_failed(error) from error
 
     def _statement_failed(self, error: sqlite3.Error) -> KindmeshError:
-        typed = _typed(error, self.path)
-        if _code(error) & 0xFF in _FATAL or not self._live().in_transaction:
-            self._spoil_turn(typed)
-        return typed
+        failed = typed(error, self.path)
+        if ends_turn(error) or not self._live().in_transaction:
+            self._spoil_turn(failed)
+        return failed
 
 
-def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    mode = "ro" if readonly else "rw"
-    return sqlite3.connect(
-        f"file:{urllib.parse.quote(os.fspath(path.absolute()))}?mode={mode}", uri=True, isolation_level=None,
-        timeout=_BUSY_MS / 1000, cached_statements=256,
-    )  # fmt: skip
-
-
-@contextmanager
-def _opening(path: Path, *, readonly: bool = False) -> Iterator[sqlite3.Connection]:
-    """A new connection that stays open unless what is done with it fails."""
-    connection: sqlite3.Connection | None = None
-    opened = False
-    try:
-        connection = _connect(path, readonly=readonly)
-        yield connection
-        opened = True
-    except sqlite3.Error as error:
-        raise _typed(error, path) from error
-    except OSError as error:
-        raise disk_error(error, path, doing="open") from error
-    finally:
-        if connection is not None and not opened:
-            connection.close()
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _admit(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
-    """Check that this is a whole store of this schema and not a newer one; returns its version, 0 for an empty file."""
-    connection.execute("PRAGMA trusted_schema=OFF")
-    version, mark = _pragma(connection, "user_version"), _pragma(connection, "application_id")
-    if version == 0 and mark == 0 and _pragma(connection, "page_count") == 0:
-        return 0
-    if mark != schema.application_id and (mark or version or _pragma(connection, "schema_version")):
-        raise damaged(path, f"it is not a store of the kind {schema.name!r}")
-    if version > schema.version:
-        raise StoreTooNew(
-            f"{path} is from a newer Kindmesh: it has version {version}, this program knows up to {schema.version}.",
-            hint=f"Update Kindmesh, or restore {backup_path(path, schema.version).name} if it is there.",
-        )
-    if path.stat().st_size <= _CHECK_BELOW:
-        problem = first_problem(lambda sql: connection.execute(sql).fetchall())
-        if problem:
-            raise damaged(path, problem)
-    return version
-
-
-def _use_log(connection: sqlite3.Connection) -> None:
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    if mode != "wal":
-        raise StoreError("This file system cannot hold a store (no shared memory).", hint="Use a local disk.")
-
-
-def _configure(connection: sqlite3.Connection) -> None:
-    checkpoint = f"wal_autocheckpoint={_CHECKPOINT_PAGES}"
-    for pragma in (
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "temp_store=MEMORY",
-        checkpoint,
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchone()
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
-    version = _pragma(connection, "user_version")
-    connection.execute("PRAGMA synchronous=FULL")
-    if 0 < version < schema.version:
-        _backup(connection, backup_path(path, version))
-    for step in schema.migrations[version:]:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in step.statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id={schema.application_id}")
-            connection.execute(f"PRAGMA user_version={step.version}")
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.rollback()
-            raise
-
-
-def _let_shrink(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Make a store that can shrink: a new one before it has any table, an older one by writing it anew, while it is
-    migrated anyway. Without room for that it stays as it is."""
-    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
-        return
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchone()
-    if version and size(path) <= _REWRITE_BELOW:
-        try:
-            connection.execute("VACUUM")
-        except sqlite3.Error as error:
-            if _code(error) & 0xFF in _DAMAGED:
-                raise
-
-
-def _drop_old_backups(path: Path) -> None:
-    """A copy from a migration is for going back when the new version does not work: not for ever."""
-    oldest = time.time() - BACKUP_DAYS * 86_400
-    for backup in backups(path):
-        if size(backup) and backup.stat().st_mtime < oldest:
-            _remove_backup(backup)
-
-
-def _remove_backup(path: Path) -> None:
-    try:
-        for suffix in ("-wal", "-shm", "-journal", ""):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise disk_error(error, path, doing="remove") from error
-
-
-def _backup(source: sqlite3.Connection, target: Path) -> None:
-    temporary = target.with_name(f"{target.name}.new")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-        copy = _connect(temporary)
-        try:
-            source.backup(copy)
-        finally:
-            copy.close()
-        os.rename(temporary, target)
-        sync_folder(target.parent)
-    except sqlite3.Error as error:
-        temporary.unlink(missing_ok=True)
-        raise _typed(error, target) from error
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(error, target) from error
-
-
-def _code(error: sqlite3.Error) -> int:
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code
-
-
-def _typed(error: sqlite3.Error, path: Path) -> KindmeshError:
-    """The typed error for one of SQLite's (sqlite.org/rescode.html)."""
-    code = _code(error)
-    primary = code & 0xFF
-    if primary == sqlite3.SQLITE_CONSTRAINT:
-        return StoreConflict(f"The entry contradicts one that is there: {error}.")
-    if primary == sqlite3.SQLITE_FULL or (code in _NO_ROOM and no_room(path)):
-        return DiskFull(f"The disk is full: {path} could not be written.")
-    if primary in _DAMAGED:
-        return damaged(path, str(error))
-    return StoreError(f"{path} could not be used: {error}.")
-
-
-__all__ = ["BACKUP_DAYS", "Migration", "Row", "Schema", "Store", "StoreStatistics"]
+__all__ = ["Migration", "Row", "Schema", "Store", "StoreStatistics"]
