@@ -28,7 +28,7 @@ import msgspec
 from kindmesh.capabilities.home.manifest import MANIFEST as HOME
 from kindmesh.coordinator.brain.medulla.client import medulla_call, medulla_socket
 from kindmesh.coordinator.brain.medulla.messages import Advertise, Advertised, PermitRequest
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.coordinator.utterances import hear_here
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home

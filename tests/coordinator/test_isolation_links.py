@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kindmesh.coordinator.isolation import IsolationPlan, give_back, take_over
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh.confine import User
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfinementFailed

@@ -25,7 +25,7 @@ from kindmesh.coordinator.isolation_words import (
     remember_plan,
     remembered_plan,
 )
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh import confine
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfigError

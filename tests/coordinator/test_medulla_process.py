@@ -21,7 +21,8 @@ from tests.coordinator.medulla_kit import key
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_call, medulla_socket
 from kindmesh.coordinator.brain.medulla.service import DIGEST_KEEP_MS, Service
-from kindmesh.coordinator.owner import Owner, create_mesh, unlock_owner
+from kindmesh.coordinator.new_mesh import create_mesh
+from kindmesh.coordinator.owner import Owner, unlock_owner
 from kindmesh.mesh.clock import FlooredClock, SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity

@@ -16,15 +16,9 @@ from hypothesis import strategies as st
 from kindmesh.capabilities.registry import available
 from kindmesh.coordinator.brain.medulla.messages import Issue, Issued, Verdict
 from kindmesh.coordinator.brain.medulla.service import Service
-from kindmesh.coordinator.owner import (
-    CreatedMesh,
-    coordinator_identity,
-    create_mesh,
-    is_coordinator_home,
-    open_recovery_kit,
-    unlock_owner,
-)
-from kindmesh.coordinator.sealed import SealedKey, from_paper, to_paper
+from kindmesh.coordinator.new_mesh import CreatedMesh, create_mesh
+from kindmesh.coordinator.owner import coordinator_identity, is_coordinator_home, unlock_owner
+from kindmesh.coordinator.sealed import SealedKey, from_paper, open_recovery_kit, to_paper
 from kindmesh.mesh.clock import SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.identity import Identity
@@ -216,7 +210,7 @@ def test_a_folder_that_joined_another_mesh_is_left_alone(
 CRASHES = """
 import os, signal, sys
 from pathlib import Path
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh.home import Home
 import kindmesh.coordinator.owner as owner
 left = int(sys.argv[2])

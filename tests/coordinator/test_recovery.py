@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindmesh.coordinator.owner import create_mesh, is_coordinator_home, unlock_owner
+from kindmesh.coordinator.new_mesh import create_mesh
+from kindmesh.coordinator.owner import is_coordinator_home, unlock_owner
 from kindmesh.coordinator.recovery import check_kit, recover_mesh, rotate_owner
 from kindmesh.coordinator.sealed import CODE_PREFIX, SealedKey, from_paper, to_code
 from kindmesh.coordinator.second import make_second

@@ -12,7 +12,7 @@ from tests.coordinator.test_people_desk import ANNA, PERSON
 from tests.coordinator.test_people_desk import Desk as People
 from tests.coordinator.test_run_desk import PHONE
 
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.run_desk import RunDesk
 from kindmesh.coordinator.utterances import (

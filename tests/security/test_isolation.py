@@ -24,7 +24,7 @@ import pytest
 from tests.coordinator.test_launcher import DRIVER
 
 from kindmesh.coordinator.lab.mesh import free_port
-from kindmesh.coordinator.owner import create_mesh
+from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh import confine
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home

@@ -21,7 +21,8 @@ from tests.system.kit import SEEN
 
 from kindmesh.coordinator.lab.device import Device, Running, started
 from kindmesh.coordinator.lab.mesh import Lab
-from kindmesh.coordinator.owner import open_recovery_kit, unlock_owner
+from kindmesh.coordinator.owner import unlock_owner
+from kindmesh.coordinator.sealed import open_recovery_kit
 from kindmesh.mesh.key_conversion import key_files
 from kindmesh.mesh.key_files import read_key
 from kindmesh.protocol.enrol import invitation_from_text

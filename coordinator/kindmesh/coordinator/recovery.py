@@ -3,7 +3,7 @@
 `recover_mesh` opens the mesh's root from the kit, makes a new coordinator in an empty state folder as `init` would (new
 owner's key, new Medulla, new devices' keys), and lets the root sign a new list of who decides, in which whoever decided
 before is not named any more. Then the root is forgotten again; a new kit is written. It is all made in a folder of its
-own and moved into place piece by piece (`owner.make_coordinator`), so an interrupted recovery leaves nothing half done.
+own and moved into place piece by piece (`new_mesh.make_coordinator`): an interrupted recovery leaves nothing half done.
 `rotate_owner` replaces the owner's key, and the passphrase, of a coordinator that is there.
 """
 
@@ -16,19 +16,16 @@ import msgspec
 from kindmesh.capabilities.registry import available
 from kindmesh.coordinator.brain.medulla.messages import Learn
 from kindmesh.coordinator.brain.medulla.service import Service
-from kindmesh.coordinator.owner import (
-    OWNER_KEY,
-    CreatedMesh,
-    Owner,
-    Wish,
-    anchor,
-    coordinator_identity,
-    is_coordinator_home,
+from kindmesh.coordinator.new_mesh import CreatedMesh, Wish, anchor, make_coordinator
+from kindmesh.coordinator.owner import OWNER_KEY, Owner, coordinator_identity, is_coordinator_home
+from kindmesh.coordinator.sealed import (
+    SealedKey,
+    check_passphrase,
     kit_sheet,
-    make_coordinator,
     open_recovery_kit,
+    seal_key,
+    sealed_from_bytes,
 )
-from kindmesh.coordinator.sealed import SealedKey, check_passphrase, seal_key, sealed_from_bytes
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import read_private, write_private
 from kindmesh.mesh.home import Home

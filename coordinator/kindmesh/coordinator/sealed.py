@@ -3,13 +3,15 @@
 Argon2id stretches the passphrase (`mesh.stretch`), XChaCha20-Poly1305 seals the 32-byte seed; purpose, mesh, public key
 and cost are bound as associated data.
 On paper: base32 (RFC 4648) in lines of eight groups of four with a line number and two check characters each, so that
-a typing error is found in its line; case, spaces and dashes do not matter.
+a typing error is found in its line; case, spaces and dashes do not matter. The mesh root goes onto such a sheet, the
+recovery kit (`kit_sheet`), and comes back from it (`open_recovery_kit`).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import re
 import textwrap
 from typing import Final, Literal
@@ -21,6 +23,7 @@ from kindmesh.mesh.stretch import PASSPHRASE_MIN, SALT, affordable_cost, check_c
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import SigningKey, seal, sha256, unseal
 from kindmesh.protocol.errors import BadSeal, InvalidInput, Malformed, StoreDamaged, WrongPassphrase
+from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.shown import repr_without
 
 Purpose = Literal["owner", "root", "person"]
@@ -173,13 +176,54 @@ def _check(number: int, part: str) -> str:
     return _ALPHABET[digest[0] & 31] + _ALPHABET[digest[1] & 31]
 
 
+def open_recovery_kit(text: str, passphrase: str) -> tuple[SigningKey, SealedKey]:
+    """The mesh root, from the printed sheet's text (or its QR code's) and the passphrase; and what was on the sheet.
+
+    Raises:
+        InvalidInput: a line is missing or mistyped (named), or this is no kit.
+        WrongPassphrase: not this one.
+        StoreDamaged, Busy: as `open_key`.
+    """
+    sealed = from_paper(text)
+    if sealed.purpose != "root":
+        raise InvalidInput("this is not a recovery kit", field="recovery kit")
+    root = open_key(sealed, passphrase)
+    if key_id(root.public) != sealed.mesh:
+        raise InvalidInput("this kit does not belong to the mesh that it names", field="recovery kit")
+    return root, sealed
+
+
+def kit_sheet(sealed: SealedKey, owner_name: str, now_ms: int) -> str:
+    """The sheet to print, for the sealed root."""
+    day = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC).date().isoformat()
+    return "\n".join(
+        [
+            "KINDMESH RECOVERY KIT",
+            "",
+            f"mesh   {format_id(sealed.mesh)}",
+            f"owner  {owner_name}",
+            f"made   {day}",
+            "",
+            "Print this sheet, put it away safely, then delete the file. Together with your passphrase it",
+            "makes a new coordinator for your mesh (kindmesh recover), and all devices come back to it.",
+            "Without the passphrase it is of no use to anybody. The QR code beside it holds the same.",
+            "Try it: kindmesh recover --check. Each line ends with two check characters.",
+            "",
+            *to_paper(sealed),
+            "",
+        ]
+    )
+
+
 __all__ = [
     "PASSPHRASE_MIN",
     "Purpose",
     "SealedKey",
     "check_passphrase",
     "from_paper",
+    "kit_sheet",
     "open_key",
+    "open_recovery_kit",
     "seal_key",
     "sealed_from_bytes",
     "to_code",

@@ -17,16 +17,9 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla.messages import Issue, Issued, Learn, Learned
 from kindmesh.coordinator.brain.medulla.service import Service, write_keys
-from kindmesh.coordinator.owner import (
-    OWNER_KEY,
-    CreatedMesh,
-    Owner,
-    anchor,
-    coordinator_identity,
-    kit_sheet,
-    open_recovery_kit,
-)
-from kindmesh.coordinator.sealed import check_passphrase, seal_key
+from kindmesh.coordinator.new_mesh import CreatedMesh, anchor
+from kindmesh.coordinator.owner import OWNER_KEY, Owner, coordinator_identity
+from kindmesh.coordinator.sealed import check_passphrase, kit_sheet, open_recovery_kit, seal_key
 from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
 from kindmesh.mesh.files import private_folder, sync_folder, write_private
 from kindmesh.mesh.home import RECOVERY_KIT, Home

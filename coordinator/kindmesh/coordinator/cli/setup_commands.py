@@ -32,7 +32,7 @@ def run_init(out: Output, name: str, owner_name: str, kit: Path | None, area: st
     from kindmesh.coordinator.cli.passphrase import new_passphrase
     from kindmesh.coordinator.cli.unlocking import open_folder
     from kindmesh.coordinator.heart.schedules.zones import own_zone
-    from kindmesh.coordinator.owner import create_mesh
+    from kindmesh.coordinator.new_mesh import create_mesh
 
     home = Home.locate()
     if (home.identity / TRUST_FILE).exists():

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kindmesh.coordinator.app import Coordinator
-from kindmesh.coordinator.owner import Owner, create_mesh, unlock_owner
+from kindmesh.coordinator.new_mesh import create_mesh
+from kindmesh.coordinator.owner import Owner, unlock_owner
 from kindmesh.coordinator.pairing import Pairing, WindowWish
 from kindmesh.coordinator.simulate.process import ProcessTransport
 from kindmesh.coordinator.simulate.world import Life, World, clock_at, home_of
