@@ -72,9 +72,9 @@ def targets_missed(result: dict[str, Any]) -> list[str]:
         ]
     if result["regression"]["right"] < result["regression"]["total"]:
         found.append("not all official sentences are right")
-    for label, homes in (("first", understanding.HOMES), ("second", understanding.SECOND)):
-        english = understanding.totals(result["unseen"], "command", homes[:-1])
-        if english["right"] < 0.75 * understanding.asked(english):
+    for label, homes in understanding.SETS.items():
+        commands = understanding.totals(result["unseen"], "command", understanding.english(homes))
+        if commands["right"] < 0.75 * understanding.asked(commands):
             found.append(f"fewer than 75 % of our own sentences are right ({label} set)")
         kinds = [understanding.totals(result["unseen"], kind, homes) for kind in ("command", "leave")]
         if sum(one["wrong"] for one in kinds) > 0.01 * sum(map(understanding.asked, kinds)):

@@ -31,6 +31,8 @@ _HUES: Final = {
 }  # fmt: skip
 """From and to, in degrees, the way round over 360 where the first is larger."""
 _RENAMED: Final = {"volume": "volume_level", "colour": "rgb_color"}
+_OUTCOME: Final = ("expect", "may", "later", "at", "any_of", "or")
+"""What of a row says how it shall be afterwards; each entry of `or` says it otherwise, and is as right."""
 _PERCENT: Final = {"brightness_pct": ("brightness", 100 / 255), "volume_pct": ("volume_level", 100.0)}
 
 
@@ -56,10 +58,14 @@ def mark(row: Doc, home: Mapping[str, Doc], out: Doc) -> Mark:
     changes: list[Doc] = list(out.get("changes") or ())
     touched = {str(one["entity"]) for one in changes}
     expect: Mapping[str, Doc] = row["expect"]
+    if row.get("or"):
+        plain = {key: value for key, value in row.items() if key not in _OUTCOME}
+        marks = {mark({**plain, **one}, home, out) for one in ({**row, "or": ()}, *row["or"])}
+        return "right" if "right" in marks else "wrong" if "wrong" in marks else "abstained"
     if "says" in row:
         return _answered(row["says"], changes, out)
     if row.get("nothing"):
-        return "wrong" if changes or _waits(out) else "right"
+        return "wrong" if changes or _tried(out) else "right"
     if row.get("after_s"):
         return _later(row, changes, out)
     if touched - set(expect) - set(row.get("may", ())):
@@ -100,10 +106,9 @@ def _calls(out: Doc) -> list[Doc]:
     return [step for step in steps if step.get("call") and not step["call"].endswith((".get", ".history"))]
 
 
-def _waits(out: Doc) -> bool:
-    """Whether something will be done once a pause is over."""
-    steps = (out.get("plan") or {}).get("steps", [])
-    return out.get("verdict") == "allow" and any(step.get("pause") for step in steps) and bool(_calls(out))
+def _tried(out: Doc) -> bool:
+    """Whether something was allowed to be done, now or later, even if it made no difference."""
+    return out.get("verdict") == "allow" and bool(_calls(out))
 
 
 def _later(row: Doc, changes: list[Doc], out: Doc) -> Mark:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.exams.understanding import HOMES, SECOND, asked, totals
+from tests.exams.understanding import SETS, asked, english, totals
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "explanation"
 PAGES: Final = {"understanding": DOCS / "understanding.md", "medulla": DOCS / "medulla-exam.md"}
@@ -15,7 +15,8 @@ END: Final = "<!-- end of exam -->"
 _NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in a care home",
                  "german_flat": "flat, in German", "loft": "loft with odd names", "orchard": "orchard farm",
                  "bungalow": "bungalow with care devices", "manor": "big house with duplicates",
-                 "german_second": "flat, in German, anew"}  # fmt: skip
+                 "german_second": "flat, in German, anew", "terrace": "terraced house, British",
+                 "ranch": "ranch house, American", "narrowboat": "narrowboat"}  # fmt: skip
 _KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
 
 
@@ -33,17 +34,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def understanding(result: dict[str, Any]) -> str:
     """The tables of the understanding exam."""
     old, new, scope, late = (result[key] for key in ("regression", "unseen", "out_of_scope", "latency"))
-    parts = [
-        _targets(result),
-        "### Our own sentences, second set",
-        _unseen(new, SECOND),
-        "By what makes them hard:",
-        _classes(new["second_classes"]),
-        "### Our own sentences, first set (its faults were read and mended)",
-        _unseen(new, HOMES),
-        "By what makes them hard:",
-        _classes(new["classes"]),
-    ]
+    parts = [_targets(result)]
+    for name, homes in reversed(list(SETS.items())):
+        parts += [f"### Our own sentences, {name} set", _unseen(new, homes), "By what makes them hard:",
+                  _classes(new["classes"][name])]  # fmt: skip
     rows = [[name, one["total"], one["acted"], percent(one["acted"], one["total"])]
             for name, one in scope["sets"].items()]  # fmt: skip
     parts += ["### Sentences after which nothing may happen",
@@ -60,14 +54,14 @@ def understanding(result: dict[str, Any]) -> str:
 def _targets(result: dict[str, Any]) -> str:
     old, new, late = result["regression"], result["unseen"], result["latency"]
     lines = []
-    for label, homes in (("second set", SECOND), ("first set", HOMES)):
-        english = totals(new, "command", homes[:-1])
+    for name, homes in reversed(list(SETS.items())):
+        commands = totals(new, "command", english(homes))
         kinds = [totals(new, kind, homes) for kind in ("command", "leave")]
         wrong, shown = sum(one["wrong"] for one in kinds), sum(map(asked, kinds))
         lines += [
-            [f"right change, English, {label}", "at least 75 %", percent(english["right"], asked(english)),
-             asked(english)],
-            [f"wrong change, all sentences, {label}", "at most 1 %", percent(wrong, shown), shown],
+            [f"right change, English, {name} set", "at least 75 %", percent(commands["right"], asked(commands)),
+             asked(commands)],
+            [f"wrong change, all sentences, {name} set", "at most 1 %", percent(wrong, shown), shown],
         ]  # fmt: skip
     acted = sum(one["acted"] for one in result["out_of_scope"]["sets"].values())
     scope = sum(one["total"] for one in result["out_of_scope"]["sets"].values())

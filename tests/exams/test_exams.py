@@ -55,6 +55,31 @@ def test_the_examiner_sees_what_is_different(changes: list[tuple[str, str, Any]]
     )
 
 
+def test_the_examiner_takes_either_of_two_outcomes_and_no_third() -> None:
+    row = {
+        "id": "x",
+        "expect": {"light.floor_lamp": {"state": "on"}},
+        "or": [{"expect": {"light.hall_light": {"state": "on"}}}],
+    }
+
+    def marked(*lights: str) -> str:
+        made = [{"entity": one, "attribute": "state", "before": "off", "after": "on"} for one in lights]
+        return mark(row, _things("flat"), {"changes": made, "plan": None, "verdict": "allow", "reply": ""})
+
+    assert marked("light.floor_lamp") == marked("light.hall_light") == "right"
+    assert marked("light.floor_lamp", "light.hall_light") == "wrong"
+    assert marked("light.study_light") == "wrong"
+    assert marked() == "abstained"
+
+
+def test_what_is_to_be_left_alone_must_not_even_be_tried() -> None:
+    row = {"id": "x", "expect": {}, "nothing": True}
+    call = {"id": "s", "call": "home.control", "args": {"entities": ["light.hall_light"]}}
+    out: dict[str, Any] = {"changes": [], "reply": "", "plan": {"steps": [call]}}
+    assert mark(row, _things("flat"), {**out, "verdict": "allow"}) == "wrong"
+    assert mark(row, _things("flat"), {**out, "verdict": "ask"}) == "right"
+
+
 def test_the_examiner_hears_a_wrong_answer() -> None:
     row = {"id": "x", "expect": {}, "says": [["18"]]}
     out: dict[str, Any] = {"changes": [], "plan": None, "verdict": None, "understood": True}
@@ -63,28 +88,25 @@ def test_the_examiner_hears_a_wrong_answer() -> None:
     assert mark(row, _things("flat"), {**out, "reply": "18", "understood": False}) == "abstained"
 
 
-@pytest.mark.parametrize("name", [*understanding.HOMES, *understanding.SECOND])
+@pytest.mark.parametrize("name", understanding.ALL)
 def test_what_is_expected_can_happen_in_that_home(name: str) -> None:
     things = _things(name)
     areas = answering.home(name).areas
     for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl"):
         named = {
-            *row["expect"],
-            *row.get("later", {}),
-            *row.get("at", {}),
-            *row.get("may", ()),
             *row.get("setup", {}),
-        }
+            *(one for way in (row, *row.get("or", ())) for key in ("expect", "later", "at", "may")
+              for one in way.get(key, ())),
+        }  # fmt: skip
         assert not named - set(things), row
         assert row.get("area", next(iter(areas))) in areas, row
         assert named or row.get("nothing") or row.get("says"), row
 
 
 def test_the_unseen_sentences_are_many_and_no_two_alike() -> None:
-    homes = (*understanding.HOMES, *understanding.SECOND)
-    texts = [(name, row["text"].casefold(), row.get("area")) for name in homes
+    texts = [(name, row["text"].casefold(), row.get("area")) for name in understanding.ALL
              for row in answering.rows_of(answering.DATA / f"unseen_{name}.jsonl")]  # fmt: skip
-    assert len(texts) >= 1_400
+    assert len(texts) >= 1_950
     assert [one for one, often in Counter(texts).items() if often > 1] == []
 
 

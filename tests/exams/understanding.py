@@ -19,6 +19,10 @@ from tests.exams.scoring import mark
 HOMES: Final = ("flat", "farmhouse", "care_room", "german_flat")
 SECOND: Final = ("loft", "orchard", "bungalow", "manor", "german_second")
 """The second set, written when the faults of the first had been read and mended."""
+THIRD: Final = ("terrace", "ranch", "narrowboat")
+"""The third, written when those of the second had been mended; what is to be left alone is in the same files."""
+SETS: Final[Mapping[str, tuple[str, ...]]] = {"first": HOMES, "second": SECOND, "third": THIRD}
+ALL: Final = tuple(home for homes in SETS.values() for home in homes)
 GERMAN: Final = ("german_flat", "german_second")
 KINDS: Final = ("command", "question", "leave")
 Answers = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
@@ -51,6 +55,16 @@ ROOMS: Final = (("loft", "lounge"), ("orchard", "kitchen"), ("bungalow", "lounge
 """The homes of the second set, and a room in each."""
 
 
+def set_of(home: str) -> str:
+    """The set of sentences that a home belongs to."""
+    return next(name for name, homes in SETS.items() if home in homes)
+
+
+def english(homes: Iterable[str]) -> list[str]:
+    """Those of `homes` where English is spoken."""
+    return [home for home in homes if home not in GERMAN]
+
+
 def not_home(intent: str) -> bool:
     """Whether a sentence of SLURP with this intent must do nothing."""
     return intent.startswith(NOT_HOME)
@@ -71,9 +85,7 @@ def regression() -> Result:
     return {"total": total, "right": right, "by": {key: by[key] for key in sorted(by)}, "faults": faults}
 
 
-def unseen(
-    answers: Answers = answering.by_command, every: int = 1, homes: Sequence[str] = (*HOMES, *SECOND)
-) -> Result:
+def unseen(answers: Answers = answering.by_command, every: int = 1, homes: Sequence[str] = ALL) -> Result:
     """Our own sentences; `every` takes only each so-manieth."""
     counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     faults = []
@@ -85,7 +97,7 @@ def unseen(
             kind = "question" if "says" in row else "leave" if row.get("nothing") else "command"
             found = mark(row, things, out)
             counts[name, kind][found] += 1
-            counts["second class" if name in SECOND else "class", row["class"]][found] += 1
+            counts[f"class {set_of(name)}", row["class"]][found] += 1
             if found == "abstained" and out["verdict"] in ("ask", "deny"):
                 counts[name, kind]["withheld"] += 1
             if found != "right":
@@ -94,8 +106,10 @@ def unseen(
                                "expect": row.get("says") or row["expect"]})  # fmt: skip
     return {
         "homes": {name: {kind: dict(counts[name, kind]) for kind in KINDS} for name in homes},
-        "classes": {key: dict(found) for (home, key), found in counts.items() if home == "class"},
-        "second_classes": {key: dict(found) for (home, key), found in counts.items() if home == "second class"},
+        "classes": {
+            name: {key: dict(found) for (home, key), found in counts.items() if home == f"class {name}"}
+            for name in SETS
+        },
         "faults": faults,
     }  # fmt: skip
 
@@ -214,27 +228,36 @@ def asked(one: Mapping[str, int]) -> int:
 
 def run(data: Path | None) -> Result:
     """All of it."""
+    ours, scope = unseen(), out_of_scope(data)
+    for name in list(SETS)[2:]:
+        alone = totals(ours, "leave", SETS[name])
+        scope["sets"][f"own, {name} set"] = {"total": asked(alone), "acted": alone["wrong"]}
     return {
         "regression": regression(),
-        "unseen": unseen(),
-        "out_of_scope": out_of_scope(data),
+        "unseen": ours,
+        "out_of_scope": scope,
         "slurp": None if data is None else slurp(data),
         "latency": latency(),
     }
 
 
 __all__ = [
+    "ALL",
     "GERMAN",
     "HOMES",
     "ROOMS",
     "SECOND",
+    "SETS",
+    "THIRD",
     "acted",
     "asked",
+    "english",
     "latency",
     "not_home",
     "out_of_scope",
     "regression",
     "run",
+    "set_of",
     "slurp",
     "totals",
     "unseen",
