@@ -97,9 +97,15 @@ def _heart_journal(module: ModuleType) -> None:
 
 def _dispatch(module: ModuleType) -> None:
     _before(module.Dispatch, "_submitted", lambda _, entry: at("journaled", entry.facts.operation))
-    _before(module.Dispatch, "_ask", lambda _, entry, *__: at("placed", entry.facts.operation))
-    _after(module.Dispatch, "_send", lambda _, entry, wish: at("sent", entry.facts.operation))
     _before(module.Dispatch, "_ended", lambda _, entry, *__: at("taken", entry.facts.operation))
+
+
+def _permitting(module: ModuleType) -> None:
+    _before(module.Permitting, "wanted", lambda _, entry, *__: at("placed", entry.facts.operation))
+
+
+def _sending(module: ModuleType) -> None:
+    _after(module.Sender, "_send", lambda _, entry, wish: at("sent", entry.facts.operation))
 
 
 def _medulla(module: ModuleType) -> None:
@@ -176,6 +182,8 @@ def _registry(module: ModuleType) -> None:
 _HOOKS: Final[dict[str, Callable[[ModuleType], None]]] = {
     "kindmesh.coordinator.heart.journal": _heart_journal,
     "kindmesh.coordinator.heart.dispatch": _dispatch,
+    "kindmesh.coordinator.heart.permitting": _permitting,
+    "kindmesh.coordinator.heart.sending": _sending,
     "kindmesh.coordinator.brain.medulla.service": _medulla,
     "kindmesh.node.executor": _executor,
     "kindmesh.node.intake": _intake,

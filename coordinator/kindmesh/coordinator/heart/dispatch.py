@@ -1,9 +1,9 @@
 """The driver of all open jobs: does what their machines ask for, and tells them what came of it. Decides nothing.
 
-Rules: nothing is sent before the lease it is sent under is on the disk; a result is acknowledged, and an ending told,
-only when it is on the disk; how hard "on the disk" is depends on the job (`full`: survives a power cut). When the disk
-fails, memory is thrown away and read anew from what is there: it never runs ahead. Everything runs on the loop; the
-only task is the one that passes on what devices offer.
+Sending is in `sending`, asking Medulla in `permitting`, choosing devices in `placer`; here they meet. Rules: a result
+is acknowledged, and an ending told, only when it is on the disk; how hard "on the disk" is depends on the job (`full`:
+survives a power cut). When the disk fails, memory is thrown away and read anew from what is there: it never runs ahead.
+Everything runs on the loop; the only task is the one that passes on what devices offer.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from kindmesh.coordinator.brain.medulla.messages import PermitRequest, Verdict
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.disk import Disk
-from kindmesh.coordinator.heart.entry import RANKS, Acknowledged, Entry
+from kindmesh.coordinator.heart.entry import Acknowledged, Entry
 from kindmesh.coordinator.heart.journal import Ending, HeartJournal, JobRow, Progress
 from kindmesh.coordinator.heart.late import Late
 from kindmesh.coordinator.heart.machine_job import GRACE_MS
 from kindmesh.coordinator.heart.machine_words import (
     ENDED,
     AckResult,
-    ApprovalNeeded,
     AskPermit,
     DeadlinePassed,
     DeviceBack,
@@ -34,50 +32,38 @@ from kindmesh.coordinator.heart.machine_words import (
     Finish,
     HedgeDue,
     NoCandidate,
-    Permitted,
     Place,
     Placed,
     PlaceSecond,
     Preempted,
-    Refused,
     Restarted,
     RetryDue,
-    ReviewerGone,
     ScheduleHedge,
     ScheduleRetry,
     SecondPlaced,
     SendCancel,
-    SendFailed,
     SendJob,
     Submitted,
 )
 from kindmesh.coordinator.heart.measuring import Measuring
 from kindmesh.coordinator.heart.medulla_client import Reviewer
+from kindmesh.coordinator.heart.permitting import Permitting
 from kindmesh.coordinator.heart.placement import Need
 from kindmesh.coordinator.heart.placer import Placer
 from kindmesh.coordinator.heart.results import clean, ending, event
+from kindmesh.coordinator.heart.sending import Sender
 from kindmesh.coordinator.heart.taking import Taking
 from kindmesh.coordinator.heart.telling import Telling
 from kindmesh.coordinator.heart.timers import Timers
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.endpoint import Endpoint
-from kindmesh.node.intake import FULL
-from kindmesh.protocol.codec import decode, encode_value
 from kindmesh.protocol.errors import (
-    FrameTooLarge,
     InvalidTransition,
     KindmeshError,
-    Malformed,
-    NotRunning,
-    PeerUnreachable,
     error_to_wire,
 )
-from kindmesh.protocol.limits import ARGUMENTS_MAX
-from kindmesh.protocol.messages import Job, JobCancel, JobResult, MessageType
+from kindmesh.protocol.messages import JobResult
 from kindmesh.protocol.messages.jobs import is_alert
-from kindmesh.protocol.permit import Permit
-from kindmesh.protocol.permit_chain import parent_ext
-from kindmesh.protocol.policy import ApprovalRequest
 
 log = logging.getLogger("kindmesh.coordinator.heart")
 
@@ -85,7 +71,6 @@ LOOK_MS: Final = 5_000
 """Every open job is looked at this often, whatever it waits for."""
 REPAIR_MS: Final = 1_000
 """How long a job that was read anew rests before it tries the disk again."""
-_FULL_EXT: Final = {FULL: encode_value(True)}
 _SMOOTH: Final = 0.05
 _NO_PLACE: Final = ENDED | {"waiting_approval"}
 """States in which a job takes no place on its device."""
@@ -108,23 +93,29 @@ class Dispatch:
         self.telling = Telling(devices)
         self.usual_ms = 0.0
         self._measuring = Measuring(devices, self.telling, clock)
-        self._endpoint = endpoint
         self._devices = devices
         self._journal = journal
         self._store = journal.store
-        self._reviewer = reviewer
         self._clock = clock
         self._late_results = late
         self._timers = Timers(clock, self._due)
         self.placer = Placer(devices, clock, self._retry)
         self._disk = Disk(journal, self._repair)
+        self._sender = Sender(endpoint=endpoint, disk=self._disk, clock=clock, tell=self.tell)
+        self.permitting = Permitting(
+            reviewer=reviewer,
+            reader=endpoint.device_id,
+            sender=self._sender,
+            tell=self.tell,
+            is_open=self._is_open,
+        )
         self._taking = Taking(endpoint)
         self._result: JobResult | None = None
         self._do: dict[type, Callable[[Entry, Any, int], None]] = {
             Place: self._place,
-            AskPermit: self._ask,
-            SendJob: self._send_when_safe,
-            SendCancel: self._cancel,
+            AskPermit: self.permitting.wanted,
+            SendJob: self._sender.send_when_safe,
+            SendCancel: self._sender.cancel,
             ScheduleRetry: self._schedule,
             PlaceSecond: self._place_second,
             ScheduleHedge: self._schedule_hedge,
@@ -141,7 +132,7 @@ class Dispatch:
         """
         entry.acknowledged = acknowledged
         self.open[entry.facts.job_id] = entry
-        entry.unsafe += 1
+        self._sender.hold(entry)
         self.tell(entry, Submitted())
         try:
             self._journal.submit(entry.facts, entry.request, entry.progress())
@@ -155,7 +146,7 @@ class Dispatch:
         if not entry.machine.ended:
             self._disk.mark(entry)
         acknowledged, entry.acknowledged = entry.acknowledged, None
-        self._safe(entry)
+        self._sender.release(entry)
         if acknowledged is not None:
             acknowledged(None)
 
@@ -190,11 +181,14 @@ class Dispatch:
 
     # ---------------------------------------------------------------------------------------- the machine's wishes
 
+    def _is_open(self, entry: Entry) -> bool:
+        return self.open.get(entry.facts.job_id) is entry
+
     def tell(self, entry: Entry, event: Event) -> None:
         """Tell a job's machine, and do what it asks for."""
         if entry.asleep:
             self._wake(entry)
-            if self.open.get(entry.facts.job_id) is not entry:
+            if not self._is_open(entry):
                 return  # it has ended, or is being read anew
         machine, now_ms = entry.machine, self._clock.now_ms()
         second_epoch = machine.second_epoch
@@ -240,31 +234,12 @@ class Dispatch:
         """An emergency found every place taken: the least urgent job that may be done again gives up its own."""
         if entry.room_asked:
             return entry.machine.why or why
-        operation, full = entry.facts.operation, self.placer.full(entry.need)
-        rivals = [
-            other
-            for other in self.open.values()
-            if other.facts.operation == operation
-            and other.facts.priority != "emergency"
-            and other.occupied in full
-            and other.machine.may_make_room
-        ]
-        if not rivals:
+        found = self.placer.gives_way(entry, self.open.values())
+        if found is None:
             return why
         entry.room_asked = True
-        found = max(rivals, key=lambda other: (RANKS[other.facts.priority], other.facts.job_id))
-        self.tell(found, Preempted(f"an emergency needs the place ({operation})"))
+        self.tell(found, Preempted(f"an emergency needs the place ({entry.facts.operation})"))
         return f"{why}; a job of priority {found.facts.priority} makes room"
-
-    def _ask(self, entry: Entry, wish: AskPermit, now_ms: int) -> None:
-        if wish.epoch == entry.machine.second_epoch:
-            entry.second_permit = None
-        else:
-            entry.permit, entry.question = None, b""
-        self.ask(entry, wish.device, wish.epoch)
-        if entry.stored:
-            entry.unsafe += 1
-            self._disk.save_first(entry, partial(self._safe, entry))
 
     def _place_second(self, entry: Entry, wish: PlaceSecond, now_ms: int) -> None:
         choice = self.placer.second(entry, wish.beside)
@@ -273,52 +248,6 @@ class Dispatch:
 
     def _schedule_hedge(self, entry: Entry, wish: ScheduleHedge, now_ms: int) -> None:
         entry.hedge_at_ms = wish.at_ms
-
-    def ask(self, entry: Entry, device: bytes, epoch: int) -> None:
-        """Ask Medulla about an attempt."""
-        facts, asked = entry.facts, entry.request
-        request = PermitRequest(
-            facts.run_id, facts.step, facts.job_id, facts.operation, device, asked.args, epoch,
-            asked.principal, readers=(self._endpoint.device_id,), purpose=asked.purpose, proof=asked.proof,
-            priority=facts.priority, parent_permit=asked.parent,
-            parent=b"" if asked.parent is None else decode(Permit, asked.parent.payload).permit_id,
-            labels=asked.labels, evidence=asked.evidence, doubts=asked.doubts,
-        )  # fmt: skip
-        self._reviewer.ask(request, partial(self._judged, entry, epoch))
-
-    def _send_when_safe(self, entry: Entry, wish: SendJob, now_ms: int) -> None:
-        if entry.unsafe:
-            entry.held.append(wish)
-        else:
-            self._send(entry, wish)
-
-    def _send(self, entry: Entry, wish: SendJob) -> None:
-        facts, request = entry.facts, entry.request
-        is_second = wish.epoch == entry.machine.second_epoch
-        permit = entry.second_permit if is_second else entry.permit
-        ext = _FULL_EXT if facts.full else {}
-        if request.parent is not None:
-            ext = {**ext, **parent_ext(request.parent)}
-        job = Job(
-            facts.job_id, facts.run_id, facts.step, wish.epoch, facts.operation, request.args,
-            entry.machine.deadline_ms, facts.priority, permit, request.sources, ext,
-        )  # fmt: skip
-        if not is_second:
-            entry.sent_at = self._clock.monotonic()
-        try:
-            self._endpoint.post(wish.device, MessageType.JOB, job)
-        except FrameTooLarge as error:
-            self.tell(entry, Refused(wish.epoch, error.code, error.message, "Send less, or a file."))
-        except KindmeshError as error:
-            self.tell(entry, SendFailed(wish.epoch, error.message))
-
-    def _cancel(self, entry: Entry, wish: SendCancel, now_ms: int) -> None:
-        try:
-            self._endpoint.post(
-                wish.device, MessageType.JOB_CANCEL, JobCancel(entry.facts.job_id, wish.epoch)
-            )
-        except KindmeshError as error:
-            log.info("cancel not sent", extra={"code": error.code, "job": entry.facts.job_id.hex()})
 
     def _schedule(self, entry: Entry, wish: ScheduleRetry, now_ms: int) -> None:
         entry.retry_ms = wish.at_ms
@@ -343,55 +272,6 @@ class Dispatch:
         self.telling.ended(entry, now, ended, now_ms)
 
     # --------------------------------------------------------------------------------------------- what comes in
-
-    def _judged(self, entry: Entry, epoch: int, verdict: Verdict | KindmeshError) -> None:
-        if self.open.get(entry.facts.job_id) is not entry:
-            return
-        if isinstance(verdict, (NotRunning, PeerUnreachable)):
-            self.tell(entry, ReviewerGone(epoch))
-        elif isinstance(verdict, KindmeshError):
-            self.tell(entry, Refused(epoch, verdict.code, verdict.message, verdict.hint))
-        else:
-            try:
-                self.judged(entry, epoch, verdict)
-            except Malformed as error:
-                self.tell(
-                    entry, Refused(epoch, error.code, f"Medulla's answer cannot be read: {error.message}")
-                )
-
-    def judged(self, entry: Entry, epoch: int, verdict: Verdict) -> None:
-        """Medulla's verdict about an attempt of an open job."""
-        machine = entry.machine
-        if verdict.answer == "allow" and verdict.permit is not None:
-            permit = decode(Permit, verdict.permit.payload)
-            if machine.second_asking and epoch == machine.second_epoch:
-                entry.second_permit = verdict.permit
-                self.tell(entry, Permitted(epoch, permit.permit_id, permit.policy_version, permit.isolation))
-                return
-            if not machine.answers(epoch):
-                return
-            entry.permit = verdict.permit
-            allowed = Permitted(epoch, permit.permit_id, permit.policy_version, permit.isolation)
-            if entry.question:
-                # Nobody should be asked twice: this permit is on the disk before it is used.
-                entry.question = b""
-                entry.unsafe += 1
-                self.tell(entry, allowed)
-                self._disk.save_first(entry, partial(self._safe, entry))
-            else:
-                self.tell(entry, allowed)
-        elif verdict.answer == "ask":
-            request = decode(ApprovalRequest, verdict.request, limit=2 * ARGUMENTS_MAX)
-            if epoch == machine.second_epoch:
-                self.tell(entry, ApprovalNeeded(epoch, request.expires_ms))
-                return
-            entry.question = verdict.request
-            entry.unsafe += 1
-            self.tell(entry, ApprovalNeeded(epoch, request.expires_ms))
-            self._disk.save_first(entry, partial(self._safe, entry))
-        else:
-            reasons = "; ".join(verdict.reasons) or "Medulla does not allow this"
-            self.tell(entry, Refused(epoch, "DENIED", reasons))
 
     def result(self, device: bytes, result: JobResult) -> None:
         """A device's result, from its own signed message.
@@ -497,17 +377,6 @@ class Dispatch:
 
     # ------------------------------------------------------------------------------------------------- the disk
 
-    def _safe(self, entry: Entry) -> None:
-        entry.unsafe -= 1
-        if entry.unsafe or not entry.held:
-            return
-        held, entry.held = entry.held, []
-        machine = entry.machine
-        for epoch in {machine.epoch, machine.second_epoch}:
-            last = next((wish for wish in reversed(held) if wish.epoch == epoch), None)
-            if last is not None and not machine.ended and machine.lease == "sent":
-                self._send(entry, last)
-
     def _repair(self, entry: Entry, error: KindmeshError) -> None:
         """The turn was undone: what memory believes of this job is not so."""
         if entry.repaired:
@@ -524,7 +393,7 @@ class Dispatch:
             self.resume(row, entry)
 
     def _drop(self, entry: Entry) -> None:
-        if self.open.get(entry.facts.job_id) is entry:
+        if self._is_open(entry):
             del self.open[entry.facts.job_id]
         self._timers.drop(entry.facts.job_id)
         self.placer.occupy(entry, b"")

@@ -444,10 +444,10 @@ class Heart:
         except PermitUsed:
             # Medulla does not know this question (any more): have it asked anew, so that the job does not wait in vain.
             if entry.question == answer.request and entry.machine.state == "waiting_approval":
-                self._dispatch.ask(entry, entry.machine.device, entry.machine.epoch)
+                self._dispatch.permitting.ask(entry, entry.machine.device, entry.machine.epoch)
             raise
         if self._dispatch.open.get(request.job_id) is entry:
-            self._dispatch.judged(entry, epoch, verdict)
+            self._dispatch.permitting.judged(entry, epoch, verdict)
         return documents.summary(entry.facts, entry.progress(), 0, self.devices.name)
 
     # ----------------------------------------------------------------------------------------- explain, call

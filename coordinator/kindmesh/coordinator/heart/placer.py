@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kindmesh.coordinator.heart.devices import Devices
-from kindmesh.coordinator.heart.entry import Entry
+from kindmesh.coordinator.heart.entry import RANKS, Entry
 from kindmesh.coordinator.heart.estimate import wait_ms
 from kindmesh.coordinator.heart.placement import Choice, Need, choose, rank
 from kindmesh.coordinator.heart.queue import PlaceQueue
@@ -64,7 +64,21 @@ class Placer:
         """How many jobs of this operation wait for a place."""
         return self._queue.waiting(operation)
 
-    def full(self, need: Need) -> frozenset[bytes]:
+    def gives_way(self, urgent: Entry, jobs: Iterable[Entry]) -> Entry | None:
+        """Of these jobs the least urgent one (the newest of those) that has the kind of place that an emergency needs
+        and may be done again; None: nobody has to."""
+        operation, full = urgent.facts.operation, self._full(urgent.need)
+        rivals = [
+            other
+            for other in jobs
+            if other.facts.operation == operation
+            and other.facts.priority != "emergency"
+            and other.occupied in full
+            and other.machine.may_make_room
+        ]
+        return max(rivals, key=lambda other: (RANKS[other.facts.priority], other.facts.job_id), default=None)
+
+    def _full(self, need: Need) -> frozenset[bytes]:
         """Devices that could do it and are only full."""
         candidates = self._devices.candidates(self._devices.seats(need.operation), self._clock.now_ms())
         return frozenset(verdict.device for verdict in rank(candidates, need) if verdict.busy)
