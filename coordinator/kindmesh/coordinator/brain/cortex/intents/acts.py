@@ -23,6 +23,9 @@ VOLUME_STEP: Final = 10
 """Points of a hundred that "louder" is."""
 
 
+_Made = Callable[[Meaning, tuple[Entity, ...], bool], tuple["Call", ...]]
+
+
 class Call(msgspec.Struct, frozen=True):
     """A service for entities; `words`: for names in `data` the positions in the clause of the words they came from."""
 
@@ -85,6 +88,11 @@ DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "HassStopMoving": ("cover", "valve"),
     "HassLightSet": ("light",),
     "HassLightStep": ("light",),
+    "HassLightWarmthStep": ("light",),
+    "HassHumidifierSetpoint": ("humidifier",),
+    "HassHumidifierStep": ("humidifier",),
+    "HassWaterHeaterSetTemperature": ("water_heater",),
+    "HassWaterHeaterStep": ("water_heater",),
     "HassClimateSetTemperature": ("climate",),
     "HassClimateStep": ("climate",),
     "HassClimateSetFanMode": ("climate",),
@@ -221,6 +229,34 @@ def _climate_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -
     )
 
 
+def _stepped(service: str, key: str, low: str, high: str) -> _Made:
+    """More or less of a number that stands in the attribute `key`, within the attributes `low` and `high`."""
+
+    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+        step, at = _value(meaning, "step")
+        found: dict[float, list[Entity]] = {}
+        for one in entities:
+            now = number(one.attributes.get(key))
+            if now is not None:
+                least, most = number(one.attributes.get(low)), number(one.attributes.get(high))
+                to = max(now + step, least if least is not None else 0.0)
+                found.setdefault(to if most is None else min(to, most), []).append(one)
+        return tuple(Call(service, tuple(some), {key: _whole(to)}, {key: at}) for to, some in found.items())
+
+    return make
+
+
+def _light_warmth(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    """Warmer light has fewer kelvin."""
+    step, at = _value(meaning, "step")
+    key = "color_temp_kelvin"
+    found: dict[int, list[Entity]] = {}
+    for one in _able(entities, key):
+        now = number(one.attributes.get(key))
+        found.setdefault(_within(one, int((now if now is not None else 3000) - step)), []).append(one)
+    return tuple(Call("light.turn_on", tuple(some), {key: to}, {key: at}) for to, some in found.items())
+
+
 def _whole(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value
 
@@ -344,9 +380,14 @@ def _item(service: str, status: str = "") -> Callable[[Meaning, tuple[Entity, ..
     return make
 
 
-_MAKERS: Final[Mapping[str, Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]]] = {
+_MAKERS: Final[Mapping[str, _Made]] = {
     "HassLightSet": _light_set,
     "HassLightStep": _light_step,
+    "HassLightWarmthStep": _light_warmth,
+    "HassHumidifierSetpoint": _with("humidifier.set_humidity", "humidity", "humidity"),
+    "HassHumidifierStep": _stepped("humidifier.set_humidity", "humidity", "min_humidity", "max_humidity"),
+    "HassWaterHeaterSetTemperature": _with("water_heater.set_temperature", "temperature", "temperature"),
+    "HassWaterHeaterStep": _stepped("water_heater.set_temperature", "temperature", "min_temp", "max_temp"),
     "HassClimateSetTemperature": _climate,
     "HassClimateStep": _climate_step,
     "HassClimateSetFanMode": _with("climate.set_fan_mode", "fan_mode", "fan_mode"),

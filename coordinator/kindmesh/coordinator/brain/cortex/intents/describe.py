@@ -123,12 +123,8 @@ class Describer(msgspec.Struct, frozen=True):
         found: list[Sequence[Word]] = []
         for piece in pieces:
             before = found[-1] if found else ()
-            if (
-                before
-                and (piece[0].text,) in _phrases(self.language, "in")
-                and self._place(piece) is not None
-            ):
-                sizes = [size for size in range(1, len(before)) if self._place(before[-size:]) is not None]
+            if before and (piece[0].text,) in _phrases(self.language, "in") and self.place(piece) is not None:
+                sizes = [size for size in range(1, len(before)) if self.place(before[-size:]) is not None]
                 thing = self._trimmed(before[: len(before) - max(sizes)]) if sizes else ()
                 found.append([*thing, *piece])
                 continue
@@ -142,7 +138,7 @@ class Describer(msgspec.Struct, frozen=True):
         if last is None or len(parts) < 2:
             return None
         for part in parts[:-1]:
-            place = self._place(part)
+            place = self.place(part)
             if place is not None and last.targets[0].domains:
                 at = tuple(word.at for word in part)
                 found.append(Described((msgspec.structs.replace(
@@ -189,10 +185,10 @@ class Describer(msgspec.Struct, frozen=True):
         count = len(said)
         found: list[tuple[Sequence[Word], Place | None]] = [(said, None)]
         for size in range(count, 0, -1):
-            tail = self._place(said[count - size :])
+            tail = self.place(said[count - size :])
             if tail is not None:
                 found.append((self._trimmed(said[: count - size]), tail))
-            head = self._place(said[:size])
+            head = self.place(said[:size])
             if head is not None and size < count:
                 found.append((said[size:], head))
         return found
@@ -224,9 +220,10 @@ class Describer(msgspec.Struct, frozen=True):
     def _places(self, said: Sequence[Word]) -> bool:
         """Whether these are places and nothing else: "in the hall and the study"."""
         pieces = self._split(said)
-        return bool(pieces) and all(self._place(piece) is not None for piece in pieces)
+        return bool(pieces) and all(self.place(piece) is not None for piece in pieces)
 
-    def _place(self, said: Sequence[Word]) -> Place | None:
+    def place(self, said: Sequence[Word]) -> Place | None:
+        """The area or floor that these words are, perhaps after a preposition."""
         between = _phrases(self.language, "in")
         while said and (said[0].text,) in between:
             said = said[1:]
@@ -261,7 +258,7 @@ class Describer(msgspec.Struct, frozen=True):
         kind = self._kind(texts)
         if kind is not None:
             return self._of_kind(kind, base, every)
-        if place is None and self._place(said) is not None:
+        if place is None and self.place(said) is not None:
             return None
         return self._fitting(texts, base, every)
 
@@ -269,7 +266,7 @@ class Describer(msgspec.Struct, frozen=True):
         """Whether it is a place and a plural: all "the bedroom lights" are more than the one called "Bedroom Light"."""
         said = [word for word in said if word.text not in determiners(self.language)]
         noun = kinds(self.language).get(said[-1].text) if said else None
-        return noun is not None and noun.many and self._place(said[:-1]) is not None
+        return noun is not None and noun.many and self.place(said[:-1]) is not None
 
     def _of_kind(self, kind: Kind, base: Target, every: bool) -> Described | None:
         domains = tuple(one for one in kind.domains if not self.domains or one in self.domains)

@@ -20,41 +20,20 @@ from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS
 from kindmesh.coordinator.brain.cortex.intents.book import Book, plain
 from kindmesh.coordinator.brain.cortex.intents.choosing import option_of, resumed
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
-from kindmesh.coordinator.brain.cortex.intents.household import number, of_kind, placed
+from kindmesh.coordinator.brain.cortex.intents.frames import HOURS, FrameReader
+from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
+from kindmesh.coordinator.brain.cortex.intents.making import SCORE, Maker
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
 from kindmesh.coordinator.brain.cortex.intents.phrase_table import Phrase, phrases
 from kindmesh.coordinator.brain.cortex.intents.sensing import measuring, sensing
-from kindmesh.coordinator.brain.cortex.intents.settable import (
-    EVERYTHING,
-    RESPONSES,
-    SETTINGS,
-    SLOT_OF,
-    STEPS,
-    bearable,
-    fits,
-    together,
-)
-from kindmesh.coordinator.brain.cortex.intents.values import (
-    COLOUR,
-    DEGREES,
-    KELVIN,
-    MODE,
-    NUMBER,
-    PERCENT,
-    Value,
-    duration_of,
-    value_of,
-)
+from kindmesh.coordinator.brain.cortex.intents.settable import EVERYTHING, SLOT_OF, bearable, fits, together
+from kindmesh.coordinator.brain.cortex.intents.values import NUMBER, Value, duration_of, value_of
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
-HOURS: Final = 24
-"""A bare number up to this, after "on at", may be an hour, and no brightness."""
 NAME_WORDS_MAX: Final = 4
 """Words of a timer's name."""
-SCORE: Final = 0.9
-GUESSED: Final = 0.8
 _Maker = Callable[[Phrase, Mapping[str, list[Word]], list[Word]], Meaning | None]
 
 
@@ -87,6 +66,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 meaning = self._meaning(phrase, found, words_, place, guess=guess)
                 if meaning is not None:
                     yield meaning
+            if not guess:
+                yield from FrameReader(self.home, self.book, self.language).read(said)
 
     def _mended(self, said: list[Word]) -> list[Word]:
         """Common slips of ears and fingers in words that are not names."""
@@ -157,19 +138,22 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return (
                 self._both(described, holes, slots)
                 if both
-                else self._setting(described, value, value_at, slots)
+                else self._maker().setting(described, value, value_at, slots)
             )
         if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(said):
             return None
         if phrase.do in ("step", "step_position"):
             told = value_at or _spoken(found, said)
-            return self._step(described, up=bool(phrase.slots.get("up", True)), value=value, at=told)
+            spoken = {word.text for word in said if word.at in _spoken(found, said)}
+            warmth = bool(spoken & set(words(self.language).get("warmth", ())))
+            up = bool(phrase.slots.get("up", True))
+            return self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
         if value is not None:
             name = SLOT_OF.get(phrase.do, "")
             if not name or not fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
                 return None
             slots[name] = Slot(value.value, words=value_at)
-        return self._made(phrase.do, slots, described, phrase.response)
+        return self._maker().made(phrase.do, slots, described, phrase.response)
 
     def _rather_warm(
         self, phrase: Phrase, described: Described, holes: Mapping[str, list[Word]], value: Value
@@ -265,7 +249,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         found = Describer(self.home, self.book, self.language, (), ("timer",)).read(place)
         if found is None or found.doubt or found.targets[0].ids:
             return None
-        return self._made(phrase.do, slots, found, phrase.response)
+        return self._maker().made(phrase.do, slots, found, phrase.response)
 
     def _measure(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
         """ "The humidity in the bath", "the battery of the lock"."""
@@ -275,7 +259,10 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if found is None:
             return None
         target = Target(ids=(found.id,), words=tuple(word.at for word in (*measured, *said)))
-        return self._made("HassGetState", {}, Described((target,)), phrase.response)
+        return self._maker().made("HassGetState", {}, Described((target,)), phrase.response)
+
+    def _maker(self) -> Maker:
+        return Maker(self.home)
 
     def _names(self) -> Describer:
         return Describer(self.home, self.book, self.language)
@@ -301,7 +288,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         return (
             None
             if found is None
-            else self._made(found.intent, dict(found.slots), Described(found.targets), "default")
+            else self._maker().made(found.intent, dict(found.slots), Described(found.targets), "default")
         )
 
     def _both(
@@ -309,7 +296,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
     ) -> Meaning | None:
         """A colour and a brightness, or a mode and degrees, said in one breath."""
         found = [
-            self._setting(
+            self._maker().setting(
                 described, value_of([word.text for word in holes[hole]], self.language),
                 tuple(word.at for word in holes[hole]), dict(slots),
             )
@@ -331,7 +318,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 else False
             )
             response = "one_yesno" if single and len(targets) == 1 else ("all" if whole else "any")
-        return self._made("HassGetState", slots, Described(targets, described.doubt), response)
+        return self._maker().made("HassGetState", slots, Described(targets, described.doubt), response)
 
     def _outdoors(self, said: list[Word]) -> bool:
         """ "It is cold outside" wishes for nothing."""
@@ -341,70 +328,6 @@ class PhraseReader(msgspec.Struct, frozen=True):
         table = words(self.language)["asked"]
         found = table.get(" ".join(word.text for word in said))
         return str(found) if found is not None else None
-
-    def _setting(
-        self, described: Described, value: Value | None, at: tuple[int, ...], slots: dict[str, Slot]
-    ) -> Meaning | None:
-        if value is None:
-            return None
-        target = described.targets[0]
-        domain = self._domain(target, value)
-        intent, slot = SETTINGS.get((domain, value.kind), ("", ""))
-        if not intent or (
-            value.kind in (PERCENT, NUMBER) and domain != "climate" and not 0 <= value.value <= 100
-        ):
-            return None
-        targets = tuple(target if target.ids else msgspec.structs.replace(target, domains=(domain,))
-                        for target in described.targets)  # fmt: skip
-        response = RESPONSES.get(slot, "temperature" if intent == "HassLightSet" else "default")
-        return self._made(intent, {**slots, slot: Slot(value.value, words=at)},
-                          Described(targets, described.doubt), response)  # fmt: skip
-
-    def _domain(self, target: Target, value: Value) -> str:
-        if target.ids:
-            return target.ids[0].partition(".")[0]
-        if len(target.domains) == 1:
-            return target.domains[0]
-        if value.kind in (COLOUR, KELVIN):
-            return "light"
-        pool = of_kind(self.home, ("climate",), ())
-        there = placed(self.home, pool, target.areas, target.floors)
-        if (
-            value.kind == DEGREES
-            or (value.kind == NUMBER and there and bearable(value.value))
-            or value.kind == MODE
-        ):
-            return "climate"
-        return "light" if value.kind in (PERCENT, NUMBER) else ""
-
-    def _step(
-        self, described: Described, *, up: bool, value: Value | None, at: tuple[int, ...]
-    ) -> Meaning | None:
-        """ "Turn up {t}", "make {t} brighter": by how much the thing itself decides, unless it was said."""
-        target = described.targets[0]
-        domain = target.ids[0].partition(".")[0] if target.ids else (target.domains or ("",))[0]
-        row = STEPS.get(domain)
-        if row is None:
-            return None
-        intent, slot, size = row
-        by = number(value.value) if value is not None else None
-        step = (by if by is not None else size) * (1 if up else -1)
-        whole = int(step) if float(step).is_integer() else step
-        return self._made(intent, {slot: Slot(whole, words=at)}, described, "default")
-
-    def _made(self, intent: str, slots: dict[str, Slot], described: Described, response: str) -> Meaning:
-        for target in described.targets[:1]:
-            if target.ids and len(target.ids) == 1:
-                slots.setdefault("name", Slot(self.home.entities[target.ids[0]].name, words=target.words))
-            if target.areas and target.areas[0] in self.home.areas:
-                slots.setdefault("area", Slot(self.home.areas[target.areas[0]].name, words=target.words))
-            if target.floors and target.floors[0] in self.home.floors:
-                slots.setdefault("floor", Slot(self.home.floors[target.floors[0]].name, words=target.words))
-            if target.domains and not target.ids:
-                slots.setdefault("domain", Slot(target.domains[0], words=target.words))
-            if target.classes:
-                slots.setdefault("device_class", Slot(target.classes[0], words=target.words))
-        return Meaning(intent, slots, described.targets, response, SCORE, described.doubt)
 
 
 def _words_of(found: re.Match[str], name: str, said: list[Word]) -> list[Word]:

@@ -33,6 +33,10 @@ SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("valve", PERCENT): ("HassSetPosition", "position"),
     ("media_player", PERCENT): ("HassSetVolume", "volume_level"),
     ("media_player", NUMBER): ("HassSetVolume", "volume_level"),
+    ("humidifier", PERCENT): ("HassHumidifierSetpoint", "humidity"),
+    ("humidifier", NUMBER): ("HassHumidifierSetpoint", "humidity"),
+    ("water_heater", DEGREES): ("HassWaterHeaterSetTemperature", "temperature"),
+    ("water_heater", NUMBER): ("HassWaterHeaterSetTemperature", "temperature"),
 }
 """Intent and slot of a value set on a domain."""
 RESPONSES: Final = {"brightness": "brightness", "color": "color"}
@@ -51,6 +55,9 @@ STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
     "media_player": ("HassSetVolumeRelative", "volume_step", 10),
     "fan": ("HassFanStep", "step", 20),
     "cover": ("HassPositionStep", "step", POSITION_STEP),
+    "light_warmth": ("HassLightWarmthStep", "step", 500),
+    "humidifier": ("HassHumidifierStep", "step", 5),
+    "water_heater": ("HassWaterHeaterStep", "step", 5),
 }
 
 

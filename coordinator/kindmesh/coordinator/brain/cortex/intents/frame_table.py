@@ -1,0 +1,104 @@
+"""The pieces of commands of a language, ready to be looked up, and what each direction can be about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from kindmesh.coordinator.brain.cortex.intents.book import plain
+from kindmesh.coordinator.brain.cortex.intents.words import words
+
+VERB_WORDS_MAX: Final = 4
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """What a direction can be about (domains), what a place alone stands for (`bare`), and whether it is more."""
+
+    kinds: tuple[str, ...]
+    bare: tuple[str, ...] = ()
+    up: bool = True
+
+
+_SWITCHED: Final = (
+    "light", "switch", "fan", "media_player", "input_boolean", "climate", "humidifier", "siren", "water_heater",
+    "remote",
+)  # fmt: skip
+_GRADED: Final = ("light", "climate", "fan", "media_player", "cover", "humidifier", "water_heater")
+DIMENSIONS: Final[Mapping[str, Dimension]] = {
+    "on": Dimension(_SWITCHED, ("light",)),
+    "off": Dimension((*_SWITCHED, "valve"), ("light",)),
+    "out": Dimension(("light", "switch", "cover")),
+    "in": Dimension(("cover",)),
+    "open": Dimension(("cover", "valve")),
+    "closed": Dimension(("cover", "valve")),
+    "up": Dimension(_GRADED),
+    "down": Dimension(_GRADED, (), up=False),
+    "locked": Dimension(("lock",)),
+    "brighter": Dimension(("light",), ("light",)),
+    "dimmer": Dimension(("light",), ("light",), up=False),
+    "warmer": Dimension(("climate", "light", "water_heater"), ("climate",)),
+    "cooler": Dimension(("climate", "light", "water_heater"), ("climate",), up=False),
+    "louder": Dimension(("media_player",), ("media_player",)),
+    "quieter": Dimension(("media_player",), ("media_player",), up=False),
+    "faster": Dimension(("fan",), ("fan",)),
+    "slower": Dimension(("fan",), ("fan",), up=False),
+}
+
+
+class FrameTable(msgspec.Struct, frozen=True):
+    """The tables of one language; words are plain and joined by one space."""
+
+    verbs: Mapping[str, tuple[str, ...]]
+    phrasal: Mapping[tuple[str, str], str]
+    wishes: tuple[tuple[str, ...], ...]
+    signs: Mapping[str, tuple[str, ...]]
+    opposites: Mapping[str, str]
+    glue: frozenset[str]
+    modal: frozenset[str]
+    degrees: frozenset[str]
+    by: frozenset[str]
+    to: frozenset[str]
+
+    def verbs_at(self, texts: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+        """What the verbs that a clause begins with bring to it, their words and how many these are, longest first."""
+        for size in range(min(VERB_WORDS_MAX, len(texts) - 1), 0, -1):
+            key = " ".join(texts[:size])
+            for sign in self.verbs.get(key, ()):
+                yield sign, key, size
+
+
+@lru_cache(maxsize=8)
+def frame_table(language: str) -> FrameTable | None:
+    """The pieces of a language; None where it has none."""
+    table = words(language).get("frames")
+    if table is None:
+        return None
+    verbs: dict[str, list[str]] = {}
+    for sign, said in table["verbs"].items():
+        for verb in said:
+            verbs.setdefault(plain(verb), []).append(str(sign))
+    signs: dict[str, list[str]] = {}
+    for sign, said in table["signs"].items():
+        for one in said:
+            signs.setdefault(plain(one), []).append(str(sign))
+    phrasal = {
+        (verb.split()[0], verb.split()[1]): found[0]
+        for verb, found in verbs.items()
+        if len(verb.split()) == 2 and found[0]
+    }
+    return FrameTable(
+        {verb: tuple(found) for verb, found in verbs.items()}, phrasal,
+        tuple(sorted((tuple(plain(one).split()) for one in table["wish"]), key=len, reverse=True)),
+        {said: tuple(found) for said, found in signs.items()}, dict(table["opposites"]), _set(table["glue"]),
+        _set(table["modal"]), _set([*table["degree"], *table["whole"]]), _set(table["by"]), _set(table["to"]),
+    )  # fmt: skip
+
+
+def _set(said: Sequence[str]) -> frozenset[str]:
+    return frozenset(plain(one) for one in said)
+
+
+__all__ = ["DIMENSIONS", "Dimension", "FrameTable", "frame_table"]
