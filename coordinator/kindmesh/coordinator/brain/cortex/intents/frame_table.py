@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from kindmesh.coordinator.brain.cortex.intents.book import plain
+from kindmesh.coordinator.brain.cortex.intents.book import determiners, plain
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 VERB_WORDS_MAX: Final = 4
@@ -61,6 +61,12 @@ class FrameTable(msgspec.Struct, frozen=True):
     degrees: frozenset[str]
     by: frozenset[str]
     to: frozenset[str]
+    modal_words: frozenset[str]
+    value_words: frozenset[str]
+
+    def may_be_value(self, word: str) -> bool:
+        """Whether a word is part of any value."""
+        return word in self.value_words or any(letter.isdigit() for letter in word)
 
     def verbs_at(self, texts: Sequence[str]) -> Iterator[tuple[str, str, int]]:
         """What the verbs that a clause begins with bring to it, their words and how many these are, longest first."""
@@ -94,7 +100,18 @@ def frame_table(language: str) -> FrameTable | None:
         tuple(sorted((tuple(plain(one).split()) for one in table["wish"]), key=len, reverse=True)),
         {said: tuple(found) for said, found in signs.items()}, dict(table["opposites"]), _set(table["glue"]),
         _set(table["modal"]), _set([*table["degree"], *table["whole"]]), _set(table["by"]), _set(table["to"]),
+        frozenset(one.split()[0] for one in table["modal"]), _value_words(language),
     )  # fmt: skip
+
+
+def _value_words(language: str) -> frozenset[str]:
+    table = words(language)
+    said = [*table["numbers"]["words"], *determiners(language), "and"]
+    for part in ("point", "hundred", "and", "and_half"):
+        said += table["numbers"][part]
+    for names in (*table["values"].values(), *table["units"].values()):
+        said += names
+    return frozenset(word for one in said for word in plain(one).split())
 
 
 def _set(said: Sequence[str]) -> frozenset[str]:

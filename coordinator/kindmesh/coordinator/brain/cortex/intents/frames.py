@@ -89,6 +89,8 @@ class FrameReader(msgspec.Struct, frozen=True):
         self, said: Sequence[Word], lead: Pieces, verb: str, *, spoken: bool, table: FrameTable
     ) -> Meaning | None:
         """The rest of a clause after its verb; `spoken`: there was a verb or a wish."""
+        if not spoken and table.modal_words.isdisjoint(word.text for word in said):
+            return None
         count = len(said)
         pieces = [list(self._pieces(said, at, verb, table)) for at in range(count)]
         before, after = _covered(pieces), _covered_from(pieces)
@@ -130,7 +132,7 @@ class FrameReader(msgspec.Struct, frozen=True):
                 yield size, Pieces(degree=True, at=where)
             if key in table.modal:
                 yield size, Pieces(modal=True)
-            if size <= VALUE_WORDS_MAX:
+            if size <= VALUE_WORDS_MAX and all(map(table.may_be_value, texts[at : at + size])):
                 value = value_of(texts[at : at + size], self.language)
                 if value is not None and texts[at] not in _ARTICLES:
                     yield size, Pieces(values=((_before(texts, at, table), value, where),))
