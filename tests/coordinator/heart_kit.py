@@ -16,9 +16,10 @@ import msgspec
 from tests.support.household import Household
 
 from kindmesh.coordinator.brain.medulla.messages import Advertised, PermitRequest, Verdict
-from kindmesh.coordinator.heart.heart import Heart, HeartLimits, Wish
+from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import OnVerdict
+from kindmesh.coordinator.heart.submitting import HeartLimits
 from kindmesh.coordinator.heart.taking import WAIT_S
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.coordinator.heart_kit import ALL, APPEND, ECHO, RENDER, Rig, wish
 
-from kindmesh.coordinator.heart.heart import HeartLimits, Wish
+from kindmesh.coordinator.heart.heart import Wish
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
+from kindmesh.coordinator.heart.submitting import HeartLimits
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
 from kindmesh.protocol.crypto import sha256

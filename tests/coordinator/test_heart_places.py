@@ -13,8 +13,8 @@ from tests.coordinator.test_heart import beat, state, virtual
 
 from kindmesh.coordinator.heart.drains import FINISH_MS
 from kindmesh.coordinator.heart.estimate import LEAST_MS, MOST_MS, in_words, wait_ms
-from kindmesh.coordinator.heart.heart import HeartLimits
 from kindmesh.coordinator.heart.queue import AGING_MS
+from kindmesh.coordinator.heart.submitting import HeartLimits
 from kindmesh.protocol.errors import Busy, WireError
 from kindmesh.protocol.ids import parse_time_id
 from kindmesh.protocol.manifest import Effect, Limits, Operation

@@ -2,10 +2,10 @@
 
     wish --check--> job (on the disk) --placement--> device --Medulla--> permit --mesh--> node --> result (on the disk)
 
-This is the face of it, for the coordinator's composition root and its control handlers; the jobs' own logic is in
-`machine`, its driver in `dispatch`. Promises: `submit` returns only when the job is on the disk (for anything with an
-effect: safe from a power cut); from then on it ends exactly once, or is visibly waiting, whatever is killed meanwhile.
-The queue is bounded: beyond it `Busy` is raised with an estimate, and the last places are kept for emergencies.
+This is the face of it, for the coordinator's composition root and its control handlers. Jobs are taken in `submitting`
+and looked at in `reading`; their own logic is in `machine`, its driver in `dispatch`. Promises: `submit` returns only
+when the job is on the disk (for anything with an effect: safe from a power cut); from then on it ends exactly once, or
+is visibly waiting, whatever is killed meanwhile.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from kindmesh.coordinator.heart import documents, wishes
+from kindmesh.coordinator.heart import documents
 from kindmesh.coordinator.heart.adverts import Adverts
+from kindmesh.coordinator.heart.calling import Calls
 from kindmesh.coordinator.heart.dead_letters import DeadLetters
 from kindmesh.coordinator.heart.devices import Devices
 from kindmesh.coordinator.heart.dispatch import Dispatch
 from kindmesh.coordinator.heart.drains import Drains
-from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher, is_full
-from kindmesh.coordinator.heart.estimate import in_words
+from kindmesh.coordinator.heart.entry import Acknowledged, Document, Entry, Watcher
 from kindmesh.coordinator.heart.hearing import Hearing, OnHeartbeat
-from kindmesh.coordinator.heart.journal import HeartJournal, JobFacts, JobRequest, JobRow
+from kindmesh.coordinator.heart.journal import HeartJournal
 from kindmesh.coordinator.heart.late import Late
 from kindmesh.coordinator.heart.machine_words import CancelAsked
 from kindmesh.coordinator.heart.medulla_client import Reviewer
@@ -35,6 +33,7 @@ from kindmesh.coordinator.heart.placement import Choice, Need
 from kindmesh.coordinator.heart.reading import Reading
 from kindmesh.coordinator.heart.retention import KeepRules, Retention
 from kindmesh.coordinator.heart.settling import Settler
+from kindmesh.coordinator.heart.submitting import HeartLimits, Submitting
 from kindmesh.coordinator.heart.wishes import Wish
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.clock import Clock, Entropy
@@ -42,34 +41,20 @@ from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.vault import RunVault
-from kindmesh.protocol.codec import decode, decode_value, encode_value
+from kindmesh.protocol.codec import decode, decode_value
 from kindmesh.protocol.errors import (
-    Busy,
     InvalidInput,
     KindmeshError,
-    NoDeviceAble,
     PermitUsed,
-    StoreConflict,
     UnknownJob,
 )
-from kindmesh.protocol.ids import RANDOM_BYTES, new_id
-from kindmesh.protocol.limits import ARGUMENTS_MAX, RESULT_MAX
-from kindmesh.protocol.manifest import check_fields
+from kindmesh.protocol.limits import ARGUMENTS_MAX
 from kindmesh.protocol.messages.jobs import JobResult
 from kindmesh.protocol.policy import Approval, ApprovalRequest
-from kindmesh.protocol.principal import Principal, belongs_to, device_principal, principal_text
+from kindmesh.protocol.principal import Principal, belongs_to, device_principal
 from kindmesh.protocol.signed import Signed
 
 log = logging.getLogger("kindmesh.coordinator.heart")
-
-
-class HeartLimits(msgspec.Struct, frozen=True):
-    """`open_jobs` at once, the last `reserve` of them for emergencies only, and the last quarter of the rest not for
-    background jobs; of each operation at most `waiting` wait for a place, emergencies aside."""
-
-    open_jobs: int = 1024
-    reserve: int = 64
-    waiting: int = 256
 
 
 class Heart:
@@ -95,11 +80,8 @@ class Heart:
     ) -> None:
         """`store` has `HEART_SCHEMA`; `on_heartbeat(device, heartbeat)` is told of each one; `keep`: how long finished
         jobs are (`retention.tick` removes those that are over)."""
-        self._endpoint = endpoint
         self._clock = clock
-        self._entropy = entropy
         self._reviewer = reviewer
-        self._limits = limits or HeartLimits()
         self._journal = HeartJournal(store, vault)
         self.retention = Retention(self._journal, clock, keep or KeepRules())
         self._members = trust.membership
@@ -134,6 +116,16 @@ class Heart:
             on_heartbeat=on_heartbeat,
         )
         self.read = Reading(self._dispatch, self._journal, self.devices, clock, self.settler)
+        self._submitting = Submitting(
+            dispatch=self._dispatch,
+            journal=self._journal,
+            devices=self.devices,
+            read=self.read,
+            clock=clock,
+            entropy=entropy,
+            limits=limits or HeartLimits(),
+        )
+        self._calls = Calls(endpoint, self.devices, self._dispatch.placer)
 
     def _offers_changed(self, device: bytes) -> None:
         self._hearing.offers_changed(device)
@@ -194,46 +186,7 @@ class Heart:
             StoreConflict: the key was used for something else.
             DiskFull, StoreError.
         """
-        now_ms = self._clock.now_ms()
-        checked = wishes.check(wish, self.devices, self._journal, now_ms)
-        if wish.key is not None:
-            known = self._journal.find_key(wish.key)
-            if known is not None:
-                job_id = self._same(wish, checked.args, known, waiter=waiter, watcher=watcher)
-                store = self._journal.store
-                (store.after_sync if known.facts.full else store.after_commit)(acknowledged)
-                return job_id
-        self._check_room(wish)
-        choice = self._dispatch.placer.choose(checked.need)
-        if not choice.device and not choice.passing:
-            raise NoDeviceAble(f"no device can do {wish.operation}: {choice.why}", hint=choice.hint)
-        job_id = new_id(now_ms, self._entropy.token(RANDOM_BYTES))
-        facts = JobFacts(
-            job_id, wish.run_id or job_id, wish.step, wish.key, wish.operation, principal_text(wish.principal),
-            wish.priority, checked.effects, checked.idempotent, is_full(checked.effects, wish.full), now_ms,
-            checked.budget_ms,
-        )  # fmt: skip
-        request = JobRequest(
-            checked.args,
-            wish.target,
-            checked.sources,
-            wish.principal,
-            wish.purpose,
-            wish.proof,
-            wish.parent,
-            _hedge_ms(wish),
-            wish.labels,
-            wish.evidence,
-            wish.doubts,
-        )
-        entry = Entry(facts, request, checked.deadline_ms, checked.need)
-        entry.choice = choice
-        if waiter is not None:
-            entry.waiters.append(waiter)
-        if watcher is not None:
-            entry.watchers.append(watcher)
-        self._dispatch.begin(entry, acknowledged)
-        return job_id
+        return self._submitting.take(wish, acknowledged, waiter=waiter, watcher=watcher)
 
     async def submit(self, wish: Wish) -> bytes:
         """Take a job; returns its id (16 bytes) when it is on the disk. Raises as `submit_soon`."""
@@ -250,43 +203,6 @@ class Heart:
         ended: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
         self.submit_soon(wish, partial(_refuse, ended), waiter=partial(_resolve, ended), watcher=watcher)
         return ended
-
-    def _same(
-        self, wish: Wish, args: bytes, row: JobRow, *, waiter: Watcher | None, watcher: Watcher | None
-    ) -> bytes:
-        """The key was used before: the same wish gets the same job."""
-        job_id = row.facts.job_id
-        if row.facts.operation != wish.operation or self._journal.request(row).args != args:
-            raise StoreConflict("this key was used for another job", hint="Use a new key for something new.")
-        entry = self._dispatch.open.get(job_id)
-        if entry is not None:
-            entry.waiters += [waiter] if waiter is not None else []
-            entry.watchers += [watcher] if watcher is not None else []
-        elif waiter is not None:
-            asyncio.get_running_loop().call_soon(waiter, self.read.ended_document(row))
-        return job_id
-
-    def _check_room(self, wish: Wish) -> None:
-        """Refuse what would make a line too long, with about how long until there is room again."""
-        limits, open_jobs = self._limits, len(self._dispatch.open)
-        limit = limits.open_jobs
-        if wish.priority != "emergency":
-            limit -= limits.reserve
-        if wish.priority == "background":
-            limit -= limit // 4
-        waiting = self._dispatch.placer.waiting(wish.operation)
-        if open_jobs >= limit:
-            said, again_ms = f"{open_jobs} jobs wait already", round(self._dispatch.usual_ms)
-        elif waiting >= limits.waiting and wish.priority != "emergency":
-            said, again_ms = f"{waiting} jobs wait for {wish.operation} already", 0
-        else:
-            return
-        again_ms = max(again_ms, self._dispatch.placer.wait_ms(wish.operation))
-        raise Busy(
-            said,
-            hint=f"Try again in {in_words(again_ms)}, or cancel some: kindmesh jobs.",
-            retry_ms=again_ms,
-        )
 
     # ----------------------------------------------------------------------------------------- look, wait, cancel
 
@@ -473,25 +389,7 @@ class Heart:
             UnknownOperation, InvalidInput: also when the operation is not for session calls.
             NoDeviceAble, PeerUnreachable, BackPressure, DeadlineExceeded, and what the device answers.
         """
-        seats = self.devices.seats(operation)
-        offered = seats[0].operation
-        if not offered.session_call:
-            raise InvalidInput(
-                f"{operation} cannot be called without a job", field="operation", hint="Submit it."
-            )
-        data = encode_value(check_fields(offered.input, args))
-        choice = self._dispatch.placer.choose(Need(operation, target))
-        if not choice.device:
-            raise NoDeviceAble(f"no device can do {operation} now: {choice.why}", hint=choice.hint)
-        answered: asyncio.Future[Document] = asyncio.get_running_loop().create_future()
-        self._endpoint.ask(choice.device, operation, data, within_ms, partial(_answered, answered))
-        return answered
-
-
-def _hedge_ms(wish: Wish) -> int:
-    if wish.hedge_ms >= 0 or wish.priority != "emergency":
-        return max(wish.hedge_ms, -1)
-    return wishes.HEDGE_MS
+        return self._calls.ask(operation, args, target=target, within_ms=within_ms)
 
 
 def _acknowledge(stored: asyncio.Future[None], error: KindmeshError | None) -> None:
@@ -512,22 +410,9 @@ def _resolve(ended: asyncio.Future[Document], document: Document) -> None:
         ended.set_result(document)
 
 
-def _answered(answered: asyncio.Future[Document], found: bytes | KindmeshError) -> None:
-    if answered.done():
-        return
-    try:
-        if isinstance(found, KindmeshError):
-            raise found
-        value = decode_value(found, limit=RESULT_MAX)
-    except KindmeshError as error:
-        answered.set_exception(error)
-    else:
-        answered.set_result(value if isinstance(value, dict) else {"value": value})
-
-
 def _remove(watchers: list[Watcher], watcher: Watcher) -> None:
     if watcher in watchers:
         watchers.remove(watcher)
 
 
-__all__ = ["Heart", "HeartLimits", "Wish"]
+__all__ = ["Heart", "Wish"]
