@@ -81,14 +81,14 @@ def test_another_seed_is_another_history(simulator: Simulator) -> None:
     assert one != other
 
 
-@pytest.mark.parametrize("first", range(1, 40, 13))
-def test_a_coordinator_killed_at_boundaries_of_its_journal_loses_nothing(
-    simulator: Simulator, first: int
-) -> None:
-    seen = list(directed(simulator, 1, first=first, every=39))
-    assert {one.side for one in seen[1:]} <= {*SIDES, ""}
-    assert len({one.side for one in seen[1:]}) >= 2
-    assert [(one.boundary, one.outcome.violations) for one in seen if one.outcome.violations] == []
+def test_a_coordinator_killed_at_boundaries_of_its_journal_loses_nothing(simulator: Simulator) -> None:
+    alive, *killed = directed(simulator, 1, every=7)
+    assert {one.side for one in killed} == {*SIDES}
+    assert [
+        (one.boundary, one.outcome.violations) for one in (alive, *killed) if one.outcome.violations
+    ] == []
+    # It settles as soon as it would have without a death, give or take a restart and what was waited for meanwhile.
+    assert max(one.outcome.virtual_s for one in killed) < alive.outcome.virtual_s + 10
 
 
 @pytest.mark.parametrize("shape", get_args(h.Shape))

@@ -244,11 +244,17 @@ class Player:
         elif self._boundaries is not None:
             self._boundaries.arm(life)
             if self._boundaries.fatal:
-                self._spawn(self._again(life))
+                # To watch is nothing that goes on: the household is quiet meanwhile, and can settle.
+                watching = asyncio.ensure_future(self._watch(life))
+                self.world.strays.add(watching)
+                watching.add_done_callback(self.world.strays.discard)
 
-    async def _again(self, life: Life) -> None:
-        """As the launcher does: who dies is started again a moment later."""
+    async def _watch(self, life: Life) -> None:
         await life.process.gone.wait()
+        self._spawn(self._again())
+
+    async def _again(self) -> None:
+        """As the launcher does: who dies is started again a moment later."""
         self.kills += 1
         self.ill(DESK, "dead")
         await asyncio.sleep(LAUNCHER_S)
