@@ -115,6 +115,28 @@ def test_a_door_is_opened_by_words_only_while_the_person_is_there(home: Househol
     assert home.door("lock the front door", present=True).answer == "ask"
 
 
+def test_what_was_said_for_a_while_is_put_back_when_its_time_has_come(home: Household) -> None:
+    said = "turn on the kitchen light for ten minutes"
+    assert home.light(said, "light.kitchen", "kitchen light", "light.turn_on").answer == "allow"
+    assert home.light(said, "light.kitchen", "kitchen light").answer == "allow"
+    assert home.light(said, "light.bedroom", "kitchen light").answer == "ask"
+    assert (
+        home.light("turn on the kitchen light in ten minutes", "light.kitchen", "kitchen light").answer
+        == "ask"
+    )
+
+
+def test_a_door_locks_itself_after_a_while_and_never_unlocks(home: Household) -> None:
+    def door(text: str, service: str) -> str:
+        args = {"service": service, "entities": ["lock.front_door"], "data": {}}
+        return home.step(
+            home.said(text, present=True), "home.access", args, {"entities.0": "front door"}
+        ).answer
+
+    assert door("unlock the front door for five minutes", "lock.lock") == "allow"
+    assert door("lock the front door for five minutes", "lock.unlock") == "ask"
+
+
 def test_quiet_hours_ask_by_the_clock_of_the_household(home: Household) -> None:
     minute = home.now_ms // 60_000 % 1_440
     home.guard(msgspec.structs.replace(FIRST_GUARDS, quiet=(Quiet(minute, (minute + 60) % 1_440, 16),)))

@@ -25,6 +25,12 @@ Area = Annotated[
     str, typer.Option(help="Where you are, as your home calls it; default: where this device stands.")
 ]
 Zone = Annotated[str, typer.Option(help="With --home: the time zone, region/city; default: this machine's.")]
+Latitude = Annotated[
+    float | None, typer.Option(min=-90, max=90, help="With --home: degrees north, for the sun.")
+]
+Longitude = Annotated[
+    float | None, typer.Option(min=-180, max=180, help="With --home: degrees east, for the sun.")
+]
 Language = Annotated[str, typer.Option(help="The language of the sentence: en or de.")]
 Conversation = Annotated[str, typer.Option(help="Keeps the turns of one conversation apart from others.")]
 
@@ -36,6 +42,8 @@ def ask(
     batch: BatchFile = "",
     area: Area = "",
     zone: Zone = "",
+    latitude: Latitude = None,
+    longitude: Longitude = None,
     language: Language = "en",
     key: Annotated[str, typer.Option(help="Asking twice with the same key does it once.")] = "",
     conversation: Conversation = "",
@@ -62,7 +70,7 @@ def ask(
         from kindmesh.coordinator.cli.ask_batch import Wish as Alone
         from kindmesh.coordinator.cli.ask_batch import run_without_mesh
 
-        alone = Alone(words, home, batch, area, zone, language)
+        alone = Alone(words, home, batch, area, zone, language, latitude, longitude)
         run_command(as_json, lambda out: run_without_mesh(out, alone, act=True))
     from kindmesh.coordinator.cli import ask_mesh
 
@@ -85,6 +93,8 @@ def plan(
     batch: BatchFile = "",
     area: Area = "",
     zone: Zone = "",
+    latitude: Latitude = None,
+    longitude: Longitude = None,
     language: Language = "en",
     conversation: Conversation = "",
     person: As = "",
@@ -99,7 +109,7 @@ def plan(
         from kindmesh.coordinator.cli.ask_batch import Wish as Alone
         from kindmesh.coordinator.cli.ask_batch import run_without_mesh
 
-        alone = Alone(words, home, batch, area, zone, language)
+        alone = Alone(words, home, batch, area, zone, language, latitude, longitude)
         run_command(as_json, lambda out: run_without_mesh(out, alone, act=False))
     from kindmesh.coordinator.cli import ask_mesh
 

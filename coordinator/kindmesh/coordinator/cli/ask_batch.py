@@ -36,6 +36,8 @@ class Wish(msgspec.Struct, frozen=True):
     area: str
     zone: str
     language: str
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 def run_without_mesh(out: Output, wish: Wish, *, act: bool) -> int:
@@ -84,9 +86,28 @@ def make_batch(wish: Wish) -> Batch:
     zone = wish.zone or system_zone(os.environ)
     zone_named(zone)
     home = home_from_text(text)
-    batch = Batch(home, Cortex(wish.language), clock=SystemClock(), zone=zone, language=wish.language)
+    place = place_of(wish.latitude, wish.longitude)
+    batch = Batch(
+        home, Cortex(wish.language), clock=SystemClock(), zone=zone, language=wish.language, place=place
+    )
     batch.warm()
     return batch
+
+
+def place_of(latitude: float | None, longitude: float | None) -> tuple[float, float] | None:
+    """Where the home is.
+
+    Raises:
+        InvalidInput: one of the two without the other.
+    """
+    if latitude is None and longitude is None:
+        return None
+    if latitude is None or longitude is None:
+        missing = "latitude" if latitude is None else "longitude"
+        raise InvalidInput(
+            "a place has a latitude and a longitude", field=missing, hint=f"Give --{missing} too."
+        )
+    return latitude, longitude
 
 
 def _single(out: Output, batch: Batch, wish: Wish, *, act: bool) -> int:

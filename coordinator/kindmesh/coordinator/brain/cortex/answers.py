@@ -38,7 +38,7 @@ class Answers:
         return self._joined(understanding.recognised, home_after, now_ms)
 
     def _joined(self, recognised: Sequence[Recognised], home: Home, now_ms: int) -> str:
-        told = (self._one(one, home, now_ms) for one in recognised)
+        told = (text for one in recognised for text in (self._one(one, home, now_ms), one.reply.also))
         said = list(dict.fromkeys(text for text in told if text))
         return " ".join([*map(_closed, said[:-1]), *said[-1:]])
 

@@ -56,6 +56,12 @@ class TimeWords(msgspec.Struct, frozen=True):
     the: tuple[str, ...] = ()
     part_in: tuple[str, ...] = ()
     """Before a part of the day: "in the", after "in"."""
+    before: tuple[str, ...] = ()
+    """Before a moment: "an hour before sunset"."""
+    sun: dict[str, str] = {}
+    """What people call `sunrise` and `sunset`."""
+    sun_at: tuple[str, ...] = ()
+    """What stands before those: "at", "when"."""
     half_to: bool = False
     """Whether "half eight" is 7:30, as in German, and not 8:30."""
     ordinals: dict[str, int] = {}

@@ -15,20 +15,29 @@ import msgspec
 from kindmesh.coordinator.brain.cortex.background import Background
 from kindmesh.coordinator.brain.cortex.conversation import Conversation
 from kindmesh.coordinator.brain.cortex.language import Language
+from kindmesh.coordinator.brain.cortex.lasting import Whiles, for_a_while
 from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
 from kindmesh.coordinator.brain.cortex.own.reminders import spell
-from kindmesh.coordinator.brain.cortex.readings import Part, Reading, agreed, same, standing, unclear
+from kindmesh.coordinator.brain.cortex.reading_checks import barred, checked, idle, where_named
+from kindmesh.coordinator.brain.cortex.readings import (
+    Part,
+    Reading,
+    agreed,
+    same,
+    standing,
+    told_later,
+    unclear,
+)
 from kindmesh.coordinator.brain.cortex.relative import resumed, straight
 from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
+from kindmesh.coordinator.brain.cortex.sunlight import situated, sunlit
 from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
 from kindmesh.coordinator.brain.cortex.times import When, times
 
 CALLS_MAX: Final = 24
 """How often the home's recogniser is asked about one utterance."""
-_HEAVY: Final = frozenset({"home.access"})
-"""What is never done at a time that the words leave open."""
 
 
 class Reader:
@@ -39,6 +48,7 @@ class Reader:
         self._home = home
         self._grammar = Grammar(language)
         self._times = times(language.code)
+        self._whiles = Whiles(language, self._times)
         self._conversation = Conversation(language)
         self._background = Background(language)
 
@@ -156,7 +166,7 @@ class Reader:
         return (msgspec.structs.replace(whole[0], acts=acts, entities=about),)
 
     def _refusal(self, phrase: Phrase) -> str:
-        if self._barred(phrase.words) and has_verb(phrase.words, self._language):
+        if barred(phrase.words, self._language) and has_verb(phrase.words, self._language):
             return phrase.reply("barred")
         return phrase.reply("not_understood")
 
@@ -174,7 +184,7 @@ class Reader:
         own = self._grammar.first(phrase) if when is None else ()
         if own:
             return tuple(self._of(one, phrase.words) for one in own)
-        if self._barred(phrase.words):
+        if barred(self._whiles.unbound(phrase), self._language):
             return ()
         found = self._delayed(phrase, asked, when)
         if found is not None:
@@ -184,25 +194,23 @@ class Reader:
             return tuple(self._of(one, phrase.words) for one in last)
         meant = self._conversation.pronoun(
             phrase, lambda again: self._delayed(again, asked, when), about.entities if about else (),
-            _where_named(about) if about else (),
+            where_named(about) if about else (),
         )  # fmt: skip
         return () if meant is None else (self._of(meant, phrase.words),)
-
-    def _barred(self, words: Words) -> bool:
-        lower = [word.low for word in words]
-        if lower[0] in self._language.conditions or any(word in self._language.negations for word in lower):
-            return True
-        return any(word in self._language.conditions[:6] for word in lower)
 
     def _delayed(
         self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None
     ) -> Recognised | None:
         situation = phrase.situation
+        held = self._lasting(phrase, asked, when)
+        if held is not None:
+            return held
         if when is not None:
             found = self._ask(phrase.words, phrase, asked)
             return None if found is None or not found.acts else self._timed(found, phrase, phrase.words, when)
         for firm in (True, False):
             rest, own = self._times.extract(phrase.words, situation.now_ms, situation.zone, firm=firm)
+            own = sunlit(own, situation)
             if own is not None and rest:
                 found = self._ask(rest, phrase, asked)
                 if found is not None and (found.acts or found.question) and found.intent not in _TIMERS:
@@ -213,11 +221,29 @@ class Reader:
                     return self._of(found, phrase.words)
         return None
 
+    def _lasting(
+        self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None
+    ) -> Recognised | None:
+        """What is done for a while, and put back then."""
+        for one in self._whiles.ways(phrase):
+            found = self._delayed(phrase.with_words(one.words), asked, when) if one.words else None
+            if found is None or found.intent in _TIMERS or not (found.acts or found.question):
+                continue
+            made = for_a_while(found, one, phrase)
+            open_ = not made.acts or made.question
+            return None if open_ and self._ask(phrase.words, phrase, asked) is not None else made
+        return None
+
     def _timed(self, found: Recognised, phrase: Phrase, words: Words, when: When) -> Recognised:
         question = found.question
         if when.every:
             return msgspec.structs.replace(
                 self._of(found, phrase.words), acts=(), question="", reply=_text(phrase.reply("no_repeat"))
+            )
+        if when.sun and not when.at_ms:
+            no_sun = phrase.reply("no_sun" if situated(phrase.situation) else "no_place")
+            return msgspec.structs.replace(
+                self._of(found, phrase.words), acts=(), question="", reply=_text(no_sun)
             )
         if when.past:
             question = phrase.reply("passed")
@@ -254,7 +280,7 @@ class Reader:
         self, phrase: Phrase, parts: Sequence[Segment], asked: dict[str, Recognised | None]
     ) -> Reading:
         rest, lead = self._lead(phrase, resumed(parts, self._language))
-        while len(rest) > 1 and self._idle(rest[0].words, phrase):
+        while len(rest) > 1 and idle(rest[0].words, phrase, self._background):
             rest = rest[1:]
         if len(rest) == 1:
             alone = self._clause(phrase.with_words(rest[0].words), asked, lead)
@@ -270,26 +296,11 @@ class Reader:
             refusal=phrase.reply("part_not_understood", part=missing) if missing else self._refusal(phrase)
         )
 
-    def _idle(self, words: Words, phrase: Phrase) -> bool:
-        """Whether this only says how things are ("it is so loud"): it names nothing here, and has no "not" or "if"."""
-        lower = [word.low for word in words]
-        said = f" {' '.join(lower)} "
-        if (
-            self._barred(words)
-            or self._background.wishes(lower)
-            or not said.startswith(tuple(f" {one} " for one in self._language.words["idle"]))
-        ):
-            return False
-        home = phrase.situation.home
-        named = [name for one in home.entities.values() for name in (one.name, *one.aliases)]
-        named += [name for one in home.areas.values() for name in (one.name, *one.aliases)]
-        named += [name for one in home.floors.values() for name in (one.name, *one.aliases)]
-        return not any(f" {name.lower()} " in said for name in named)
-
     def _lead(self, phrase: Phrase, parts: Sequence[Segment]) -> tuple[tuple[Segment, ...], When | None]:
         """A time that stands before everything holds for every part."""
         first = parts[0].words
         when = self._times.read(first, 0, phrase.situation.now_ms, phrase.situation.zone)
+        when = sunlit(when, phrase.situation)
         if when is None or not when.firm:
             return tuple(parts), None
         left = first[when.last + 1 :]
@@ -331,7 +342,7 @@ class Reader:
                 for one in several
             ]
             at = follow
-        return self._checked(phrase, made, lead)
+        return checked(phrase, told_later(made, lambda text: phrase.reply("after_that", text=text)), lead)
 
     def _group(
         self,
@@ -349,12 +360,17 @@ class Reader:
         when = lead
         if lead is None:
             last, when = self._times.extract(group[-1], situation.now_ms, situation.zone, firm=True)
+            when = sunlit(when, situation)
             group = (*group[:-1], last) if last else group[:-1]
+        stays = next(iter(self._whiles.ways(phrase.with_words(group[-1]))), None)
+        if stays is not None and stays.words == group[-1][: -len(stays.said)]:
+            group = (*group[:-1], stays.words) if stays.words else group[:-1]
         if len(group) < 2:
             return None
         readings: list[tuple[tuple[Recognised, ...], ...]] = []
         for way in shared(group[0], group[1:], self._language):
-            found = [self._clause(phrase.with_words(words), asked, when) for words in way]
+            whole = [(*words, *(stays.said if stays is not None else ())) for words in way]
+            found = [self._clause(phrase.with_words(words), asked, when) for words in whole]
             if all(found) and not any(same(found, other) for other in readings):
                 readings.append(tuple(found))
         if len(readings) > 1:
@@ -362,17 +378,6 @@ class Reader:
             question = phrase.reply("several", first=first, second=second)
             return Reading(tuple(Part(one) for several in readings[0] for one in several), question=question)
         return readings[0] if readings else None
-
-    def _checked(self, phrase: Phrase, parts: Sequence[Part], lead: When | None) -> Reading:
-        later = [part for part in parts if part.recognised.clause.delay_ms or part.recognised.clause.at_ms]
-        heavy = [
-            part for part in parts
-            if part not in later and any(act.operation in _HEAVY for act in part.recognised.acts)
-        ]  # fmt: skip
-        if lead is None and heavy and later and parts[-1] in later and not parts[-1].after:
-            question = phrase.reply("delay_which", first=heavy[0].recognised.clause.text)
-            return Reading(tuple(parts), question=question)
-        return Reading(tuple(parts))
 
 
 _TIMERS: Final = frozenset(
@@ -382,12 +387,6 @@ _TIMERS: Final = frozenset(
     }
 )  # fmt: skip
 """Intents whose durations are their own, not a delay."""
-
-
-def _where_named(about: Recognised) -> tuple[int, ...]:
-    """The words by which a clause named what it is about; all of its words, where it does nothing itself."""
-    named = [at for act in about.acts for at in act.words.get("entities", ())]
-    return tuple(sorted({*named})) if named or about.acts else about.clause.words
 
 
 def _text(text: str) -> Reply:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from kindmesh.coordinator.brain.cortex.conversation import UNCLEAR
-from kindmesh.coordinator.brain.cortex.terms import Recognised
+from kindmesh.coordinator.brain.cortex.terms import Recognised, Reply
 
 _TAKEN_BACK: Final = frozenset({"No", "HassNevermind"})
 """What takes back what was said before it."""
@@ -65,6 +65,20 @@ def _corrected(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
     return None if instead or not kept else tuple(kept)
 
 
+def told_later(parts: Sequence[Part], say: Callable[[str], str]) -> tuple[Part, ...]:
+    """Parts, where what comes after the end of something that is done for a while is not told as done."""
+    made: list[Part] = []
+    waits = False
+    for part in parts:
+        waits = part.after and waits
+        one = part.recognised
+        if waits and one.acts:
+            one = msgspec.structs.replace(one, reply=Reply(text=say(one.clause.text)))
+        made.append(msgspec.structs.replace(part, recognised=one))
+        waits = waits or one.back is not None
+    return tuple(made)
+
+
 def agreed(alone: Sequence[Reading], placed: Sequence[Reading]) -> Reading | None:
     """The reading of a command by itself, or in the place that was spoken of: two that differ are none."""
     sure = [[one for one in some if _does(one)] for some in (alone, placed)]
@@ -96,4 +110,4 @@ def _key(recognised: Recognised) -> tuple[object, ...]:
     return (recognised.intent, *((act.operation, repr(sorted(act.args.items()))) for act in recognised.acts))
 
 
-__all__ = ["Part", "Reading", "agreed", "same", "standing", "unclear"]
+__all__ = ["Part", "Reading", "agreed", "same", "standing", "told_later", "unclear"]

@@ -30,7 +30,7 @@ class Ordered(msgspec.Struct, frozen=True):
 def plan_of(text: str, clauses: Sequence[Ordered]) -> Plan | None:
     """The plan that does all of it; None when there is nothing to do, or more than a plan may have."""
     steps: list[Step] = []
-    done: list[tuple[tuple[str, ...], frozenset[str]]] = []
+    done: list[_Done] = []
     heard = words_of(text)
     for clause in clauses:
         acts = clause.recognised.acts
@@ -39,35 +39,56 @@ def plan_of(text: str, clauses: Sequence[Ordered]) -> Plan | None:
         touched = frozenset(
             one for act in acts for one in act.args.get("entities", ()) if isinstance(one, str)
         )
-        before = done[-1][0] if clause.after and done else ()
-        before = (*before, *(name for names, things in done if things & touched for name in names))
+        before = done[-1].last if clause.after and done else ()
+        before = (*before, *(name for one in done if one.things & touched for name in one.names))
         after = tuple(dict.fromkeys(before))
         delay, at_ms = clause.recognised.clause.delay_ms, clause.recognised.clause.at_ms
         if delay or at_ms:
-            pause = f"wait{len(done) + 1}"
-            spoken = _label(heard, clause.recognised.clause.words)
-            value = {"$value": delay or at_ms, **spoken}
-            steps.append(
-                Step(
-                    id=pause, title=f"wait: {clause.recognised.clause.text}"[:NAME_MAX], after=after,
-                    pause=Pause(for_ms=value) if delay else Pause(until_ms=value),
-                )
-            )  # fmt: skip
-            after = (pause,)
-        names = []
-        for act in acts:
-            name = f"do{sum(1 for step in steps if step.call) + 1}"
-            names.append(name)
-            steps.append(
-                Step(
-                    id=name, title=(clause.recognised.clause.text or clause.recognised.intent)[:NAME_MAX],
-                    call=act.operation, args=labelled(act, heard), target=act.target, after=after,
-                )
-            )  # fmt: skip
-        done.append((tuple(names), touched))
+            spoken = clause.recognised.clause
+            value = {"$value": delay or at_ms, **_label(heard, spoken.words)}
+            steps.append(_wait(f"wait{len(done) + 1}", delay, value, spoken.text, after))
+            after = (steps[-1].id,)
+        title = clause.recognised.clause.text or clause.recognised.intent
+        names = last = _calls(steps, acts, title, heard, after)
+        back = clause.recognised.back
+        if back is not None:
+            pause = f"wait{len(done) + 1}b"
+            value = {"$value": back.for_ms or back.at_ms, **_label(heard, back.words)}
+            steps.append(_wait(pause, back.for_ms, value, title, names))
+            last = _calls(steps, back.acts, title, heard, (pause,))
+        done.append(_Done(names, last, touched))
     if not steps or len(steps) > PLAN_STEPS_MAX:
         return None
     return Plan(name=text[:NAME_MAX], steps=tuple(steps))
+
+
+class _Done(msgspec.Struct, frozen=True):
+    """The steps of a clause, those that end it, and what they touch."""
+
+    names: tuple[str, ...]
+    last: tuple[str, ...]
+    things: frozenset[str]
+
+
+def _wait(name: str, for_ms: int, value: dict[str, Any], title: str, after: tuple[str, ...]) -> Step:
+    pause = Pause(for_ms=value) if for_ms else Pause(until_ms=value)
+    return Step(id=name, title=f"wait: {title}"[:NAME_MAX], after=after, pause=pause)
+
+
+def _calls(
+    steps: list[Step], acts: Sequence[Act], title: str, heard: Sequence[str], after: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Adds a step for each act; their names."""
+    names = []
+    for act in acts:
+        names.append(f"do{sum(1 for step in steps if step.call) + 1}")
+        steps.append(
+            Step(
+                id=names[-1], title=title[:NAME_MAX], call=act.operation, args=labelled(act, heard),
+                target=act.target, after=after,
+            )
+        )  # fmt: skip
+    return tuple(names)
 
 
 def too_far(clause_delay_ms: int, at_ms: int, now_ms: int) -> bool:

@@ -58,11 +58,23 @@ class Reply(msgspec.Struct, frozen=True):
     text: str = ""
     key: str = ""
     values: dict[str, Any] = {}
+    also: str = ""
+    """What is said after it, as it stands."""
+
+
+class Back(msgspec.Struct, frozen=True):
+    """What puts a clause back when it is over: `acts`, after `for_ms` from then on, or at `at_ms` (UTC); `words`: the
+    positions of the words that say so."""
+
+    acts: tuple[Act, ...]
+    for_ms: int = 0
+    at_ms: int = 0
+    words: tuple[int, ...] = ()
 
 
 class Recognised(msgspec.Struct, frozen=True):
     """What one clause means. `entities`: ids that it is about, for "it" and "the other one" in the next turn;
-    `question`: what has to be asked first, and then nothing is done."""
+    `question`: what has to be asked first, and then nothing is done; `back`: how it ends, where it is for a while."""
 
     intent: str
     slots: dict[str, Any] = {}
@@ -72,6 +84,7 @@ class Recognised(msgspec.Struct, frozen=True):
     entities: tuple[str, ...] = ()
     question: str = ""
     clause: Clause = Clause("")
+    back: Back | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -86,7 +99,8 @@ class Turn(msgspec.Struct, frozen=True):
 class Situation(msgspec.Struct, frozen=True):
     """Where and when something is said. `now_ms`: UTC; `zone`: the household's IANA time zone; `area`: id of the area
     of the device that heard it, or empty; `person`: who spoke, as a principal's text; `operations`: names of what the
-    devices present offer; `people`: ids of people who can be sent a message, by what they are called."""
+    devices present offer; `people`: ids of people who can be sent a message, by what they are called; `place`: where
+    the home is, in degrees north and east, or None."""
 
     home: Home
     now_ms: int
@@ -97,6 +111,7 @@ class Situation(msgspec.Struct, frozen=True):
     turns: tuple[Turn, ...] = ()
     operations: frozenset[str] = frozenset()
     people: Mapping[str, str] = {}
+    place: tuple[float, float] | None = None
 
 
 class Understanding(msgspec.Struct, frozen=True):
@@ -118,6 +133,6 @@ class Recogniser(Protocol):
 
 
 __all__ = [
-    "UTTERANCE_WORDS_MAX", "Act", "Clause", "Recognised", "Recogniser", "Reply", "Situation", "Turn", "Understanding",
-    "words_of",
+    "UTTERANCE_WORDS_MAX", "Act", "Back", "Clause", "Recognised", "Recogniser", "Reply", "Situation", "Turn",
+    "Understanding", "words_of",
 ]  # fmt: skip

@@ -24,7 +24,8 @@ WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
 class Read(msgspec.Struct):
-    """What was gathered of one time so far. `minute`: of the day; `sure`: am or pm is known; `delay`: ms."""
+    """What was gathered of one time so far. `minute`: of the day; `sure`: am or pm is known; `delay`: ms; `sun`:
+    sunrise or sunset, `offset`: ms after it."""
 
     day: date | None = None
     days: int = 1
@@ -35,6 +36,8 @@ class Read(msgspec.Struct):
     every: str = ""
     firm: bool = False
     today: bool = False
+    sun: str = ""
+    offset: int = 0
 
 
 class _Said(msgspec.Struct):
@@ -57,10 +60,36 @@ class TimeReader:
 
     def component(self, words: Sequence[Word], at: int, got: Read, today: date) -> int:
         """How many words from `at` on belong to the time; what they say is noted in `got`."""
-        for part in (self._every, self._delay, self._day, self._part, self._clock):
+        for part in (self._sun, self._every, self._delay, self._day, self._part, self._clock):
             taken = part(words, at, got, today)
             if taken:
                 return taken
+        return 0
+
+    def _sun(self, words: Sequence[Word], at: int, got: Read, today: date) -> int:
+        """ "At sunset", "half an hour before sunrise", "when the sun goes down"."""
+        if got.sun or got.minute >= 0 or got.delay >= 0:
+            return 0
+        ms, length = self._durations.read(words, at)
+        side = -1 if is_one(words, at + length, self._words.before) else 1
+        led = (
+            length + 1
+            if length and is_one(words, at + length, (*self._words.before, *self._words.past))
+            else 0
+        )
+        if not led:
+            ms = 0
+            led = phrase_length(words, at, self._words.sun_at)
+        for name, event in self._words.sun.items():
+            phrase = name.split(" ")
+            begin = (
+                at
+                + led
+                + (1 if is_one(words, at + led, self._words.the) and phrase[0] not in self._words.the else 0)
+            )
+            if starts(words, phrase, begin) and (led or got.day is not None or got.every):
+                got.sun, got.offset, got.firm = event, side * ms, True
+                return begin + len(phrase) - at
         return 0
 
     def _every(self, words: Sequence[Word], at: int, got: Read, today: date) -> int:

@@ -34,7 +34,8 @@ class When(msgspec.Struct, frozen=True):
     words leave it open; `day`: the local date as in ISO 8601, or empty; `days`: how many from there ("this week");
     `minute`: of that day, -1 if not said; `vague`: a part of the day was said and no hour; `every`: a repetition as in
     RFC 5545 (`FREQ=DAILY`), or empty; `past`: it is over; `firm`: nobody can take these words for anything but a time;
-    `first`, `last`: which words they are."""
+    `first`, `last`: which words they are; `sun`: `sunrise` or `sunset`, `offset_ms` after (negative: before) which it
+    is: its instant depends on the place (`sunlight`)."""
 
     at_ms: int = 0
     delay_ms: int = 0
@@ -49,6 +50,8 @@ class When(msgspec.Struct, frozen=True):
     last: int = 0
     at: tuple[int, ...] = ()
     leading: bool = False
+    sun: str = ""
+    offset_ms: int = 0
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -144,6 +147,9 @@ class Times:
 
     def _resolved(self, got: Read, now: datetime, now_ms: int, zone: ZoneInfo) -> When | None:
         today = now.date()
+        if got.sun:
+            on = got.day.isoformat() if got.day is not None and not got.today else ""
+            return When(day=on, vague=True, every=got.every, firm=True, sun=got.sun, offset_ms=got.offset)
         if got.delay >= 0 and got.minute < 0 and got.part is None:
             if got.delay > 3650 * DAY:
                 return None

@@ -115,7 +115,10 @@ class Asking:
         stop: Stop,
         conversations: Conversations,
         clock: Clock,
+        where: tuple[float, float] | None = None,
     ) -> None:
+        """`where`: degrees north and east of the home, if that is known."""
+        self._where = where
         self._heart = heart
         self._runs = runs
         self._homes = homes
@@ -217,6 +220,7 @@ class Asking:
                 for operation in offer["operations"]
             ),
             people=asked.people,
+            place=self._where,
         )
 
     async def _reviewed(self, asked: Asked, plan: Plan) -> Judged:

@@ -44,11 +44,19 @@ class Thought(msgspec.Struct, frozen=True):
 
 class Batch:
     """See the module. `home` is as loaded; `zone` an IANA time zone; `language` of the sentences; `clock` says the time
-    of day, and how long a line took (`ms`)."""
+    of day, and how long a line took (`ms`); `place`: degrees north and east, for sunrise and sunset."""
 
     def __init__(
-        self, home: Home, cortex: Cortex, *, clock: Clock, zone: str = "UTC", language: str = "en"
+        self,
+        home: Home,
+        cortex: Cortex,
+        *,
+        clock: Clock,
+        zone: str = "UTC",
+        language: str = "en",
+        place: tuple[float, float] | None = None,
     ) -> None:
+        self._place = place
         self._home = home
         self._cortex = cortex
         self._clock = clock
@@ -97,6 +105,7 @@ class Batch:
             language=self._language,
             person="owner",
             operations=HOME_OPERATIONS,
+            place=self._place,
         )
         understanding = self._cortex.understand(line.text, situation)
         judged = None

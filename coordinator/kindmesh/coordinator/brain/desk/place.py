@@ -61,6 +61,7 @@ def make_desk(
         stop=stop,
         conversations=conversations,
         clock=clock,
+        where=where_of(household),
     )
     return Desk(
         asking=asking,
@@ -77,4 +78,11 @@ def make_desk(
     )
 
 
-__all__ = ["make_desk"]
+def where_of(household: HouseholdSection) -> tuple[float, float] | None:
+    """Degrees north and east of the household; None when nobody set them."""
+    if household.latitude == 0 and household.longitude == 0:
+        return None
+    return household.latitude, household.longitude
+
+
+__all__ = ["make_desk", "where_of"]

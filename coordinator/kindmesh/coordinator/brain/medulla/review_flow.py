@@ -7,6 +7,7 @@ untrustworthy as where it comes from (`review_sources`). A literal list in `for_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -62,8 +63,8 @@ class Call(msgspec.Struct, frozen=True):
 
 class Made(msgspec.Struct, frozen=True):
     """What a plan would do: its calls, plans that are only made while it runs, how long it waits, what it keeps,
-    what its conditions compare with, the steps that wait for something to happen, whether any has a condition, and
-    whether one is turned round as a whole."""
+    what its conditions compare with, the steps that wait for something to happen, whether any has a condition,
+    whether one is turned round as a whole, and for each step the steps that are done before it."""
 
     calls: tuple[Call, ...]
     unseen: tuple[tuple[str, Label], ...] = ()
@@ -73,6 +74,7 @@ class Made(msgspec.Struct, frozen=True):
     events: tuple[str, ...] = ()
     conditional: bool = False
     negated: bool = False
+    before: Mapping[str, frozenset[str]] = {}
 
 
 class _At(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ def flow(plan: Plan, facts: Facts) -> Made:
     kept = tuple(Kept(place, key, label) for (place, key), label in walker.stored.items())
     return Made(
         tuple(walker.calls), tuple(walker.unseen), tuple(walker.pauses), kept, tuple(walker.compared),
-        tuple(walker.events), walker.conditional, walker.negated,
+        tuple(walker.events), walker.conditional, walker.negated, walker.before,
     )  # fmt: skip
 
 
@@ -119,6 +121,7 @@ class _Walker:
         self.events: list[str] = []
         self.conditional = self.negated = False
         self.stored: dict[tuple[str, str], Label] = {}
+        self.before: dict[str, frozenset[str]] = {}
 
     def plan(self, plan: Plan, prefix: str, given: Scope, at: _At) -> Label:
         scope: dict[str, Known] = {f"inputs.{name}": known for name, known in given.items()}
@@ -133,6 +136,8 @@ class _Walker:
 
     def _step(self, step: Step, prefix: str, scope: dict[str, Known], at: _At) -> Known:
         led = [at.influence]
+        first = {f"{prefix}{name}" for name in needs(step)[0]}
+        self.before[f"{prefix}{step.id}"] = frozenset(first).union(*(self.before[one] for one in first))
         if not isinstance(step.when, bool):
             led.append(self._tracer.label(step.when, scope))
             self.conditional, self.negated = True, self.negated or operator(step.when) == "$not"

@@ -116,6 +116,13 @@ OPPOSITE: Final = (
     ("heat", "cool"),
 )  # fmt: skip
 
+PUT_BACK: Final = (
+    ("on", "off"), ("off", "on"), ("open", "close"), ("close", "open"), ("open", "shut"), ("unlock", "lock"),
+    ("play", "pause"), ("play", "stop"), ("pause", "play"), ("start", "stop"), ("start", "return"), ("start", "dock"),
+    ("enable", "disable"), ("disable", "enable"), ("disarm", "arm"),
+)  # fmt: skip
+"""What ends what was done for a while: the verb, and the one that puts it back."""
+
 STOP: Final = _words(
     """a an the and or but so then also too of to in into onto at by for from with without about as is are
     was were be been being am do does did have has had i i'm im ive me my mine myself we us our you
@@ -185,6 +192,7 @@ RELATIVE: Final = _words(
 )
 
 __all__ = [
-    "ALIKE", "EVERYTHING", "GENERIC", "MONEY", "NUMBERS", "OPPOSITE", "PLACES", "RELATIVE", "SAID_FOR", "SCALES",
+    "ALIKE", "EVERYTHING", "GENERIC", "MONEY", "NUMBERS", "OPPOSITE", "PLACES", "PUT_BACK",
+    "RELATIVE", "SAID_FOR", "SCALES",
     "STOP", "TEMPORAL", "UNITS_MS",
 ]  # fmt: skip

@@ -154,9 +154,10 @@ def _articles(parts: list[str]) -> list[tuple[int, int, float]]:
     found: list[tuple[int, int, float]] = []
     for position, word in enumerate(parts[:-1]):
         unit = _unit(parts[position + 1])
-        if word not in ("a", "an", "half") or not unit:
-            continue
         before = parts[max(0, position - 2) : position]
+        ahead = word == "next" and before == ["for", "the"]
+        if not unit or (word not in ("a", "an", "half", "another") and not ahead):
+            continue
         if word == "half" or before[-1:] == ["half"]:
             found.append((position, position + 2, unit * 0.5))
         elif not {"quarter", "quarters"}.isdisjoint(before):

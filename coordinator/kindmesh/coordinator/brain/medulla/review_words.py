@@ -193,14 +193,26 @@ _TURN_OF: Final = re.compile(r"\b(turn|tun|trun|switch|swich|shut) of\b")
 """What speech recognition makes of "turn off"."""
 
 
+_SUN: Final = re.compile(
+    r"\b(?:the )?sun (goes down|sets|is down|has set|has gone down|comes up|rises|is up|has risen|goes up)\b"
+    r"|(?:(?<=\bwhen )|(?<=\buntil )|(?<=\bonce )|(?<=\bsoon as ))it (?:gets|is|is getting|goes) (dark|light)\b"
+)
+"""What is said of the sun, and not of a lamp or a blind."""
+
+
+def _of_the_sun(found: re.Match[str]) -> str:
+    said = next(one for one in found.groups() if one)
+    return "sunset" if said == "dark" or said.endswith(("down", "sets", "set")) else "sunrise"
+
+
 class Words:
     """Proven words, ready to be compared with; see the module."""
 
     def __init__(self, said: Iterable[str]) -> None:
         self.text = unicodedata.normalize("NFKC", " ".join(said))[:TEXT_MAX].casefold()
-        heard = tokens(self.text)
+        heard = tokens(_SUN.sub(_of_the_sun, self.text))
         foreign = english(self.text)
-        self.meant = foreign[0] if foreign else _TURN_OF.sub(r"\1 off", self.text)
+        self.meant = foreign[0] if foreign else _SUN.sub(_of_the_sun, _TURN_OF.sub(r"\1 off", self.text))
         """The text in the words that the rules know; the same, where it is English."""
         parts = tokens(self.meant)
         self.everything = bool(EVERYTHING & set(parts))

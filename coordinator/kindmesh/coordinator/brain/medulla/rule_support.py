@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_back import puts_back
 from kindmesh.coordinator.brain.medulla.review_clause import ACTION_FIELDS, clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
@@ -73,7 +74,7 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
             continue
         if not scene.has_effect(call):
             continue
-        if call.undo and _same_thing(scene, call):
+        if (call.undo and _same_thing(scene, call)) or puts_back(scene, call):
             continue
         if _is_lookup(scene, call):
             continue

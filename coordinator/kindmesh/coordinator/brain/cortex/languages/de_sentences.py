@@ -62,6 +62,15 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "no_device": ("Ich habe verstanden, aber kein Gerät hier kann das.",),
     "barred": ("„Nicht“, „wenn“ und Ähnliches verstehe ich noch nicht. Es ist nichts geschehen.",),
     "no_repeat": ("Verstanden, aber regelmäßig wiederholen kann ich das noch nicht. Es ist nichts geschehen.",),
+    "no_place": (
+        "Ich weiß nicht, wo dieses Zuhause ist, also auch nicht, wann die Sonne auf- oder untergeht. Nenne eine Uhrzeit,"
+        " oder trage latitude und longitude unter [household] in config.toml ein.",
+    ),
+    "no_sun": ("An dem Tag geht die Sonne hier nicht auf oder unter. Bitte nenne eine Uhrzeit.",),
+    "after_that": ("Danach: {text}.",),
+    "no_back": ("Das kann ich tun, aber danach nicht von allein zurückstellen. Es ist nichts geschehen.",),
+    "back_for": ("In {length} stelle ich es zurück.",),
+    "back_at": ("Ich stelle es {when} zurück.",),
     "passed": ("Diese Zeit ist schon vorbei. Wann soll ich es tun?",),
     "which_hour": ("Um wie viel Uhr {day}?",),
     "too_far": ("Das ist mir zu weit in der Zukunft. Bitte wähle eine nähere Zeit.",),

@@ -68,6 +68,18 @@ TIMES: Final = TimeWords(
     weekday_words=("weekday", "weekdays"),
     of=("of",),
     the=("the",),
+    before=("before",),
+    sun={
+        **dict.fromkeys((
+            "sunset", "sundown", "sun down", "dusk", "nightfall", "sun goes down", "sun sets", "sun is down",
+            "sun has set", "sun has gone down", "it gets dark", "it is dark", "it is getting dark", "it goes dark",
+        ), "sunset"),
+        **dict.fromkeys((
+            "sunrise", "sunup", "sun up", "dawn", "daybreak", "first light", "sun comes up", "sun rises", "sun is up",
+            "sun has risen", "sun goes up", "it gets light", "it is light", "it is getting light",
+        ), "sunrise"),
+    },
+    sun_at=("at", "around", "about", "by", "when", "once", "as soon as", "on", "after", "for"),
     part_in=("in the", "at", "during the", "this"),
     ordinals={
         **{name: number for number, name in enumerate(_ORDINALS, 1)},
@@ -231,6 +243,14 @@ LANGUAGE: Final = Language(
             "yes", "yeah",
         ),
         "before_verb": ("so",),
+        "lasting": ("for",),
+        "lasting_more": ("the next", "another", "about", "around", "just", "only", "exactly", "at least", "a good"),
+        "until": ("until", "till", "til"),
+        "kept": ("keep", "leave", "have"),
+        "kept_as": (
+            "on:turn * on", "off:turn * off", "open:open", "closed:close", "shut:close", "locked:lock",
+            "unlocked:unlock", "running:turn * on", "going:turn * on", "playing:play",
+        ),
         "leave": ("leave", "keep"),
         "but": ("but", "and"),
         "alone": ("alone", "on", "off", "open", "closed", "running"),

@@ -21,6 +21,15 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "barred": ("I do not follow “not”, “if” or “when” yet, so I have done nothing.",),
     "no_repeat": ("I understood, but I cannot do that again and again by myself yet. Nothing was done.",),
+    "no_place": (
+        "I do not know where this home is, so I cannot tell when the sun rises or sets. Say an hour, or set latitude and"
+        " longitude under [household] in config.toml.",
+    ),
+    "no_sun": ("The sun does not rise or set here that day. Please say an hour.",),
+    "after_that": ("After that: {text}.",),
+    "no_back": ("I can do that, but not put it back by myself afterwards. Nothing was done.",),
+    "back_for": ("I will put it back in {length}.",),
+    "back_at": ("I will put it back {when}.",),
     "passed": ("That time has already passed. When shall I do it?",),
     "which_hour": ("At what time {day}?",),
     "too_far": ("That is too far ahead for me. Please choose a nearer time.",),

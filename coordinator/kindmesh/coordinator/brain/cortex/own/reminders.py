@@ -18,6 +18,7 @@ from kindmesh.coordinator.brain.cortex.own.lists import NOTE
 from kindmesh.coordinator.brain.cortex.own.phrase import Found, Phrase, Sentences, at
 from kindmesh.coordinator.brain.cortex.own.talk import SPEAK
 from kindmesh.coordinator.brain.cortex.steps import too_far
+from kindmesh.coordinator.brain.cortex.sunlight import situated, sunlit
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised
 from kindmesh.coordinator.brain.cortex.times import When, local, times, zone_of
 
@@ -39,6 +40,7 @@ class Reminders:
     def recognise(self, phrase: Phrase) -> Recognised | tuple[Recognised, ...] | None:
         """See `Topic`."""
         rest, when = self._times.extract(phrase.words, phrase.situation.now_ms, phrase.situation.zone)
+        when = sunlit(when, phrase.situation)
         found = self._sentences.first(rest)
         if found is None and when is not None:
             rest, when = phrase.words, None
@@ -77,6 +79,8 @@ class Reminders:
     def _unclear(self, when: When | None, alarm: bool, phrase: Phrase) -> str:
         if when is None:
             return phrase.reply("when_alarm" if alarm else "when_remind")
+        if when.sun and not when.at_ms:
+            return phrase.reply("no_sun" if situated(phrase.situation) else "no_place")
         if when.past:
             return phrase.reply("passed")
         if when.every:
