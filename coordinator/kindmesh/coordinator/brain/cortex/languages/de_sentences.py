@@ -63,8 +63,8 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "barred": ("„Nicht“, „wenn“ und Ähnliches verstehe ich noch nicht. Es ist nichts geschehen.",),
     "no_repeat": ("Verstanden, aber regelmäßig wiederholen kann ich das noch nicht. Es ist nichts geschehen.",),
     "no_place": (
-        "Ich weiß nicht, wo dieses Zuhause ist, also auch nicht, wann die Sonne auf- oder untergeht. Nenne eine Uhrzeit,"
-        " oder trage latitude und longitude unter [household] in config.toml ein.",
+        "Ich weiß nicht, wo dieses Zuhause ist, also auch nicht, wann die Sonne auf- oder untergeht. Nenne eine"
+        " Uhrzeit, oder trage latitude und longitude unter [household] in config.toml ein.",
     ),
     "no_sun": ("An dem Tag geht die Sonne hier nicht auf oder unter. Bitte nenne eine Uhrzeit.",),
     "after_that": ("Danach: {text}.",),

@@ -22,8 +22,8 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
     "barred": ("I do not follow “not”, “if” or “when” yet, so I have done nothing.",),
     "no_repeat": ("I understood, but I cannot do that again and again by myself yet. Nothing was done.",),
     "no_place": (
-        "I do not know where this home is, so I cannot tell when the sun rises or sets. Say an hour, or set latitude and"
-        " longitude under [household] in config.toml.",
+        "I do not know where this home is, so I cannot tell when the sun rises or sets. Say an hour, or set latitude"
+        " and longitude under [household] in config.toml.",
     ),
     "no_sun": ("The sun does not rise or set here that day. Please say an hour.",),
     "after_that": ("After that: {text}.",),
