@@ -27,6 +27,7 @@ from kindmesh.protocol import (
     permit,
     policy,
     readmit,
+    routine,
     standing,
     typed,
 )
@@ -305,6 +306,14 @@ def owner() -> list[dict[str, Any]]:
     )  # fmt: skip
     lasts = signed_case("standing approval", "owner", standing.STANDING_DOMAIN, lasting, bridge=False)
     lasts["prompt"] = standing.describe_standing(lasting)
+    learned = signed_case("routine approval", "owner", routine.ROUTINE_DOMAIN, samples.ROUTINE, bridge=False)
+    learned["prompt"] = routine.describe_routine(samples.ROUTINE)
+    asked = {
+        "name": "routine request",
+        "bridge": False,
+        "fields": plain(samples.ROUTINE_REQUEST),
+        "bytes": plain(encode(samples.ROUTINE_REQUEST)),
+    }
     request = {
         "name": "approval request",
         "bridge": False,
@@ -333,6 +342,8 @@ def owner() -> list[dict[str, Any]]:
     return [
         *(signed_case(name, "owner", domain, value, bridge=False) for name, domain, value in cases),
         lasts,
+        learned,
+        asked,
         request,
         *decisions,
     ]

@@ -148,6 +148,7 @@ from kindmesh.protocol.readmit import (
 from kindmesh.protocol.receipt import Receipt, ResultProof, Use
 from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import Rights
+from kindmesh.protocol.routine import RoutineApproval, RoutineRequest, RoutineStep
 from kindmesh.protocol.session import SessionKeys, derive_session
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.standing import StandingApproval
@@ -376,6 +377,17 @@ STANDING: Final = StandingApproval(
     each=1.5,
     altogether=4.0,
 )
+ROUTINE_STEP: Final = RoutineStep("speech.say", IDS["phone"], "phone", ARGS, int(Effect.NOTIFY))
+ROUTINE_REQUEST: Final = RoutineRequest(
+    MESH,
+    time_id(70),
+    OWNER,
+    ("movie", "time"),
+    (ROUTINE_STEP, msgspec.structs.replace(ROUTINE_STEP, data_classes=("home",), after=(0,))),
+    NOW,
+    NOW + 600_000,
+)
+ROUTINE: Final = RoutineApproval(encode(ROUTINE_REQUEST), NOW, NOW + 30 * 86_400_000, 10)
 RECEIPT: Final = Receipt(
     REQUEST.mesh,
     REQUEST.target,
@@ -393,7 +405,8 @@ USE: Final = Use("data.level", ("0", "state"))
 RESULT_PROOF: Final = ResultProof(SIGNED_APPROVAL, "entities", b"\x01", 1, (bytes(range(32)),), (USE,))
 ARGUMENT_SOURCE: Final = ArgumentSource("data.level", "read", ("entities", "0"))
 PROVENANCE: Final = (
-    UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING, RECEIPT, CARRIED, USE, RESULT_PROOF, ARGUMENT_SOURCE,
+    UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING, ROUTINE_STEP,
+    ROUTINE_REQUEST, ROUTINE, RECEIPT, CARRIED, USE, RESULT_PROOF, ARGUMENT_SOURCE,
 )  # fmt: skip
 
 PERMIT: Final = Permit(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from typing import Any
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
+from kindmesh.coordinator.brain.medulla.approval_messages import EndStanding, Standings
 from kindmesh.coordinator.brain.medulla.client import medulla_call, medulla_socket
+from kindmesh.coordinator.brain.medulla.routine_messages import Agree, Propose, Proposed, ProposedStep
 from kindmesh.coordinator.utterances import make_utterance
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
@@ -52,7 +55,8 @@ from kindmesh.protocol.policy import (
     sign_policy,
 )
 from kindmesh.protocol.principal import OWNER, Principal
-from kindmesh.protocol.signed import Signed
+from kindmesh.protocol.routine import RoutineApproval, RoutineRequest, sign_routine
+from kindmesh.protocol.signed import Signed, signed_from_bytes
 from kindmesh.protocol.utterance import Utterance, prove, sign_utterance
 from kindmesh.protocol.utterance_evidence import ArgumentLabel, Evidence, Heard
 
@@ -163,7 +167,7 @@ async def everything(hijacker: Hijacker) -> dict[str, str]:
         hijacker.ask("advert", m.Advertise(signed), m.Advertised)
         await plans(hijacker, decode(Advert, signed.payload))
         names(hijacker, signed)
-        await words(hijacker)
+        await routines(hijacker, await words(hijacker))
         await permits(hijacker)
         papers(hijacker)
         await rules(hijacker)
@@ -206,8 +210,69 @@ def names(hijacker: Hijacker, signed: Signed) -> None:
         hijacker.refused(name, "advert", m.Advertise(paper), m.Advertised)
 
 
-async def words(hijacker: Hijacker) -> None:
-    """Utterances: made up, changed, of somebody else, of another run, for something else."""
+def there(path: Path) -> bytes:
+    """What is in a file, once it is there."""
+    end = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path.name)
+        time.sleep(0.02)
+    return path.read_bytes()
+
+
+async def routines(hijacker: Hijacker, run_id: bytes) -> None:
+    """The owner agrees that one sentence has something written down; another sentence was said, for this run."""
+    home, now_ms = hijacker.home.coordinator, hijacker.clock.now_ms()
+
+    def laid(*words: str) -> bytes:
+        step = ProposedStep(NOTE, hijacker.node, encode_value(GAIN))
+        proposed: Proposed = hijacker.ask("propose", Propose(OWNER, words, (step,)), Proposed)
+        return proposed.request
+
+    def agree(name: str, signed: Signed) -> None:
+        hijacker.refused(f"routine: {name}", "agree", Agree(signed), Standings)
+
+    said = hijacker.heard.said.words
+    request = laid("movie", "time")
+    (home / "laid.part").write_bytes(request)
+    (home / "laid.part").rename(home / "laid")
+    true = signed_from_bytes(await asyncio.to_thread(there, home / "agreed"))
+    approval = decode(RoutineApproval, true.payload, limit=1 << 20)
+    heard = encode(msgspec.structs.replace(approval.asked(), words=said))
+    other = msgspec.structs.replace(approval, request=heard)
+    own = RoutineApproval(laid(*said), now_ms, now_ms + 86_400_000, 10)
+    for name, paper in (
+        ("with the words that were said", other),
+        ("for longer", approval),
+        ("of its own", own),
+    ):
+        longer = msgspec.structs.replace(paper, expires_ms=paper.expires_ms + 86_400_000)
+        agree(f"{name}, signed by itself", sign_routine(longer, hijacker.identity.signing))
+        agree(f"{name}, by the owner's word", msgspec.structs.replace(true, payload=encode(longer)))
+    agree("as the owner signed it", true)
+    words = tuple(range(len(said)))
+    for name, evidence in (
+        ("without words", None),
+        ("with other words that were said", hijacker.shown(*words)),
+        ("with some of them", hijacker.shown(0)),
+    ):
+        await hijacker.tries(f"routine: used {name}", hijacker.request(evidence=evidence, run_id=run_id))
+    made = make_utterance(
+        "movie time", key=hijacker.identity.signing, mesh=hijacker.said.mesh, device=hijacker.node,
+        principal=OWNER, now_ms=now_ms, entropy=hijacker.entropy, present=True,
+    )  # fmt: skip
+    by_node = msgspec.structs.replace(made.utterance, author=hijacker.node)
+    for name, signed in (("of its own", made.utterance), ("by the node's word", by_node)):
+        shown = Evidence(signed, prove(made.said, (0, 1)))
+        await hijacker.tries(f"routine: used with words {name}", hijacker.request(evidence=shown))
+    asked = decode(RoutineRequest, request, limit=1 << 20)
+    hijacker.refused("routine: ended", "unstand", EndStanding(asked.request_id), Standings)
+    agree("again, after it was ended", true)
+
+
+async def words(hijacker: Hijacker) -> bytes:
+    """Utterances: made up, changed, of somebody else, of another run, for something else. Returns the run that the true
+    one serves."""
     said, labels = hijacker.said, (ArgumentLabel("text", WHOSE),)
 
     async def tries(name: str, evidence: Evidence, operation: str = ECHO, **changes: Any) -> None:
@@ -266,6 +331,7 @@ async def words(hijacker: Hijacker) -> None:
     await hijacker.tries("in the home: with a word held back", held_back)
     used = hijacker.ask("permit", hijacker.request(NOTE, evidence=true, labels=labels), m.Verdict)
     hijacker.found["an old utterance for another run"] = f"{used.answer} {' '.join(used.rules)}"
+    return run_id
 
 
 def reviews(hijacker: Hijacker, forged: Signed) -> None:

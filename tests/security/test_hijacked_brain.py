@@ -21,10 +21,11 @@ from tests.security.test_isolation import pytestmark as needs_isolation
 
 from kindmesh.coordinator.brain.medulla.messages import Install
 from kindmesh.coordinator.brain.medulla.service import Service
-from kindmesh.coordinator.owner import unlock_owner
+from kindmesh.coordinator.owner import Owner, unlock_owner
 from kindmesh.coordinator.utterances import hear_here, to_param
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
+from kindmesh.protocol.routine import RoutineApproval
 from kindmesh.protocol.signed import signed_to_bytes
 
 pytestmark = needs_isolation
@@ -60,8 +61,9 @@ permit (principal, action, resource);
 """
 
 
-def with_rules(home: Home) -> None:
-    """The owner's rules in Cedar; the policy before them is left lying about where the coordinator finds it."""
+def with_rules(home: Home) -> Owner:
+    """The owner, unlocked, who wrote rules in Cedar; the policy before them is left lying about where the coordinator
+    finds it."""
     user = home.root.stat()
     give(home, os.getuid(), os.getgid())
     service = Service(home.medulla, "none")
@@ -70,11 +72,13 @@ def with_rules(home: Home) -> None:
         assert before is not None
         policy = service.beliefs.policy
         newer = msgspec.structs.replace(policy, version=policy.version + 1, cedar=RULES)
-        service.ask(Install(unlock_owner(home, "correct horse").sign_policy(newer)))
+        owner = unlock_owner(home, "correct horse")
+        service.ask(Install(owner.sign_policy(newer)))
         (home.coordinator / "before").write_bytes(signed_to_bytes(before))
         after = service.beliefs.signed_policy
         assert after is not None
         (home.coordinator / "after").write_bytes(signed_to_bytes(after))
+        return owner
     finally:
         service.close()
         give(home, user.st_uid, user.st_gid)
@@ -95,16 +99,15 @@ def found(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     try:
         household = Household(folder)
         home = household.home
-        with_rules(home)
+        owner = with_rules(home)
         bodies = {"coordinator": IN_PLACE.format(program=PROGRAM)}
         with household.up(request.param, bodies):
             heard = hear_here(home, SENTENCE, now_ms=SystemClock().now_ms(), entropy=SystemEntropy())
-            (home.coordinator / "heard.part").write_bytes(to_param(heard))
-            owner = home.coordinator.stat()
-            os.chown(home.coordinator / "heard.part", owner.st_uid, owner.st_gid)
-            (home.coordinator / "heard.part").rename(home.coordinator / "heard")
+            hand_over(home, "heard", to_param(heard))
             end = time.monotonic() + 120
             while not (home.coordinator / "found").exists():
+                if (home.coordinator / "laid").exists() and not (home.coordinator / "agreed").exists():
+                    hand_over(home, "agreed", agreed(owner, (home.coordinator / "laid").read_bytes()))
                 assert time.monotonic() < end, "the hijacker did not come to an end"
                 time.sleep(0.05)
             result: dict[str, str] = json.loads((home.coordinator / "found").read_text())
@@ -114,6 +117,20 @@ def found(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield result
     finally:
         shutil.rmtree(folder)
+
+
+def agreed(owner: Owner, request: bytes) -> bytes:
+    """The owner agrees to a routine, as the command line does it."""
+    now_ms = SystemClock().now_ms()
+    return signed_to_bytes(owner.sign_routine(RoutineApproval(request, now_ms, now_ms + 86_400_000, 10)))
+
+
+def hand_over(home: Home, name: str, data: bytes) -> None:
+    """Something passes through the coordinator."""
+    whose, part = home.coordinator.stat(), home.coordinator / f"{name}.part"
+    part.write_bytes(data)
+    os.chown(part, whose.st_uid, whose.st_gid)
+    part.rename(home.coordinator / name)
 
 
 def named(found: dict[str, str], beginning: str) -> dict[str, str]:
@@ -192,6 +209,22 @@ def test_a_hijacked_coordinator_that_asks_what_would_be_said_of_a_plan(found: di
     assert found["review: of more than a plan may be"] == "MALFORMED"
     assert found["review: leaves"] == "nothing"
     assert found["what was said"] == "allow, succeeded"
+
+
+def test_a_hijacked_coordinator_that_widens_or_replays_a_routine(found: dict[str, str]) -> None:
+    """What the owner agreed to for one sentence is done for no other, for nobody else's words, and not for longer."""
+    tried = named(found, "routine: ")
+    assert {how for name, how in tried.items() if name.endswith("signed by itself")} == {
+        "CERTIFICATE_REFUSED"
+    }
+    assert {how for name, how in tried.items() if name.endswith("by the owner's word")} == {"BAD_SIGNATURE"}
+    assert tried["routine: as the owner signed it"] == "taken"
+    for name in ("without words", "with other words that were said", "with some of them"):
+        assert tried[f"routine: used {name}"] == "ask policy"
+    for name in ("with words of its own", "with words by the node's word"):
+        assert tried[f"routine: used {name}"] == "deny evidence"
+    assert tried["routine: ended"] == "taken"
+    assert tried["routine: again, after it was ended"] == "PERMIT_USED"
 
 
 def test_a_hijacked_coordinator_that_brings_its_own_permit(found: dict[str, str]) -> None:

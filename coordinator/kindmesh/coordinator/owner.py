@@ -46,6 +46,7 @@ from kindmesh.protocol.policy import (
 from kindmesh.protocol.readmit import Recall, sign_recall
 from kindmesh.protocol.release import Release, sign_release
 from kindmesh.protocol.roles import ALL_EFFECTS
+from kindmesh.protocol.routine import RoutineApproval, check_routine, sign_routine
 from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.standing import StandingApproval, check_standing, sign_standing
 
@@ -111,6 +112,16 @@ class Owner:
             raise InvalidInput("this question comes from another mesh", field="mesh")
         check_standing(standing)
         return sign_standing(standing, self._key)
+
+    def sign_routine(self, approval: RoutineApproval) -> Signed:
+        """A yes to a learned routine, as it was shown.
+
+        Raises:
+            Malformed: its request is none. InvalidInput: of another mesh, or it means nothing.
+        """
+        if check_routine(approval).mesh != self.mesh:
+            raise InvalidInput("this routine comes from another mesh", field="mesh")
+        return sign_routine(approval, self._key)
 
     def sign_removal(self, subject: bytes) -> Signed:
         """The removal of the member with that 20-byte id."""

@@ -35,6 +35,7 @@ from kindmesh.protocol.people import (
 )
 from kindmesh.protocol.policy import Approval, ApprovalRequest, sign_approval
 from kindmesh.protocol.principal import person_principal
+from kindmesh.protocol.routine import RoutineApproval, check_routine, sign_routine
 from kindmesh.protocol.signed import Signed, signed_to_bytes
 from kindmesh.protocol.standing import StandingApproval, check_standing, sign_standing
 from kindmesh.protocol.utterance_evidence import Heard
@@ -116,6 +117,16 @@ class Person:
             raise InvalidInput("this question comes from another mesh", field="mesh")
         check_standing(standing)
         return sign_standing(standing, self._key)
+
+    def sign_routine(self, approval: RoutineApproval) -> Signed:
+        """A yes to a learned routine, as it was shown.
+
+        Raises:
+            Malformed: its request is none. InvalidInput: of another mesh, or it means nothing.
+        """
+        if check_routine(approval).mesh != self.file.mesh:
+            raise InvalidInput("this routine comes from another mesh", field="mesh")
+        return sign_routine(approval, self._key)
 
     def sign_delegation(self, delegation: Delegation) -> Signed:
         """What something may do for this person.

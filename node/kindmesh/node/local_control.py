@@ -44,7 +44,7 @@ FORWARDED: Final = (
     "nodes", "capabilities", "submit", "call", "explain", "jobs", "job", "cancel", "approvals", "approve", "decisions",
     "pair.open", "pair.answer", "revoke", "policy", "policy.set", "people", "people.accept", "people.renew", "delegate",
     "undelegate", "run.start", "run.check", "run.list", "run.show", "run.cancel", "inbox", "inbox.answer",
-    "jobs.settle", "standing.add", "standing.list", "standing.end",
+    "jobs.settle", "standing.add", "standing.agree", "standing.list", "standing.end",
     "schedule.add", "schedule.list", "schedule.show", "schedule.history", "schedule.pause", "schedule.resume",
     "schedule.run", "schedule.remove", "schedule.calendar",
     "ask", "ask.feedback", "ask.routines", "ask.persona", "ask.forget",

@@ -171,7 +171,7 @@ def describe_standing(standing: StandingApproval) -> list[str]:
         Malformed: the question is none, or its values are not canonical.
     """
     question = standing.question()
-    until = _utc(standing.expires_ms)
+    until = utc_text(standing.expires_ms)
     if standing.kind == "run":
         lasts = [
             f"agreed     as long as this run lasts, at most until {until}",
@@ -192,8 +192,10 @@ def describe_standing(standing: StandingApproval) -> list[str]:
     return [*describe_request(question), *lasts]
 
 
-def _utc(ms: int) -> str:
-    """`2027-01-15 08:00 UTC`. The date by days since 1970 is counted in eras of 400 years that begin in March."""
+def utc_text(ms: int) -> str:
+    """`2027-01-15 08:00 UTC` for UTC milliseconds.
+
+    The date by days since 1970 is counted in eras of 400 years that begin in March."""
     days, minutes = ms // DAY_MS + 719_468, ms % DAY_MS // 60_000
     era, day = divmod(days, 146_097)
     year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
@@ -215,5 +217,5 @@ def _while(ms: int) -> str:
 
 __all__ = [
     "DAY_MS", "LASTS_MAX_MS", "STANDING_DOMAIN", "TIMES_MAX", "Lasting", "StandingApproval", "Wanted", "amount_of",
-    "check_standing", "covers", "describe_standing", "open_standing", "shape", "sign_standing",
+    "check_standing", "covers", "describe_standing", "open_standing", "shape", "sign_standing", "utc_text",
 ]  # fmt: skip

@@ -61,7 +61,8 @@ def ask(
 ) -> None:
     """Ask for something in plain words, and hear what was done, as it was verified.
 
-    "kindmesh ask routines [list | confirm ID | forget ID]" is about what was learned.
+    "kindmesh ask routines [list | confirm ID | forget ID]" is about what was learned; where a confirmed one would be
+    asked about each time, its steps are shown, and you can agree to them once for whenever you say it.
 
     Example: kindmesh ask "turn off the kitchen light"
     """
@@ -82,7 +83,9 @@ def ask(
     if forget:
         run_command(as_json, lambda out: ask_mesh.run_forget(out, conversation, person))
     if words[:1] == ("routines",) and len(words) <= 3:
-        run_command(as_json, lambda out: ask_mesh.run_routines(out, words[1:], person))
+        from kindmesh.coordinator.cli.ask_routines import run_routines
+
+        run_command(as_json, lambda out: run_routines(out, words[1:], person))
     run_command(as_json, lambda out: ask_mesh.run_ask(out, wish, act=True))
 
 

@@ -1,4 +1,4 @@
-"""`ask` and `plan` on the mesh: one sentence, or a prompt for one after the other; feedback, routines, manners.
+"""`ask` and `plan` on the mesh: one sentence, or a prompt for one after the other; feedback, manners.
 
 What is on the way goes to stderr, the reply to stdout. Every sentence has a key of its own: when the coordinator dies
 in the middle, the same sentence is asked again with the same key as soon as it is back, and is the same act.
@@ -23,7 +23,6 @@ from kindmesh.coordinator.cli.output import (
     EXIT_UNCERTAIN,
     EXIT_USAGE,
     Output,
-    table,
 )
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
@@ -202,7 +201,7 @@ def _tell(out: Output, event: dict[str, Any]) -> None:
         out.progress(f"{event.get('path', '')}: {state}{where}")
 
 
-# ------------------------------------------------------------------------------------- feedback, routines, manners
+# ----------------------------------------------------------------------------------------------- feedback, manners
 
 
 def run_feedback(out: Output, wish: Wish, *, good: bool) -> int:
@@ -230,32 +229,6 @@ def run_feedback(out: Output, wish: Wish, *, good: bool) -> int:
     return EXIT_DONE
 
 
-def run_routines(out: Output, words: tuple[str, ...], person: str) -> int:
-    """`routines [list | confirm ID | forget ID]`."""
-    what, *rest = words or ("list",)
-    if what not in ("list", "confirm", "forget") or len(rest) != (what != "list"):
-        raise InvalidInput(
-            "routines are listed, confirmed or forgotten",
-            field="text",
-            hint="kindmesh ask routines [list | confirm ID | forget ID]",
-        )
-    with connect_as(Home.locate(), person, timeout_ms=30_000) as client:
-        found = client.call("ask.routines", {"what": what, **({"id": rest[0]} if rest else {})})
-    if what == "list":
-        if out.as_json:
-            for one in found:
-                out.result(one)
-        elif not found:
-            out.result(None, "Nothing was learned yet.")
-        else:
-            rows = [[one["id"], one["state"], one["sentence"], one["does"]] for one in found]
-            out.result(None, *table(["ID", "STATE", "WHEN YOU SAY", "IT MEANS"], rows))
-        return EXIT_DONE
-    done = "Learned" if what == "confirm" else "Forgotten"
-    out.result(found, f'{done}: "{found["sentence"]}".')
-    return EXIT_DONE
-
-
 def run_persona(out: Output, name: str, person: str) -> int:
     """Choose manners."""
     with connect_as(Home.locate(), person, timeout_ms=30_000) as client:
@@ -272,4 +245,4 @@ def run_forget(out: Output, conversation: str, person: str) -> int:
     return EXIT_DONE
 
 
-__all__ = ["Wish", "run_ask", "run_feedback", "run_forget", "run_persona", "run_routines"]
+__all__ = ["Wish", "run_ask", "run_feedback", "run_forget", "run_persona"]

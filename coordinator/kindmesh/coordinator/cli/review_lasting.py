@@ -43,13 +43,13 @@ def lasting(request: bytes, choice: str, now_ms: int, ask: Callable[[str, str], 
     names = sorted(args) if isinstance(args, dict) else []
     said = ask(f"Which of these may differ next time: {', '.join(names) or 'none'}", "")
     free = tuple(name for name in said.replace(",", " ").split() if name)
-    days = _number(ask("For how many days", "30"), "days")
-    times = _number(ask("How many times a day at most", "10"), "times")
+    days = read_number(ask("For how many days", "30"), "days")
+    times = read_number(ask("How many times a day at most", "10"), "times")
     amount = next((name for name in free if _is_number(args.get(name))), "") if isinstance(args, dict) else ""
     each = altogether = 0.0
     if amount:
-        each = _number(ask(f"How much {amount} at once at most", f"{args[amount]:g}"), "each")
-        altogether = _number(ask(f"How much {amount} a day at most", f"{each:g}"), "altogether")
+        each = read_number(ask(f"How much {amount} at once at most", f"{args[amount]:g}"), "each")
+        altogether = read_number(ask(f"How much {amount} a day at most", f"{each:g}"), "altogether")
     made = StandingApproval(
         asked.mesh, standing_id, request, "standing", now_ms, now_ms + int(days * DAY_MS), int(times), DAY_MS, free,
         amount, each, altogether,
@@ -65,7 +65,7 @@ def read_answer(question: str, otherwise: str) -> str:
     return sys.stdin.readline().strip() or otherwise
 
 
-def _number(text: str, field: str) -> float:
+def read_number(text: str, field: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
@@ -99,6 +99,8 @@ def run_grants(out: Output, action: str, which: str, person: str = "") -> int:
     for one in found:
         extent = "this run" if one["kind"] == "run" else _until(one["lines"])
         free = ", ".join(one["free"]) or "nothing"
+        if one["kind"] == "routine":
+            free = f'nothing; said: "{one["sentence"]}"'
         used = f"{one['used']} of {one['times']}"
         rows.append(
             [one["id"][:8], one["operation"], one["device"], one["principal"], extent, free, used, one["by"]]

@@ -187,7 +187,11 @@ class Asking:
         Raises:
             AccessRefused: from `check`.
         """
-        return (await self._homes.read(check)).home
+        return (await self.seen(check)).home
+
+    async def seen(self, check: Callable[[Seat], None]) -> Seen:
+        """The same, with where each thing is. Raises as `home`."""
+        return await self._homes.read(check)
 
     def halts(self, text: str, language: str) -> bool:
         """Whether this halts everything, which waits for nobody."""

@@ -147,18 +147,19 @@ class Conversations:
         Raises:
             UnknownJob, InvalidInput: no routine, or several, have an id that begins so.
         """
-        known = self._named(person, text)
+        known = self.named(person, text)
         routine = msgspec.structs.replace(known.routine, state="confirmed")
         self._keeping.put("routine", person, _id(known), encode(routine), known.at_ms)
         return msgspec.structs.replace(known, routine=routine)
 
     def drop(self, person: str, text: str) -> Kept:
         """Forget a routine. Raises as `confirm`."""
-        known = self._named(person, text)
+        known = self.named(person, text)
         self._keeping.remove("routine", person, _id(known))
         return known
 
-    def _named(self, person: str, text: str) -> Kept:
+    def named(self, person: str, text: str) -> Kept:
+        """The routine with an id that begins so. Raises as `confirm`."""
         wanted = text.strip().lower()
         found = [known for known in self.routines(person) if wanted and known.id.startswith(wanted)]
         if not found:

@@ -20,9 +20,11 @@ from typing import Any, Final
 import msgspec
 
 from kindmesh.capabilities.home.model import Home
+from kindmesh.coordinator.brain.desk.agreeing import Agreeing, Laid
 from kindmesh.coordinator.brain.desk.asking import YES_MS, Answer, Asked, Asking
 from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Kept
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
+from kindmesh.coordinator.brain.desk.homes import Seen
 from kindmesh.coordinator.brain.desk.personas import DEFAULT, persona_named, persona_names, worded
 from kindmesh.coordinator.brain.desk.thinking import as_routine
 from kindmesh.coordinator.brain.desk.warming import Warming
@@ -36,6 +38,7 @@ from kindmesh.protocol.errors import AccessRefused, Busy, InvalidInput, Kindmesh
 from kindmesh.protocol.ids import RANDOM_BYTES, format_id, format_time_id, new_id
 from kindmesh.protocol.plan import plan_to_document
 from kindmesh.protocol.principal import Principal, principal_text
+from kindmesh.protocol.routine import plain_words
 from kindmesh.protocol.utterance import words_of
 from kindmesh.protocol.utterance_evidence import Heard
 
@@ -60,6 +63,7 @@ class Desk:
         *,
         asking: Asking,
         conversations: Conversations,
+        agreeing: Agreeing,
         people: PeopleDesk,
         bus: EventBus,
         clock: Clock,
@@ -70,6 +74,7 @@ class Desk:
         self.warming = warming
         self._asking = asking
         self._conversations = conversations
+        self._agreeing = agreeing
         self._people = people
         self._bus = bus
         self._clock = clock
@@ -231,7 +236,10 @@ class Desk:
                 "proposed": None,
                 "reply": worded(answer.parts, persona_named(DEFAULT)),
             }
-        made = self._conversations.propose(person, as_routine(turn.text, plan))
+        routine = as_routine(turn.text, plan)
+        # What was agreed to for this sentence was agreed to for what it meant before.
+        await self._agreeing.end(who, routine.sentence)
+        made = self._conversations.propose(person, routine)
         return {
             "ok": True,
             "text": turn.text,
@@ -244,23 +252,36 @@ class Desk:
     async def _routines(self, params: Params, emit: _Emit, who: Principal) -> Any:
         person = principal_text(who)
         what = params.choice("what", ("list", "confirm", "forget"), "list")
-        home = await self._home(who)
+        seen = await self._seen(who)
         if what == "list":
-            return [_document(known, home) for known in self._conversations.routines(person)]
+            agreed = await self._agreed(who)
+            known = self._conversations.routines(person)
+            return [
+                {**_document(one, seen.home), "agreed_until_ms": agreed.get(_words(one), 0)} for one in known
+            ]
         if what == "confirm":
-            return {"ok": True, **_document(self._conversations.confirm(person, params.text("id")), home)}
-        return {
-            "ok": True,
-            "forgotten": True,
-            **_document(self._conversations.drop(person, params.text("id")), home),
-        }
+            kept = self._conversations.confirm(person, params.text("id"))
+            laid = await self._agreeing.lay(who, kept.routine.sentence, kept.routine.plan, seen.where)
+            return {"ok": True, **_document(kept, seen.home), **_laid(laid)}
+        kept = self._conversations.named(person, params.text("id"))
+        # The yes first: if that cannot be ended now, nothing is forgotten, and forgetting can be tried again.
+        ended = await self._agreeing.end(who, kept.routine.sentence)
+        self._conversations.drop(person, kept.id)
+        return {"ok": True, "forgotten": True, "agreement_ended": ended, **_document(kept, seen.home)}
 
-    async def _home(self, who: Principal) -> Home:
-        """For the names of things; who may not look at a home has what they learned told with ids."""
+    async def _agreed(self, who: Principal) -> dict[tuple[str, ...], int]:
         try:
-            return await self._asking.home(self._checker(who))
+            return await self._agreeing.agreed(who)
+        except KindmeshError as error:
+            log.info("nothing is known of what was agreed to", extra={"code": error.code})
+            return {}
+
+    async def _seen(self, who: Principal) -> Seen:
+        """What there is, and where; who may not look at a home has what they learned told with ids."""
+        try:
+            return await self._asking.seen(self._checker(who))
         except AccessRefused:
-            return Home()
+            return Seen(Home(), {}, {})
 
     async def _persona(self, params: Params, emit: _Emit, who: Principal) -> Any:
         person, name = principal_text(who), params.text("name", "")
@@ -277,6 +298,15 @@ class Desk:
 
 def _quiet(event: Any) -> None:
     """Nobody follows."""
+
+
+def _words(known: Kept) -> tuple[str, ...]:
+    return plain_words(words_of(known.routine.sentence))
+
+
+def _laid(laid: Laid) -> dict[str, Any]:
+    """`request`: bytes that may be signed, so that it needs no further yes; `asked`: what is asked about even so."""
+    return {"request": laid.request, "asked": list(laid.asked), "still_asked": laid.why}
 
 
 def _document(known: Kept, home: Home) -> dict[str, Any]:

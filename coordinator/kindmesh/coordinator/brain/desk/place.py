@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.terms import Situation
+from kindmesh.coordinator.brain.desk.agreeing import Agreeing
 from kindmesh.coordinator.brain.desk.asking import Asking, Stop
 from kindmesh.coordinator.brain.desk.conversation import Conversations
 from kindmesh.coordinator.brain.desk.desk import Desk
@@ -50,12 +51,13 @@ def make_desk(
     keeping = Keeping(store, vault)
     conversations = Conversations(keeping, clock, entropy)
     thinking = Thinking()
+    reviewer = Reviewer(heart, trust, medulla)
     asking = Asking(
         heart=heart,
         runs=runs,
         homes=Homes(heart, keeping, clock),
         thinking=thinking,
-        reviewer=Reviewer(heart, trust, medulla),
+        reviewer=reviewer,
         second=SecondReviewer(heart, clock),
         planning=Planning(heart, trust, clock),
         stop=stop,
@@ -66,6 +68,7 @@ def make_desk(
     return Desk(
         asking=asking,
         conversations=conversations,
+        agreeing=Agreeing(heart, reviewer, medulla),
         people=people,
         bus=bus,
         clock=clock,

@@ -14,6 +14,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla.approval_messages import (
     EndStanding,
+    RoutineState,
     Stand,
     Standings,
     StandingState,
@@ -35,7 +36,6 @@ from kindmesh.protocol.errors import (
     PermitUsed,
 )
 from kindmesh.protocol.limits import CLOCK_SKEW_MS
-from kindmesh.protocol.policy import ApprovalRequest
 from kindmesh.protocol.standing import (
     StandingApproval,
     Wanted,
@@ -77,14 +77,15 @@ def stand(beliefs: Beliefs, event: Stand, now_ms: int, fresh: bytes) -> list[Ins
         raise PermitUsed("this question was answered already, or never asked")
     _check_question(standing, question, now_ms)
     if certificate is not None:
-        problem = approver_problem(beliefs, certificate, _case(beliefs, asked, now_ms), now_ms)
+        about = (asked.operation, asked.effects, asked.data_classes, asked.purpose)
+        problem = may_answer(beliefs, author, about, now_ms)
         if problem:
             raise AccessRefused(problem, hint="The owner can answer it: kindmesh review.")
     known = beliefs.approvals.standing.get(standing.standing_id)
     if known is not None:
         if known[1].signed != event.standing:
             raise InvalidInput("another yes has this id", field="standing_id")
-        return [Answer(_shown(beliefs, now_ms))]
+        return [Answer(shown_standings(beliefs, now_ms))]
     ended: list[Instruction] = [*beliefs.approvals.drop_ended(now_ms)]
     if len(beliefs.approvals.standing) >= STANDINGS_MAX:
         raise Busy(f"{STANDINGS_MAX} such yeses are in force", hint="End some: kindmesh review grants.")
@@ -93,7 +94,7 @@ def stand(beliefs: Beliefs, event: Stand, now_ms: int, fresh: bytes) -> list[Ins
         *ended,
         beliefs.approvals.put(standing, Kept(event.standing)),
         beliefs.log("approval", "allow", now_ms, standing.standing_id, request=question.request, rules=rules),
-        Answer(_shown(beliefs, now_ms), durable=True),
+        Answer(shown_standings(beliefs, now_ms), durable=True),
     ]
 
 
@@ -106,38 +107,56 @@ def _check_question(standing: StandingApproval, question: Question, now_ms: int)
         raise PermitExpired("this is too old, or from the future", hint="Start the job again.")
 
 
-def _case(beliefs: Beliefs, asked: ApprovalRequest, now_ms: int) -> Case:
-    """As far as it matters to whether somebody may answer."""
-    return Case(
-        asked.operation, None, False, None, asked.effects, beliefs.isolation, "ask", False, now_ms,
-        data_classes=asked.data_classes, purpose=asked.purpose,
+def may_answer(
+    beliefs: Beliefs, author: bytes, about: tuple[str, int, tuple[str, ...], str], now_ms: int
+) -> str:
+    """Why the person with that key may not answer what is asked about an operation with these effects and classes of
+    data, for that purpose, or empty. Raises `KeyError` for no person's key."""
+    operation, effects, classes, purpose = about
+    case = Case(
+        operation, None, False, None, effects, beliefs.isolation, "ask", False, now_ms,
+        data_classes=classes, purpose=purpose,
     )  # fmt: skip
+    return approver_problem(beliefs, beliefs.people.keys[author], case, now_ms)
 
 
 def end_standing(beliefs: Beliefs, event: EndStanding, now_ms: int, fresh: bytes) -> list[Instruction]:
-    """Method `unstand`; one that is over already changes nothing."""
+    """Method `unstand`, of a yes to a routine too; one that is over already changes nothing."""
     dropped: list[Instruction] = [*beliefs.approvals.drop(event.standing_id)]
     if dropped:
         dropped.append(beliefs.log("approval", "deny", now_ms, event.standing_id, rules=("revoked",)))
-    return [*dropped, Answer(_shown(beliefs, now_ms), durable=bool(dropped))]
+    return [*dropped, Answer(shown_standings(beliefs, now_ms), durable=bool(dropped))]
 
 
 def show_standings(beliefs: Beliefs, event: StandingsWanted, now_ms: int, fresh: bytes) -> list[Instruction]:
     """Method `standings`."""
-    return [Answer(_shown(beliefs, now_ms))]
+    return [Answer(shown_standings(beliefs, now_ms))]
 
 
-def _shown(beliefs: Beliefs, now_ms: int) -> Standings:
+def shown_standings(beliefs: Beliefs, now_ms: int) -> Standings:
+    """All yeses that are in force."""
     found = []
     for id_, (standing, kept) in beliefs.approvals.standing.items():
         if now_ms <= standing.expires_ms:
             uses = beliefs.approvals.uses(id_, now_ms)
             author = kept.signed.author
-            certificate = beliefs.people.keys.get(author) or beliefs.anchors.find(author, "person")
-            name = certificate.name if certificate is not None else ""
             used = sum(use.amount for use in uses)
-            found.append(StandingState(kept.signed, author, name, len(uses), used))
-    return Standings(tuple(found))
+            found.append(StandingState(kept.signed, author, _name(beliefs, author), len(uses), used))
+    routines = beliefs.approvals.routines
+    agreed = [
+        RoutineState(
+            one.kept.signed, one.kept.signed.author, _name(beliefs, one.kept.signed.author),
+            len(routines.said(id_, now_ms)),
+        )
+        for id_, one in routines.agreed.items()
+        if now_ms <= one.approval.expires_ms
+    ]  # fmt: skip
+    return Standings(tuple(found), tuple(agreed))
+
+
+def _name(beliefs: Beliefs, author: bytes) -> str:
+    certificate = beliefs.people.keys.get(author) or beliefs.anchors.find(author, "person")
+    return certificate.name if certificate is not None else ""
 
 
 def settle(beliefs: Beliefs, request: PermitRequest, case: Case, now_ms: int) -> Settled | None:
@@ -149,7 +168,7 @@ def settle(beliefs: Beliefs, request: PermitRequest, case: Case, now_ms: int) ->
         request.purpose, case.data_classes, now_ms,
     )  # fmt: skip
     for id_, (standing, kept) in beliefs.approvals.standing.items():
-        if not covers(standing, wanted) or not _still_may(beliefs, kept.signed.author, case, now_ms):
+        if not covers(standing, wanted) or not still_may(beliefs, kept.signed.author, case, now_ms):
             continue
         amount = (amount_of(standing, request.args) or 0.0) if standing.amount else 0.0
         if beliefs.approvals.has_room(id_, amount, now_ms):
@@ -157,11 +176,14 @@ def settle(beliefs: Beliefs, request: PermitRequest, case: Case, now_ms: int) ->
     return None
 
 
-def _still_may(beliefs: Beliefs, author: bytes, case: Case, now_ms: int) -> bool:
+def still_may(beliefs: Beliefs, author: bytes, case: Case, now_ms: int) -> bool:
+    """Whether who signed a yes may still say it."""
     certificate: Certificate | None = beliefs.people.keys.get(author)
     if certificate is not None:
         return not approver_problem(beliefs, certificate, case, now_ms)
     return beliefs.anchors.find(author, "person") is not None
 
 
-__all__ = ["Settled", "end_standing", "settle", "show_standings", "stand"]
+__all__ = [
+    "Settled", "end_standing", "may_answer", "settle", "show_standings", "shown_standings", "stand", "still_may",
+]  # fmt: skip

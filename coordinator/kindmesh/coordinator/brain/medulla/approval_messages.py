@@ -21,7 +21,7 @@ class Stand(msgspec.Struct, array_like=True, frozen=True):
 
 
 class EndStanding(msgspec.Struct, array_like=True, frozen=True):
-    """The id of a standing approval."""
+    """The id of a standing approval, or of a yes to a routine."""
 
     standing_id: TimeId
 
@@ -40,10 +40,20 @@ class StandingState(msgspec.Struct, array_like=True, frozen=True):
     amount: Measure
 
 
+class RoutineState(msgspec.Struct, array_like=True, frozen=True):
+    """A yes to a routine that is in force: a signed `RoutineApproval`, by whom, and how often it was used in a day."""
+
+    routine: Signed
+    author: KeyId
+    name: Name
+    used: Count
+
+
 class Standings(msgspec.Struct, array_like=True, frozen=True):
     """The oldest first."""
 
     standings: tuple[StandingState, ...]
+    routines: tuple[RoutineState, ...] = ()
 
 
-__all__ = ["EndStanding", "Stand", "StandingState", "Standings", "StandingsWanted"]
+__all__ = ["EndStanding", "RoutineState", "Stand", "StandingState", "Standings", "StandingsWanted"]

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import msgspec
 
 from kindmesh.coordinator.brain.medulla.instructions import Forget, Save
+from kindmesh.coordinator.brain.medulla.routines import Routines
 from kindmesh.protocol.bounds import Measure, TimeMs
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.signed import Signed
@@ -35,10 +36,11 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Approvals:
-    """Those in force, by id, the oldest first."""
+    """Those in force, by id, the oldest first; `routines`: those to learned routines."""
 
     def __init__(self) -> None:
         self.standing: dict[bytes, tuple[StandingApproval, Kept]] = {}
+        self.routines = Routines()
 
     def restorers(self, public: Callable[[bytes], bytes]) -> dict[str, Callable[[bytes, bytes], object]]:
         """By the kind of row: what takes its key and value over. `public` finds the key of a person or an owner."""
@@ -47,7 +49,7 @@ class Approvals:
             kept = decode(Kept, value)
             self.put(open_standing(kept.signed, public(kept.signed.author)), kept)
 
-        return {"standing": standing}
+        return {"standing": standing, **self.routines.restorers(public)}
 
     def put(self, standing: StandingApproval, kept: Kept) -> Save:
         """It is in force, with these uses."""
@@ -56,13 +58,15 @@ class Approvals:
 
     def drop(self, standing_id: bytes) -> list[Forget]:
         """It is over; again changes nothing."""
-        return [Forget("standing", standing_id)] if self.standing.pop(standing_id, None) else []
+        if self.standing.pop(standing_id, None):
+            return [Forget("standing", standing_id)]
+        return self.routines.drop(standing_id)
 
     def drop_of(self, authors: Iterable[bytes]) -> list[Forget]:
         """Whoever signed them leaves."""
         gone = set(authors)
         leaving = [id_ for id_, (_, kept) in self.standing.items() if kept.signed.author in gone]
-        return [forget for id_ in leaving for forget in self.drop(id_)]
+        return [*(forget for id_ in leaving for forget in self.drop(id_)), *self.routines.drop_of(gone)]
 
     def drop_ended(self, now_ms: int) -> list[Forget]:
         """Those past their end."""

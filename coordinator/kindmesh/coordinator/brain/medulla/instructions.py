@@ -31,6 +31,7 @@ Kind: TypeAlias = Literal[
     "held",
     "utterance",
     "standing",
+    "routine",
     "did",
 ]
 

@@ -25,6 +25,8 @@ from kindmesh.coordinator.brain.medulla import (
     raise_machine,
     recall_machine,
     review_machine,
+    routine_machine,
+    routine_messages,
     trust_machine,
 )
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
@@ -59,6 +61,8 @@ METHODS: Final[dict[str, type[msgspec.Struct]]] = {
     "stand": approval_messages.Stand,
     "unstand": approval_messages.EndStanding,
     "standings": approval_messages.StandingsWanted,
+    "propose": routine_messages.Propose,
+    "agree": routine_messages.Agree,
 }
 """Method name -> type of its parameters."""
 
@@ -90,6 +94,8 @@ _TRANSITIONS: Final[dict[type[msgspec.Struct], Callable[[Beliefs, Any, int, byte
     approval_messages.Stand: approval_machine.stand,
     approval_messages.EndStanding: approval_machine.end_standing,
     approval_messages.StandingsWanted: approval_machine.show_standings,
+    routine_messages.Propose: routine_machine.propose,
+    routine_messages.Agree: routine_machine.agree,
 }
 
 

@@ -28,6 +28,7 @@ from kindmesh.coordinator.brain.medulla.review_step import (
     scene_of,
     unsettled,
 )
+from kindmesh.coordinator.brain.medulla.rule_bounds import presence
 from kindmesh.coordinator.brain.medulla.rules import Case
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.crypto import sha256
@@ -172,14 +173,29 @@ def _scene(
     beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
 ) -> Scene | None:
     """The step as the rules of a review see it; None where no device declares it, or no bound or rule concerns it."""
+    guards = beliefs.policy.guards
+    concerned = _concerned(guards, request.operation, effects) or needs_scene(beliefs.rules, effects)
+    if not is_foreign(request.labels) and not concerned:
+        return None
+    return _laid_out(beliefs, request, effects, known, now_ms)
+
+
+def is_absent(
+    beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
+) -> bool:
+    """Whether this could hurt somebody or let somebody in, and nobody is known to be there."""
+    scene = _laid_out(beliefs, request, effects, known, now_ms)
+    return scene is None or any(presence(scene))
+
+
+def _laid_out(
+    beliefs: Beliefs, request: PermitRequest, effects: int, known: tuple[Standing, Proven], now_ms: int
+) -> Scene | None:
     asker, proven = known
     guards, prover = beliefs.policy.guards, proven.prover
     offers = beliefs.offers.get(request.target)
     operation = offers.operations.get(request.operation) if offers else None
     if operation is None:
-        return None
-    concerned = _concerned(guards, request.operation, effects) or needs_scene(beliefs.rules, effects)
-    if not is_foreign(request.labels) and not concerned:
         return None
     args = decode_value(request.args)
     facts = Facts(
@@ -221,4 +237,4 @@ def _chain_problem(beliefs: Beliefs, request: PermitRequest, now_ms: int) -> str
     return ""
 
 
-__all__ = ["case_of", "key_of", "label_of", "proven_of"]
+__all__ = ["case_of", "is_absent", "key_of", "label_of", "proven_of"]

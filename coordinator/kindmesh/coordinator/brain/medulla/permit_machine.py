@@ -2,7 +2,8 @@
 
     request --judge--> allow: permit
                        deny:  refusal, with its reasons
-                       ask:   permit, where a yes that lasts covers it and nothing else asks (`approval_machine`);
+                       ask:   permit, where a yes that lasts covers it and nothing else asks (`approval_machine`,
+                              and `routine_machine` for a routine that was learned);
                               else a question, kept until answered or an hour old
                                 |-- signed yes, these very bytes, in time --> judge again --> permit or refusal
                                 `-- signed no ----------------------------------------------> refusal
@@ -15,6 +16,8 @@ never does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,7 +27,8 @@ from kindmesh.coordinator.brain.medulla.asking import approver_problem, named, r
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs, Question
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Forget, Instruction, Save
 from kindmesh.coordinator.brain.medulla.messages import Approve, PermitRequest, Verdict
-from kindmesh.coordinator.brain.medulla.permit_case import case_of, key_of, label_of, proven_of
+from kindmesh.coordinator.brain.medulla.permit_case import case_of, is_absent, key_of, label_of, proven_of
+from kindmesh.coordinator.brain.medulla.routine_machine import settle_routine
 from kindmesh.coordinator.brain.medulla.rules import Case, Judgement, judge
 from kindmesh.protocol.codec import decode, decode_value, encode
 from kindmesh.protocol.crypto import sha256
@@ -68,7 +72,8 @@ def request_permit(beliefs: Beliefs, request: PermitRequest, now_ms: int, fresh:
         return _refuse(beliefs, request, judgement, now_ms)
     if asker.proof is not None:
         beliefs.people.check_room(now_ms)
-    answered = _answered(beliefs, request, (case, judgement), now_ms, fresh)
+    absent = partial(is_absent, beliefs, request, case.effects, (asker, proven), now_ms)
+    answered = _answered(beliefs, request, (case, judgement), now_ms, fresh=fresh, absent=absent)
     kept: list[Instruction] = [*remember(beliefs, asker.proof, request.job_id, now_ms)]
     if proven.utterance_id:
         kept += beliefs.utterances.use(proven.utterance_id, request.run_id, now_ms)
@@ -76,17 +81,26 @@ def request_permit(beliefs: Beliefs, request: PermitRequest, now_ms: int, fresh:
 
 
 def _answered(
-    beliefs: Beliefs, request: PermitRequest, judged: tuple[Case, Judgement], now_ms: int, fresh: bytes
+    beliefs: Beliefs,
+    request: PermitRequest,
+    judged: tuple[Case, Judgement],
+    now_ms: int,
+    *,
+    fresh: bytes,
+    absent: Callable[[], bool],
 ) -> list[Instruction]:
     case, judgement = judged
     if judgement.answer == "allow":
         return _allow(beliefs, request, case, now_ms, permit_id=fresh)
     agreed = msgspec.structs.replace(case, approved=True)
-    settled = settle(beliefs, request, case, now_ms) if judge(agreed).answer == "allow" else None
+    may = judge(agreed).answer == "allow"
+    routine = settle_routine(beliefs, request, case, now_ms, absent) if may else None
+    settled = routine or (settle(beliefs, request, case, now_ms) if may else None)
     if settled is not None:
         permitted = _allow(
             beliefs, request, agreed, now_ms,
             permit_id=fresh, approval_id=settled.standing_id, approved_by=settled.author,
+            exactly=routine is not None,
         )  # fmt: skip
         return [settled.saved, *permitted]
     return _ask(beliefs, request, case, judgement, now_ms, request_id=fresh)

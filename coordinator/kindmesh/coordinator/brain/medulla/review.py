@@ -81,8 +81,16 @@ def _unanswered(found: Iterable[Reason], facts: Facts) -> list[Reason]:
     """What is left once the approvals are counted: a person's yes settles what asks, never what is denied."""
     return [
         reason for reason in found
-        if reason.answer == "deny" or reason.rule in NEVER_APPROVED or reason.step not in facts.approved
+        if reason.answer == "deny"
+        or reason.rule in NEVER_APPROVED
+        or not (reason.step in facts.approved or _is_agreed(reason, facts))
     ]  # fmt: skip
+
+
+def _is_agreed(reason: Reason, facts: Facts) -> bool:
+    """Whether a yes to these very steps, for whenever these words are said, settles it. Where they are all that the
+    plan calls, it settles what is asked about the plan and its pauses, too."""
+    return reason.rule in facts.settled and (reason.step in facts.agreed or "" in facts.agreed)
 
 
 def _worst(found: list[Reason]) -> Reviewed:

@@ -85,7 +85,9 @@ class Facts(msgspec.Struct, frozen=True):
     requests; `address_book`: addresses by name; `names`: what people call an entity or a device, by id; `area`: where
     it was said; `now_ms`: UTC, and `minute`: of the local day; `approved`: steps to which a person said yes; `run`:
     what of the ledger came of the same words, empty: not known; `weekday`: 1 Monday to 7 Sunday, 0: by `now_ms`;
-    `cedar`: the owner's rules in Cedar, empty: none; `person` and `kind` of who asks, as those rules know them.
+    `cedar`: the owner's rules in Cedar, empty: none; `person` and `kind` of who asks, as those rules know them;
+    `agreed`: steps to which a person said yes for whenever these words are said (with an empty id: the whole plan), and
+    `settled`: the rules of which that settles the questions.
     """
 
     operations: Mapping[str, Operation]
@@ -111,6 +113,8 @@ class Facts(msgspec.Struct, frozen=True):
     cedar: tuple[Rules, ...] = ()
     person: str = ""
     kind: str = ""
+    agreed: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
 
 
 __all__ = [

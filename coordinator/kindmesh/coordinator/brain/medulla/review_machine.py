@@ -8,7 +8,7 @@ nothing. A plan that is let through here is judged again, step by step, when a p
 An operation that several devices declare has all of their effects; a thing that several devices name is called what
 they agree on. A step that no device could be permitted to do is denied with the reasons of the first that it is for.
 What the owner's policy allows outright needs no words, as at its permit, unless what it is about came from the web, a
-device or a model.
+device or a model. What a routine of these words settles at the permits is not asked about here either.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from kindmesh.coordinator.brain.medulla.messages import PlanReason, PlanReview, 
 from kindmesh.coordinator.brain.medulla.review import ABOUT_WORDS, RULES, review, with_second
 from kindmesh.coordinator.brain.medulla.review_facts import Facts, Reason
 from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene
+from kindmesh.coordinator.brain.medulla.routine_machine import SETTLED, Spoken, agreed_steps
 from kindmesh.coordinator.brain.medulla.rule_amounts import spending
 from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN
 from kindmesh.coordinator.brain.medulla.rules import (
@@ -86,6 +87,8 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
         cedar=beliefs.rules,
         person=person_of(principal),
         kind=principal.kind,
+        agreed=agreed_steps(beliefs, plan, Spoken(principal, proven.prover, request.purpose), now_ms),
+        settled=SETTLED,
     )
     found = review(plan, facts, (*_rules(beliefs), _able(_Now(beliefs, principal, now_ms))))
     second = request.second
