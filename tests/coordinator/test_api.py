@@ -12,9 +12,14 @@ from tests.coordinator.heart_kit import FakeNode, Rig
 
 from kindmesh.coordinator.api import Api, find
 from kindmesh.coordinator.copies import Copies
+from kindmesh.coordinator.decisions import Decisions
+from kindmesh.coordinator.file_desk import FileDesk
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
 from kindmesh.coordinator.remote import REQUESTS_MAX, Remote
+from kindmesh.coordinator.status_desk import StatusDesk
+from kindmesh.coordinator.trust_desk import TrustDesk
+from kindmesh.coordinator.work_desk import WorkDesk
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
@@ -45,22 +50,23 @@ class Counter:
             folder / "artifacts", b"a" * 32, quota=1 << 20, entropy=rig.entropy
         )
         none = cast(Any, None)
-        self.api = Api(
-            heart=rig.heart,
-            hub=cast(Hub, rig.endpoint),
-            trust=none,
-            trust_service=none,
-            pairing=none,
-            returning=none,
-            medulla=none,
-            artifacts=self.artifacts,
-            exchange=none,
-            uploads=Uploads(self.artifacts, rig.entropy, rig.clock.monotonic),
-            auditing=none,
-            people=PeopleDesk(none, none, none, rig.clock, news=lambda event: None, leave=rig.heart.leave),
-            copies=Copies(cast(Hub, rig.endpoint), none, none),
-            renewals=none,
+        hub, device = cast(Hub, rig.endpoint), rig.endpoint.device_id
+        people = PeopleDesk(none, none, none, rig.clock, news=lambda event: None, leave=rig.heart.leave)
+        uploads = Uploads(self.artifacts, rig.entropy, rig.clock.monotonic)
+        files = FileDesk(
+            heart=rig.heart, device=device, artifacts=self.artifacts, exchange=none, uploads=uploads
         )
+        status = StatusDesk(
+            heart=rig.heart, hub=hub, trust=none, medulla=none, auditing=none, returning=none, people=people
+        )
+        work = WorkDesk(heart=rig.heart, people=people, sources_of=files.sources_of, decisions=Decisions())
+        trust = TrustDesk(
+            heart=rig.heart, device=device, trust=none, trust_service=none, pairing=none, returning=none,
+            medulla=none, people=people, copies=Copies(hub, none, none), renewals=none, raises=none,
+        )  # fmt: skip
+        self.api = Api()
+        for part in (files, status, work, people, trust):
+            self.api.add(part.methods())
         self.phone, self.kitchen = (
             device_principal(rig.nodes[name].device_id) for name in ("phone", "kitchen")
         )

@@ -24,7 +24,10 @@ from kindmesh.coordinator.brain.desk.place import make_desk
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.companion import Companion
 from kindmesh.coordinator.copies import Copies
+from kindmesh.coordinator.decisions import Decisions, RaiseService
 from kindmesh.coordinator.event_desk import EventDesk
+from kindmesh.coordinator.file_desk import FileDesk
+from kindmesh.coordinator.halting import Halting
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.journal import HEART_SCHEMA
 from kindmesh.coordinator.heart.medulla_client import MedullaReviewer
@@ -41,8 +44,11 @@ from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
 from kindmesh.coordinator.run_desk import RunDesk, may_hear
+from kindmesh.coordinator.status_desk import StatusDesk
 from kindmesh.coordinator.stream_desk import StreamDesk
+from kindmesh.coordinator.trust_desk import TrustDesk
 from kindmesh.coordinator.trust_service import TrustService
+from kindmesh.coordinator.work_desk import WorkDesk
 from kindmesh.mesh.artifacts import ArtifactStore
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.audit_anchor import open_anchor
@@ -168,7 +174,7 @@ class Coordinator:
         self.auditing = AuditService(
             hub=self.hub, trust=self.trust, boot=self.identity.boot, audit=self.audit,
             witness=Witness(self.store, self.audit), medulla=self.medulla, clock=self.clock,
-            anchor=lambda: open_anchor(config.audit.anchor),
+            anchor=lambda: open_anchor(config.audit.anchor), resolve=self.heart.devices.resolve,
         )  # fmt: skip
         self.neighbours = Neighbours(
             self.trust.mesh, self.identity.device_id, lambda: self.hub.address, mdns=config.mesh.mdns
@@ -216,22 +222,7 @@ class Coordinator:
             leave=self._leave,
         )
         self.copies = Copies(self.hub, self.trust, self.medulla)
-        self.api = Api(
-            copies=self.copies,
-            heart=self.heart,
-            hub=self.hub,
-            trust=self.trust,
-            trust_service=self.trust_service,
-            pairing=self.pairing,
-            returning=self.returning,
-            medulla=self.medulla,
-            artifacts=self.artifacts,
-            exchange=self.exchange,
-            uploads=self.uploads,
-            auditing=self.auditing,
-            people=self.people,
-            renewals=self.renewals,
-        )
+        self._add_methods()
         event_log = EventLog(self.store, hkdf_sha256(key, b"", EVENTS_INFO, 32), entropy)
         self.runs = Runs(
             heart=self.heart,
@@ -245,17 +236,17 @@ class Coordinator:
         )
         self.heart.retention.keepers.append(self.runs.keep)
         self.trust_service.on_gone(lambda member: self.runs.leave(device_principal(member)))
-        self.api.add(RunDesk(self.runs, self.heart, self.people, self.api.sources_of).methods())
+        self.api.add(RunDesk(self.runs, self.heart, self.people, self.files.sources_of).methods())
         desk = JobDesk(self.heart, self.people)
-        self.api.decisions.add(desk.waiting)
+        self.decisions.add(desk.waiting)
         self.api.add({**desk.methods(), **LastingDesk(self.medulla, self.trust).methods()})
         self.events = EventDesk(
             self.bus, event_log, heart=self.heart, hub=self.hub, trust=self.trust,
             trust_service=self.trust_service, clock=self.clock,
         )  # fmt: skip
         self.api.add(self.events.methods)
-        self.api.on_stop = self.events.stopped
-        self.api.event_findings = self.events.findings
+        self.halting.on_stop = self.events.stopped
+        self.status.event_findings = self.events.findings
         self.scheduling = ScheduleDesk(
             heart=self.heart, runs=self.runs, store=self.store, vault=vault, people=self.people, trust=self.trust,
             bus=self.bus, clock=clock, trusted_ms=self.clock.now_ms, entropy=entropy, household=config.household,
@@ -264,14 +255,14 @@ class Coordinator:
         self.desk = make_desk(
             heart=self.heart, runs=self.runs, people=self.people, store=self.store, vault=vault, bus=self.bus,
             trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
-            stop=self.api.stop, medulla=self.medulla,
+            stop=self.halting.stop, medulla=self.medulla,
         )  # fmt: skip
-        self.api.schedule_findings = self.scheduling.findings
+        self.status.schedule_findings = self.scheduling.findings
         self.stream_desk = StreamDesk(
             hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy
         )
         self.api.add(self.scheduling.methods() | self.desk.methods() | self.stream_desk.methods())
-        self.api.approvers.append(self.stream_desk.approve)
+        self.work.approvers.append(self.stream_desk.approve)
         self.trust_service.on_gone(self.stream_desk.streams.drop)
         devices = self.heart.devices
         self.remote = Remote(
@@ -283,6 +274,40 @@ class Coordinator:
         )
         self._control, self._stack = control, AsyncExitStack()
         self._timer: asyncio.TimerHandle | None = None
+
+    def _add_methods(self) -> None:
+        """What can be asked of the parts there are so far."""
+        self.api, self.decisions = Api(), Decisions()
+        self.files = FileDesk(
+            heart=self.heart, device=self.identity.device_id, artifacts=self.artifacts, exchange=self.exchange,
+            uploads=self.uploads,
+        )  # fmt: skip
+        self.status = StatusDesk(
+            heart=self.heart, hub=self.hub, trust=self.trust, medulla=self.medulla, auditing=self.auditing,
+            returning=self.returning, people=self.people,
+        )  # fmt: skip
+        self.halting = Halting(self.heart, self.hub, self.audit)
+        raises = RaiseService(self.heart, self.trust, self.trust_service, self.medulla)
+        self.decisions.add(self.copies.waiting)
+        self.decisions.add(raises.waiting)
+        self.work = WorkDesk(
+            heart=self.heart, people=self.people, sources_of=self.files.sources_of, decisions=self.decisions
+        )
+        trust_desk = TrustDesk(
+            heart=self.heart, device=self.identity.device_id, trust=self.trust, trust_service=self.trust_service,
+            pairing=self.pairing, returning=self.returning, medulla=self.medulla, people=self.people,
+            copies=self.copies, renewals=self.renewals, raises=raises,
+        )  # fmt: skip
+        for part in (
+            self.status,
+            self.work,
+            self.files,
+            trust_desk,
+            self.people,
+            self.auditing,
+            self.halting,
+        ):
+            self.api.add(part.methods())
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -350,7 +375,7 @@ class Coordinator:
         except KindmeshError as error:
             # Everything else works without; `doctor` says what is missing.
             log.warning("the public papers are not given", extra={"code": error.code})
-            self.api.papers_problem = error.message
+            self.status.papers_problem = error.message
             return
         self.papers = papers
         stack.push_async_callback(papers.close)

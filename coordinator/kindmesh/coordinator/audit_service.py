@@ -16,10 +16,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from kindmesh.coordinator.api import Emit, Method
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
+from kindmesh.coordinator.params import Params
 from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.audit_anchor import Anchor
-from kindmesh.mesh.audit_report import audit_findings, heads_document, rows_document
+from kindmesh.mesh.audit_report import ROWS_MAX, audit_findings, heads_document, rows_document
 from kindmesh.mesh.audit_trust import TrustNotes
 from kindmesh.mesh.audit_witness import SEND_EVERY, Pace, Witness
 from kindmesh.mesh.clock import Clock
@@ -30,6 +32,7 @@ from kindmesh.protocol.codec import decode_value, encode_value
 from kindmesh.protocol.errors import InvalidInput, KindmeshError
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.messages import Heartbeat
+from kindmesh.protocol.principal import Principal
 
 log = logging.getLogger("kindmesh.coordinator.audit")
 
@@ -53,11 +56,14 @@ class AuditService:
         medulla: MedullaClient,
         clock: Clock,
         anchor: Callable[[], Anchor | None],
+        resolve: Callable[[str], bytes],
     ) -> None:
+        """`resolve` gives the id of the device that a name means."""
         self._hub, self._trust, self._clock = hub, trust, clock
         self.audit, self.witness = audit, witness
         self._medulla = medulla
         self._open_anchor = anchor
+        self._resolve = resolve
         self._notes = TrustNotes(audit, trust, boot)
         self._pace = Pace()
         self._cloned: frozenset[bytes] = frozenset()
@@ -197,6 +203,29 @@ class AuditService:
         return _mapping(
             await self._hub.call(bytes.fromhex(which), "mesh.audit_heads", encode_value({}), REMOTE_MS)
         )
+
+    def methods(self) -> dict[str, Method]:
+        """For the coordinator's table."""
+        return {
+            "audit.rows": self._audit_rows,
+            "audit.heads": self._audit_heads,
+            "audit.accept": self._audit_accept,
+        }
+
+    async def _audit_rows(self, params: Params, emit: Emit, who: Principal) -> Any:
+        limit = params.number("limit", ROWS_MAX, least=1, most=ROWS_MAX)
+        return await self.rows(self._log_named(params), params.number("after", 0, least=0), limit)
+
+    async def _audit_heads(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return await self.heads(self._log_named(params))
+
+    async def _audit_accept(self, params: Params, emit: Emit, who: Principal) -> Any:
+        return {"ok": self.witness.accept(params.data("author"))}
+
+    def _log_named(self, params: Params) -> str:
+        """`coordinator`, `medulla`, or a device's id as hexadecimal; nothing for the coordinator's own memory."""
+        named = params.text("log", "")
+        return named if named in ("", "coordinator", "medulla") else self._resolve(named).hex()
 
     def findings(self) -> Sequence[tuple[str, str, str]]:
         """(level, sentence, hint) for `doctor`."""

@@ -10,29 +10,30 @@ own signatures, and Medulla judges them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import reduce
 from typing import Any, Final
 
 import msgspec
 
+from kindmesh.coordinator.api import Emit, Method
 from kindmesh.coordinator.brain.medulla import people_messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.messages import Issued, Renew
 from kindmesh.coordinator.params import Params
+from kindmesh.coordinator.people_documents import people_document
 from kindmesh.coordinator.trust_service import TrustService
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.certificate import check_validity
 from kindmesh.protocol.codec import decode, decode_value
 from kindmesh.protocol.errors import AccessRefused, Busy, CertificateRefused, Replayed, Revoked, UnknownMember
-from kindmesh.protocol.ids import format_id, format_time_id, parse_id, parse_time_id
+from kindmesh.protocol.ids import format_id, parse_id, parse_time_id
 from kindmesh.protocol.limits import CLOCK_SKEW_MS, ROSTER_MAX
-from kindmesh.protocol.manifest import Effect, Operation, effect_names, parse_effects
+from kindmesh.protocol.manifest import Effect, Operation, parse_effects
 from kindmesh.protocol.people import (
     Accepted,
     PersonRequest,
-    PersonTerms,
     check_request_time,
     open_request,
     read_acceptance,
@@ -246,11 +247,12 @@ class PeopleDesk:
     async def _changed(self, method: str, params: msgspec.Struct) -> dict[str, Any]:
         people = self._learn(await self._medulla.call(method, params, m.People))
         await self._trust_service.refresh()
-        return self.document(people)
+        return people_document(people, self._trust, self._clock.now_ms())
 
     async def people(self) -> dict[str, Any]:
         """All people, invitations and delegations, as Medulla knows them."""
-        return self.document(self._learn(await self._medulla.call("people", m.PeopleWanted(), m.People)))
+        found = self._learn(await self._medulla.call("people", m.PeopleWanted(), m.People))
+        return people_document(found, self._trust, self._clock.now_ms())
 
     async def invite(self, params: Params) -> dict[str, Any]:
         """Pass on an invitation that the owner signed."""
@@ -332,75 +334,33 @@ class PeopleDesk:
         """The coordinator's time, UTC ms."""
         return self._clock.now_ms()
 
-    def document(self, people: m.People) -> dict[str, Any]:
-        """As plain data, with the names of devices."""
-        names = {member.subject: member.name for member in self._trust.membership.members()}
-        roles = {role.name: role.title for role in self._trust.policy.roles}
-        now_ms = self._clock.now_ms()
-        persons = [
-            {
-                **_terms(person.terms),
-                "title": roles.get(person.terms.role, "this role is not in the policy"),
-                "ended": bool(person.terms.until_ms) and now_ms > person.terms.until_ms,
-                "keys": [
-                    {
-                        "id": format_id(key.subject),
-                        "device": format_id(key.device),
-                        "device_name": names.get(key.device, ""),
-                        "since_ms": key.since_ms,
-                        "expires_ms": key.expires_ms,
-                    }
-                    for key in person.keys
-                ],
-            }
-            for person in people.persons
-        ]
-        invitations = [
-            {
-                **_terms(found.terms),
-                "invitation": format_time_id(found.terms.invite_id),
-                "expires_ms": found.terms.invite_expires_ms,
-                "state": "ended"
-                if found.state == "open" and now_ms > found.terms.invite_expires_ms
-                else found.state,
-                "device_name": names.get(found.device, ""),
-            }
-            for found in people.invitations
-        ]
-        delegations = [
-            {
-                "delegation": format_time_id(found.delegation.delegation_id),
-                "acting": f"{found.delegation.kind}:{found.delegation.acting_id}",
-                "person": format_id(found.delegation.person) if found.delegation.person else "owner",
-                "name": found.name or "owner",
-                **_rights(found.delegation.rights),
-                "expires_ms": found.delegation.expires_ms,
-                "ended": now_ms > found.delegation.expires_ms,
-            }
-            for found in people.delegations
-        ]
-        return {"ok": True, "people": persons, "invitations": invitations, "delegations": delegations}
+    # ---------------------------------------------------------------------------------------- as control methods
+
+    def methods(self) -> dict[str, Method]:
+        """For the coordinator's table."""
+        return {
+            "people": self._list,
+            "people.invite": _alone(self.invite),
+            "people.withdraw": _alone(self.withdraw),
+            "people.terms": _alone(self.set_terms),
+            "people.accept": lambda params, emit, who: self.accept(params, who),
+            "people.renew": _alone(self.renew),
+            "delegate": _alone(self.delegate),
+            "undelegate": lambda params, emit, who: self.undelegate(params, who),
+        }
+
+    async def _list(self, params: Params, emit: Emit, who: Principal) -> Any:
+        found = await self.people()
+        if who.kind == "owner":
+            return found
+        own = [one for one in found["people"] if one["person"] == who.person]
+        mine = [one for one in found["delegations"] if one["person"] == who.person]
+        return {"ok": True, "people": own, "invitations": [], "delegations": mine}
 
 
-def _terms(terms: PersonTerms) -> dict[str, Any]:
-    return {
-        "person": format_id(terms.person),
-        "name": terms.name,
-        "role": terms.role,
-        "operations": list(terms.operations),
-        "effects": effect_names(terms.effects),
-        "since_ms": terms.issued_ms,
-        "until_ms": terms.until_ms or None,
-    }
-
-
-def _rights(rights: Rights) -> dict[str, Any]:
-    return {
-        "operations": list(rights.operations),
-        "effects": effect_names(rights.effects),
-        "data_classes": list(rights.data_classes),
-        "purposes": list(rights.purposes),
-    }
+def _alone(do: Callable[[Params], Awaitable[Any]]) -> Method:
+    """A method for which it does not matter who brings it: what it takes is signed."""
+    return lambda params, emit, who: do(params)
 
 
 __all__ = ["LOOK", "PeopleDesk"]
