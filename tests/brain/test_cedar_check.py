@@ -111,7 +111,7 @@ def test_the_starter_set_is_sound_and_so_are_operations_that_are_not_there_yet()
 def test_the_rules_in_the_docs_are_sound_together() -> None:
     text = (ROOT / "docs" / "how-to" / "rules-in-cedar.md").read_text()
     blocks = re.findall(r"```cedar\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert problems(starter() + "".join(blocks), ROLES, ACTIONS) == ()
 
 

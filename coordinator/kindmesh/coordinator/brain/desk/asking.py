@@ -1,6 +1,7 @@
 """One sentence on the mesh, from being heard to being answered.
 
-    heard -> the homes are read -> understood -> reviewed -> written down -> run -> read back -> answered
+    heard -> the homes are read -> what may not be told is hidden -> understood -> reviewed -> written down -> run
+          -> read back -> answered
 
 Nothing is begun before it is written down with the key it came with: asked again with that key, after whatever died in
 between, it is the same act and its answer. Nothing is claimed that was not read back. A plan that Medulla would refuse
@@ -17,9 +18,11 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understanding
+from kindmesh.coordinator.brain.desk.answering import Answer, Answering, Came
 from kindmesh.coordinator.brain.desk.applying import delayed
 from kindmesh.coordinator.brain.desk.conversation import Conversations, Taken
-from kindmesh.coordinator.brain.desk.describe import duration_words, plan_lines, plan_sentence, step_words
+from kindmesh.coordinator.brain.desk.describe import plan_lines, plan_sentence, step_words
+from kindmesh.coordinator.brain.desk.disclosing import Disclosing
 from kindmesh.coordinator.brain.desk.doubts import doubts_of
 from kindmesh.coordinator.brain.desk.following import Follower
 from kindmesh.coordinator.brain.desk.homes import Homes, Seen
@@ -30,22 +33,16 @@ from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.routing import entities_of, routed
 from kindmesh.coordinator.brain.desk.second import SecondReviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
-from kindmesh.coordinator.brain.desk.verifying import Verified, finding_parts, lacks_yes, reported, verify
-from kindmesh.coordinator.brain.desk.wording import (
-    Said,
-    confirmed,
-    ended,
-    listed,
-    needs_yes,
-    plain_text,
-    refused,
-)
+from kindmesh.coordinator.brain.desk.veil import Veil
+from kindmesh.coordinator.brain.desk.verifying import lacks_yes, reported, verify
+from kindmesh.coordinator.brain.desk.withholding import open_changes
+from kindmesh.coordinator.brain.desk.wording import Said, ended, listed, needs_yes, plain_text, refused
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.mesh.clock import Clock
 from kindmesh.protocol.errors import StoreConflict
-from kindmesh.protocol.ids import format_time_id, parse_id
+from kindmesh.protocol.ids import format_time_id
 from kindmesh.protocol.plan import Plan, plan_digest, plan_to_document
 from kindmesh.protocol.plan_check import check_plan
 from kindmesh.protocol.principal import Principal, principal_text
@@ -57,9 +54,6 @@ AWAY_MS: Final = 2_000
 """The same for one that does not answer even now."""
 YES_MS: Final = 120_000
 """How long is waited for a person's yes."""
-_OF_THE_HOME: Final = frozenset({"HassGetState", "HassClimateGetTemperature", "HassGetWeather"})
-"""Intents of questions that the states of things answer."""
-
 
 Stop: TypeAlias = Callable[[str, Principal], Awaitable[dict[str, Any]]]
 """Halts all devices for a reason, in somebody's name; says which were told (`devices`), and which not."""
@@ -83,22 +77,6 @@ class Asked(msgspec.Struct, frozen=True):
     place: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """How it ended: `outcome` is `answered`, `planned`, `done`, `later` (some of it waits for its time), `partly`,
-    `refused`, `unanswered`, `question` or `lost`."""
-
-    parts: tuple[Said, ...]
-    outcome: str
-    understanding: Understanding
-    judged: Judged | None = None
-    plan: Any = None
-    verified: Verified = Verified()
-    run: str = ""
-    lines: tuple[str, ...] = ()
-    would: str = ""
-    """The plan in one sentence, when nothing was done."""
-
-
 class Asking:
     """See the module; one for the coordinator."""
 
@@ -110,6 +88,7 @@ class Asking:
         homes: Homes,
         thinking: Thinking,
         reviewer: Reviewer,
+        disclosing: Disclosing,
         second: SecondReviewer,
         planning: Planning,
         stop: Stop,
@@ -123,7 +102,9 @@ class Asking:
         self._runs = runs
         self._homes = homes
         self._thinking = thinking
+        self._answering = Answering(heart, thinking, clock)
         self._reviewer = reviewer
+        self._disclosing = disclosing
         self._second = second
         self._planning = planning
         self._stop = stop
@@ -144,9 +125,12 @@ class Asking:
         if act and self.halts(asked.text, asked.language):
             return await self._stopped(asked)
         seen = await self._homes.read(check)
-        situation = self._situation(asked, seen)
         person = principal_text(asked.who)
         taken = self._conversations.taken(person, asked.key) if act else None
+        # What was said proves who asks once; what was taken keeps what came of it.
+        veil = taken.veil if taken is not None else await self._disclosing.veil(seen, asked.who, asked.heard)
+        seen = msgspec.structs.replace(seen, home=veil.over(seen.home))
+        situation = self._situation(asked, seen)
         if taken is None:
             known: dict[bytes, Judged] = {}
             understanding = await self._thinking.understand(
@@ -156,10 +140,11 @@ class Asking:
                 emit({"event": "thinking"})
                 understanding = await self._planning.plan(
                     asked.text, situation, asked.who,
-                    review=partial(self._seconded, asked, known), check=check, where=seen.where,
+                    review=partial(self._seconded, asked, known), looks=partial(self._reviewed, asked),
+                    check=check, where=seen.where, veil=veil,
                 )  # fmt: skip
             if understanding.plan is None:
-                return await self._answered(asked, understanding, situation, seen)
+                return await self._answering.answered(understanding, situation, seen, veil)
             check_plan(understanding.plan)
             judged = known.get(plan_digest(understanding.plan)) or await self._reviewed(
                 asked, understanding.plan
@@ -173,7 +158,7 @@ class Asking:
             )
             if not act or judged.verdict == "deny":
                 return self._withheld(understanding, judged, seen.home)
-            taken = self._taken(asked, understanding, judged, seen)
+            taken = self._taken(asked, understanding, judged, seen, veil)
             self._conversations.take(person, asked.key, taken)
         elif taken.text != asked.text:
             raise StoreConflict(
@@ -244,31 +229,6 @@ class Asking:
         plan = understanding.plan
         return [] if plan is None else [step_words(step, home) for step in plan.steps]
 
-    async def _answered(
-        self, asked: Asked, understanding: Understanding, situation: Situation, seen: Seen
-    ) -> Answer:
-        if understanding.question:
-            return Answer((Said(understanding.question, "question"),), "question", understanding)
-        if not understanding.understood:
-            return Answer((Said(understanding.reply, "lost"),), "lost", understanding)
-        said = await self._thinking.answer(understanding, situation, self._clock.now_ms())
-        named = {entity for one in understanding.recognised for entity in one.entities}
-        silent = {seen.where[entity] for entity in named if seen.since(entity) is not None}
-        if any(one.intent in _OF_THE_HOME and not one.entities for one in understanding.recognised):
-            # What was asked about was not found: it may be where nobody answers.
-            silent |= set(seen.silent)
-        old = self._stale(silent, seen)
-        return Answer((Said(ended(said) if old else said), *old), "answered", understanding)
-
-    def _stale(self, silent: set[str], seen: Seen) -> tuple[Said, ...]:
-        """What is known of a device that is silent now is old, and said to be."""
-        now_ms, parts = self._clock.now_ms(), []
-        for device in sorted(silent):
-            name, at_ms = self._heart.devices.name(parse_id(device)), seen.silent[device]
-            when = f"that is {duration_words(now_ms - at_ms)} old" if at_ms else "I do not know how it is now"
-            parts.append(Said(f"{name} does not answer: {when}.", "safety"))
-        return tuple(parts)
-
     def _withheld(self, understanding: Understanding, judged: Judged, home: Home) -> Answer:
         plan = understanding.plan
         assert plan is not None  # noqa: S101 - the caller looked
@@ -291,7 +251,9 @@ class Asking:
             would=plan_sentence(plan, home),
         )
 
-    def _taken(self, asked: Asked, understanding: Understanding, judged: Judged, seen: Seen) -> Taken:
+    def _taken(
+        self, asked: Asked, understanding: Understanding, judged: Judged, seen: Seen, veil: Veil
+    ) -> Taken:
         plan = understanding.plan
         assert plan is not None  # noqa: S101 - the caller looked
 
@@ -310,7 +272,7 @@ class Asking:
             for entity in entities_of(step)
             if entity in seen.where
         }
-        return Taken(asked.text, understanding, split, judged.verdict, ids, where, judged.reasons)
+        return Taken(asked.text, understanding, split, judged.verdict, ids, where, judged.reasons, veil)
 
     # --------------------------------------------------------------------------------------------------- act
 
@@ -341,9 +303,9 @@ class Asking:
         asked_in_vain = given_up and follower.waits
         verified = verify(plan, items, home, read, now, given_up=given_up and not asked_in_vain)
         unanswered = asked_in_vain or lacks_yes(items)
-        parts, outcome = await self._ending(
-            understanding=understanding, situation=situation, home=home, verified=verified, unanswered=unanswered,
-            later=any(step.id not in now for step in plan.steps),
+        parts, outcome = await self._answering.ending(
+            Came(understanding, situation, taken.veil, home, verified, unanswered=unanswered,
+                 later=any(step.id not in now for step in plan.steps)),
         )  # fmt: skip
         return Answer(
             parts,
@@ -351,34 +313,9 @@ class Asking:
             understanding,
             Judged(taken.verdict, taken.reasons),
             plan_to_document(plan),
-            verified,
+            open_changes(verified, taken.veil),
             format_time_id(run_id),
         )
-
-    async def _ending(
-        self,
-        *,
-        understanding: Understanding,
-        situation: Situation,
-        home: Home,
-        verified: Verified,
-        unanswered: bool,
-        later: bool,
-    ) -> tuple[tuple[Said, ...], str]:
-        if unanswered and not verified.all_good:
-            what = "it was not done" if not verified.any_good else "not everything was done"
-            said = Said(f"Nobody said yes in time, so {what}.", "safety")
-            return (said, *finding_parts(verified, home)), "unanswered"
-        if not verified.all_good:
-            return finding_parts(verified, home), "partly"
-        after = msgspec.structs.replace(situation, home=home)
-        said_well = await self._thinking.answer(understanding, after, self._clock.now_ms())
-        if not said_well.strip():
-            # A plan that no grammar made has no words of its own.
-            return finding_parts(verified, home) or (Said("Done.", "done"),), "later" if later else "done"
-        touched = [one.entity for one in verified.findings]
-        said_well = confirmed(said_well, verified.changes, home, situation.language, touched)
-        return (Said(said_well, "done"),), "later" if later else "done"
 
     def remember(self, asked: Asked, answer: Answer, reply: str) -> None:
         """Keep the turn; a disk that does not take it costs the next pronoun, not the act."""

@@ -16,6 +16,7 @@ import msgspec
 from kindmesh.coordinator.brain.cortex.terms import Turn, Understanding
 from kindmesh.coordinator.brain.desk.judging import Why
 from kindmesh.coordinator.brain.desk.keeping import NOTE_MAX, Keeping
+from kindmesh.coordinator.brain.desk.veil import OPEN, Veil
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import sha256
@@ -31,7 +32,8 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A sentence that was taken: what it means, and the plan as it is run (None: there is nothing to do)."""
+    """A sentence that was taken: what it means, and the plan as it is run (None: there is nothing to do).
+    `veil`: what whoever said it may not know."""
 
     text: str
     understanding: Understanding
@@ -40,6 +42,7 @@ class Taken(msgspec.Struct, frozen=True):
     now: tuple[str, ...] = ()
     where: dict[str, str] = {}
     reasons: tuple[Why, ...] = ()
+    veil: Veil = OPEN
 
 
 class Feedback(msgspec.Struct, frozen=True):

@@ -32,7 +32,9 @@ READ_MS: Final = 1_500
 OWNER: Final = "the mesh"
 """Whose notes the inventories are."""
 _LIMIT: Final = 1024 * 1024
-_GET, _DESCRIBE = "home.get", "home.describe"
+LOOK: Final = "home.get"
+"""What tells how things are."""
+_GET, _DESCRIBE = LOOK, "home.describe"
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -212,4 +214,4 @@ class Homes:
         return Told(home, 0)
 
 
-__all__ = ["READ_MS", "Homes", "Seen", "Told"]
+__all__ = ["LOOK", "READ_MS", "Homes", "Seen", "Told"]

@@ -11,6 +11,7 @@ from kindmesh.coordinator.brain.desk.agreeing import Agreeing
 from kindmesh.coordinator.brain.desk.asking import Asking, Stop
 from kindmesh.coordinator.brain.desk.conversation import Conversations
 from kindmesh.coordinator.brain.desk.desk import Desk
+from kindmesh.coordinator.brain.desk.disclosing import Disclosing
 from kindmesh.coordinator.brain.desk.homes import Homes
 from kindmesh.coordinator.brain.desk.keeping import Keeping
 from kindmesh.coordinator.brain.desk.planning import Planning
@@ -58,6 +59,7 @@ def make_desk(
         homes=Homes(heart, keeping, clock),
         thinking=thinking,
         reviewer=reviewer,
+        disclosing=Disclosing(medulla),
         second=SecondReviewer(heart, clock),
         planning=Planning(heart, trust, clock),
         stop=stop,

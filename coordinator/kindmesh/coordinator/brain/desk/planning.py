@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
 from kindmesh.coordinator.brain.desk.judging import UNCHECKED, Judged
+from kindmesh.coordinator.brain.desk.veil import Veil, without
 from kindmesh.coordinator.brain.planner.loop_words import Judged as Verdict
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
 from kindmesh.mesh.trust import Trust
 from kindmesh.protocol.errors import (
+    AccessRefused,
     Denied,
     EgressRefused,
     InternalError,
@@ -36,7 +38,7 @@ from kindmesh.protocol.errors import (
 )
 from kindmesh.protocol.ids import parse_id
 from kindmesh.protocol.manifest import Effect, Manifest
-from kindmesh.protocol.plan import Plan
+from kindmesh.protocol.plan import Plan, Step
 from kindmesh.protocol.policy import decide
 from kindmesh.protocol.principal import Principal
 
@@ -70,11 +72,14 @@ class Planning:
         who: Principal,
         *,
         review: Callable[[Plan], Awaitable[Judged]],
+        looks: Callable[[Plan], Awaitable[Judged]],
         check: Callable[[Seat], None],
         where: Mapping[str, str],
+        veil: Veil,
     ) -> Understanding:
         """What a sentence means to a language model; an honest answer when it does not work. `where`: thing of the
-        home -> device (text id) that it is at."""
+        home -> device (text id) that it is at; `veil`: what who asks, and so the model, may not know of it; `looks`:
+        what is said of a plan that only looks at something."""
         from kindmesh.coordinator.brain.planner.planner import Planner  # noqa: PLC0415 - only where there is a model
 
         async def said_of(plan: Plan) -> Verdict:
@@ -87,7 +92,7 @@ class Planning:
 
         planner = Planner(
             _Chat(self._heart, who, may_leave=self._may_leave()).ask,
-            look=partial(self._look, check, where),
+            look=partial(self._look, _Eyes(check, where, veil, looks)),
             review=said_of,
             clock=self._clock,
         )
@@ -97,17 +102,15 @@ class Planning:
         """Whether the owner's policy lets a sentence go to models outside the house without a question."""
         return decide(self._trust().policy, OUTSIDE, int(Effect.READ | Effect.SPEND)) == "allow"
 
-    async def _look(
-        self,
-        check: Callable[[Seat], None],
-        where: Mapping[str, str],
-        operation: str,
-        arguments: dict[str, Any],
-    ) -> Any:
+    async def _look(self, eyes: _Eyes, operation: str, arguments: dict[str, Any]) -> Any:
         for seat in self._heart.devices.seats(operation):
-            check(seat)
-        target = _place(arguments, where)
-        return await self._heart.call(operation, arguments, target=target, within_ms=LOOK_MS)
+            eyes.check(seat)
+        judged = await eyes.looks(Plan(steps=(Step(id="look", call=operation, args=arguments),)))
+        if judged.verdict != "allow":
+            raise AccessRefused(f"who asks may not know that: {'; '.join(judged.messages)}"[:300])
+        target = _place(arguments, eyes.where)
+        told = await self._heart.call(operation, arguments, target=target, within_ms=LOOK_MS)
+        return without(eyes.veil, operation, told)
 
     def _manifests(self) -> list[Manifest]:
         found: dict[str, Manifest] = {}
@@ -116,6 +119,15 @@ class Planning:
             for offer in advert.offers if advert is not None else ():
                 found.setdefault(offer.manifest.capability, offer.manifest)
         return list(found.values())
+
+
+class _Eyes(NamedTuple):
+    """What a plan's looks are bounded by; as in `Planning.plan`."""
+
+    check: Callable[[Seat], None]
+    where: Mapping[str, str]
+    veil: Veil
+    looks: Callable[[Plan], Awaitable[Judged]]
 
 
 class _Chat:

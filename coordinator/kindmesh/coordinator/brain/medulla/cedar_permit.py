@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kindmesh.coordinator.brain.medulla.asking import Standing, role_of
+from kindmesh.coordinator.brain.medulla.asking import Standing, named, role_of
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.cedar import Asked, Ruled, Rules
 from kindmesh.coordinator.brain.medulla.cedar_asked import (
@@ -29,8 +29,10 @@ from kindmesh.coordinator.brain.medulla.review_scene import Scene
 from kindmesh.coordinator.brain.medulla.review_step import unsettled
 from kindmesh.coordinator.brain.medulla.rule_amounts import spent
 from kindmesh.protocol.codec import decode_value
+from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.manifest import Effect
 from kindmesh.protocol.messages.jobs import is_alert
+from kindmesh.protocol.principal import Principal
 
 
 def ruled(
@@ -48,30 +50,56 @@ def ruled(
     if not every or is_alert(request.priority, effects):
         return None
     asker, proven = known
-    target, local_ms = beliefs.member(request.target), now_ms + beliefs.offset_ms
-    offers, principal = beliefs.offers.get(request.target), request.principal
-    base = Asked(
-        action=request.operation,
-        operation=request.operation,
-        effects=effects,
+    offers = beliefs.offers.get(request.target)
+    made = Asked(request.operation, request.operation, effects, purpose=request.purpose)
+    by_key = asker.proof is not None
+    bases = bases_of(beliefs, made, request.target, (request.principal, proven), by_key=by_key, now_ms=now_ms)
+    if scene is not None:
+        bases = tuple(_with_scene(every, base, scene, known) for base in bases)
+    args = decode_value(request.args)
+    names = offers.names if offers else {}
+    things = args if isinstance(args, dict) else {}
+    return worst(every, tuple(one for base in bases for one in about(base, things, names)))
+
+
+def bases_of(
+    beliefs: Beliefs,
+    made: Asked,
+    target: bytes,
+    heard: tuple[Principal, Proven],
+    *,
+    by_key: bool,
+    now_ms: int,
+) -> tuple[Asked, ...]:
+    """The question with all that does not depend on a thing: `made` says what is done, `heard` who asks and what is
+    proven, `by_key` whether their own key signed it. Of a bare device it is asked about the device and about each
+    person who has a key there: else leaving the signature out would be a way around a rule about that person."""
+    principal, proven = heard
+    device, local_ms = beliefs.member(target), now_ms + beliefs.offset_ms
+    offers = beliefs.offers.get(target)
+    base = msgspec.structs.replace(
+        made,
         person=person_of(principal),
         name=principal.name,
         kind=principal.kind,
         role=role_of(beliefs, principal),
-        device=target.name if target is not None else "",
+        device=device.name if device is not None else "",
         minute=local_ms // 60_000 % 1_440,
         weekday=weekday_of(local_ms),
         present=proven.prover.present,
-        proven=asker.proof is not None or proven.by_person,
-        purpose=request.purpose,
+        proven=by_key or proven.by_person,
         area=(proven.prover.area.casefold(),) if proven.prover.area else (),
-        data=offers.classes.get(request.operation, ()) if offers else (),
+        data=offers.classes.get(made.operation, ()) if offers else (),
     )
-    if scene is not None:
-        base = _with_scene(every, base, scene, known)
-    args = decode_value(request.args)
-    names = offers.names if offers else {}
-    return worst(every, about(base, args if isinstance(args, dict) else {}, names))
+    persons = beliefs.people.at.get(principal.device, ()) if principal.kind == "device" else ()
+    return (base, *(_as_person(beliefs, base, principal, person) for person in persons))
+
+
+def _as_person(beliefs: Beliefs, base: Asked, principal: Principal, person: bytes) -> Asked:
+    who = named(beliefs, Principal("person", format_id(person), device=principal.device))
+    return msgspec.structs.replace(
+        base, person=who.id, name=who.name, kind="person", role=role_of(beliefs, who)
+    )
 
 
 def needs_scene(every: Iterable[Rules], effects: int) -> bool:
@@ -92,4 +120,4 @@ def _with_scene(every: Sequence[Rules], base: Asked, scene: Scene, known: tuple[
     return msgspec.structs.replace(base, said=said, source=source, amount=amount)
 
 
-__all__ = ["needs_scene", "ruled"]
+__all__ = ["bases_of", "needs_scene", "ruled"]

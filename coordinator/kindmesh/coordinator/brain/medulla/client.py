@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from kindmesh.coordinator.brain.medulla import messages as m
+from kindmesh.coordinator.brain.medulla.look_messages import Look, Looked
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.anchors import MeshBundle
 from kindmesh.protocol.audit import AuditNews
@@ -116,6 +117,10 @@ class MedullaClient(StreamProtocol):
     async def review(self, plan: m.PlanReview) -> m.PlanVerdict:
         """Hear what would be said of a whole plan."""
         return await self.call("review", plan, m.PlanVerdict)
+
+    async def look(self, wanted: Look) -> Looked:
+        """Hear whether who asks may know how things are."""
+        return await self.call("look", wanted, Looked)
 
     def permit_soon(
         self, request: m.PermitRequest, done: Callable[[m.Verdict | KindmeshError], None]

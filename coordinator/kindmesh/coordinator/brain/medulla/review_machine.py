@@ -19,6 +19,7 @@ import msgspec
 
 from kindmesh.coordinator.brain.medulla.asking import named, role_of, standing_of
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
+from kindmesh.coordinator.brain.medulla.cedar import Rules
 from kindmesh.coordinator.brain.medulla.cedar_asked import person_of, weekday_of
 from kindmesh.coordinator.brain.medulla.evidence import Ears, Proven, Wanted, examine
 from kindmesh.coordinator.brain.medulla.instructions import Answer, Instruction
@@ -58,13 +59,21 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
     Raises:
         Malformed, InvalidInput: it is no plan.
     """
+    return [Answer(judged_plan(beliefs, request, now_ms, rules=beliefs.rules))]
+
+
+def judged_plan(
+    beliefs: Beliefs, request: PlanReview, now_ms: int, *, rules: tuple[Rules, ...]
+) -> PlanVerdict:
+    """What is said of a plan by everything else that Medulla knows, and by these `rules` in Cedar. Raises as
+    `review_plan`."""
     plan = plan_from_bytes(request.plan)
     principal = named(beliefs, request.principal)
-    proven = _heard(beliefs, request, principal, now_ms)
+    proven = heard_by(beliefs, request, principal, now_ms)
     asker = standing_of(beliefs, principal, now_ms, proven)
     for rule, problem in (("evidence", proven.problem), ("asker", asker.problem)):
         if problem:
-            return [Answer(PlanVerdict("deny", (PlanReason(rule, "", problem, "deny"),)))]
+            return PlanVerdict("deny", (PlanReason(rule, "", problem, "deny"),))
     shown = request.evidence if proven.prover.words else None
     facts = Facts(
         operations=_operations(beliefs),
@@ -84,7 +93,7 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
         ledger=beliefs.counts.ledger(b"", now_ms),
         run=b"" if shown is None else sha256(shown.utterance.payload),
         weekday=weekday_of(now_ms + beliefs.offset_ms),
-        cedar=beliefs.rules,
+        cedar=rules,
         person=person_of(principal),
         kind=principal.kind,
         agreed=agreed_steps(beliefs, plan, Spoken(principal, proven.prover, request.purpose), now_ms),
@@ -94,10 +103,10 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
     second = request.second
     if second is not None:
         found = with_second(plan, found, lambda _plan, _first: second.answer, second.why)
-    return [Answer(PlanVerdict(found.verdict, _reasons(found.reasons), _reasons(found.also)))]
+    return PlanVerdict(found.verdict, _reasons(found.reasons), _reasons(found.also))
 
 
-def _heard(beliefs: Beliefs, request: PlanReview, principal: Principal, now_ms: int) -> Proven:
+def heard_by(beliefs: Beliefs, request: PlanReview, principal: Principal, now_ms: int) -> Proven:
     """What the evidence proves, for a run that is not there yet."""
     author = b"" if request.evidence is None else request.evidence.utterance.author
     wanted = Wanted(beliefs.anchors.mesh, b"", principal, (), request.evidence, None, now_ms)
@@ -227,4 +236,4 @@ def _reasons(found: tuple[Reason, ...]) -> tuple[PlanReason, ...]:
     return tuple(PlanReason(one.rule, one.step, one.message, one.answer) for one in found)
 
 
-__all__ = ["review_plan"]
+__all__ = ["heard_by", "judged_plan", "review_plan"]

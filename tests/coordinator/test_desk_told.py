@@ -1,0 +1,272 @@
+"""What is told of the home, and what is not: the veil, what a sentence is answered with under it, and who is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.coordinator.medulla_kit import key
+
+from kindmesh.capabilities.home.model import Area, Change, Entity, Home
+from kindmesh.coordinator.brain.cortex.cortex import Cortex
+from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
+from kindmesh.coordinator.brain.desk.batch import Batch
+from kindmesh.coordinator.brain.desk.disclosing import UNCHECKED, Disclosing
+from kindmesh.coordinator.brain.desk.homes import Seen
+from kindmesh.coordinator.brain.desk.veil import OPEN, Hidden, Veil, without
+from kindmesh.coordinator.brain.desk.verifying import Finding, Verified
+from kindmesh.coordinator.brain.desk.withholding import (
+    as_done,
+    as_far,
+    done_to,
+    open_changes,
+    told,
+    withheld_words,
+)
+from kindmesh.coordinator.brain.desk.wording import plain_text
+from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked, Withheld
+from kindmesh.mesh.clock import SystemClock
+from kindmesh.protocol.errors import KindmeshError, NotRunning
+from kindmesh.protocol.ids import format_id, key_id
+from kindmesh.protocol.policy import Answer
+from kindmesh.protocol.principal import OWNER
+
+T0 = 1_800_000_000_000
+WHY = "guests are not told about it (rule door)"
+DOOR = Veil((Hidden("deny", "cedar", WHY, ("lock.front", "light.hall")),))
+EVERY = Veil(every=Hidden("deny", "asker", "Bo was not given: the operation home.get"))
+CORTICES = {language: Cortex(language) for language in ("en", "de")}
+
+
+def home(front: str = "unlocked", brightness: int = 100) -> Home:
+    rooms = {"hall": Area("hall", "Hall"), "kitchen": Area("kitchen", "Kitchen")}
+    things = (
+        Entity("lock.front", "Front door", area="hall", state=front, attributes={"battery_level": 5}),
+        Entity("lock.back", "Back door", area="kitchen", state="locked"),
+        Entity(
+            "light.hall", "Hall lamp", area="hall", state="on",
+            attributes={"brightness": brightness, "supported_color_modes": ["brightness"]},
+        ),
+        Entity("light.kitchen", "Kitchen lamp", area="kitchen", state="on"),
+    )  # fmt: skip
+    return Home(areas=rooms, entities={one.id: one for one in things})
+
+
+def understood(text: str, veil: Veil, there: Home, language: str = "en") -> Understanding:
+    situation = Situation(
+        veil.over(there), T0, language=language, operations=frozenset({"home.control", "home.access"})
+    )
+    return CORTICES[language].understand(text, situation)
+
+
+def reply(text: str, veil: Veil, there: Home, language: str = "en") -> str:
+    """What is said to a sentence that only asks."""
+    found = told(understood(text, veil, there, language), veil, there)
+    said = "" if not found.anything else CORTICES[language].answer(found.understanding, veil.over(there), T0)
+    return " ".join(
+        one for one in (as_far(said, found, there, language), plain_text(withheld_words(found, veil, there, language)))
+        if one
+    )  # fmt: skip
+
+
+QUESTIONS = (
+    "is the front door locked", "is the front door unlocked", "which doors are locked", "are all doors locked",
+    "is any door open", "which lights are on", "how bright is the hall lamp", "which batteries are low",
+    "is the hall lamp on and is the kitchen lamp on", "turn off the lights", "turn off the light", "lock the door",
+    "make the hall lamp brighter", "what is the state of the front door", "how many lights are on in the hall",
+)  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(QUESTIONS), st.sampled_from(("locked", "unlocked", "jammed")), st.integers(1, 255))
+def test_nothing_that_is_said_or_planned_depends_on_what_may_not_be_told(
+    text: str, front: str, bright: int
+) -> None:
+    one, other = home("unlocked", 100), home(front, bright)
+    assert understood(text, DOOR, one) == understood(text, DOOR, other)
+    assert reply(text, DOOR, one) == reply(text, DOOR, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("is the front door locked", f"I may not tell you about the front door: {WHY}."),
+        ("is the back door locked", "Yes"),
+        (
+            "is the front door locked and is the kitchen lamp on",
+            f"Kitchen lamp: Yes I may not tell you about the front door: {WHY}.",
+        ),
+        ("what time is it", "8:00 AM"),
+    ],
+)  # fmt: skip
+def test_what_may_be_told_is_told_and_the_rest_is_named_with_the_reason(text: str, said: str) -> None:
+    assert reply(text, DOOR, home()) == said
+
+
+def test_an_answer_chosen_among_what_is_hidden_too_says_so() -> None:
+    assert reply("which lights are on", DOOR, home()).endswith(
+        f"I may not tell you about the hall lamp: {WHY}."
+    )
+    assert reply("which batteries are low", DOOR, home()).startswith("As far as I may tell you: ")
+    assert reply("welche Lampen sind an", DOOR, home(), "de").endswith(
+        "Über Hall lamp darf ich nichts sagen."
+    )
+
+
+def test_who_may_know_nothing_is_told_nothing_but_what_is_not_of_the_home() -> None:
+    for text in ("is the back door locked", "which lights are on", "how warm is it", "is any door open"):
+        said = reply(text, EVERY, home())
+        assert said.startswith("I may not tell you "), said
+        assert said.endswith("Bo was not given: the operation home.get.")
+    assert reply("what time is it", EVERY, home()) == "8:00 AM"
+
+
+def test_what_needs_a_yes_and_what_nobody_could_check_are_said_as_such() -> None:
+    asks = Veil((Hidden("ask", "cedar", "somebody has to say yes (rule ask)", ("lock.front",)),))
+    assert reply("is the front door locked", asks, home()) == (
+        "I may tell you about the front door only with a yes: somebody has to say yes (rule ask)."
+    )
+    assert asks.judged(("lock.front", "lock.back")).verdict == "ask"
+    assert OPEN.judged(("lock.front",)).verdict == "allow"
+    assert reply("is the front door locked", Veil(every=UNCHECKED), home()) == (
+        "I cannot tell you about the front door yet: nobody can check just now whether I may; please try again in a"
+        " moment."
+    )
+    hall = Veil((Hidden("ask", "cedar", "x", ("light.hall",)),))
+    said = reply("ist Hall lamp an", hall, home(), "de")
+    assert said == "Über Hall lamp darf ich ohne ein Ja nichts sagen."
+
+
+def test_the_veil_leaves_names_places_and_what_a_thing_can_do() -> None:
+    veiled = DOOR.over(home()).entities["light.hall"]
+    assert (veiled.name, veiled.area, veiled.state) == ("Hall lamp", "hall", "unknown")
+    assert veiled.attributes == {"supported_color_modes": ["brightness"]}
+    assert DOOR.over(home(), frozenset({"lock.front"})).entities["lock.front"].state == "unlocked"
+    assert OPEN.over(home()) == home()
+    assert {one.state for one in EVERY.over(home()).entities.values()} == {"unknown"}
+
+
+def test_what_was_done_is_told_as_it_is_now_and_never_as_it_was() -> None:
+    verified = Verified(
+        (
+            Finding("lock.front", "verified"),
+            Finding("light.kitchen", "verified"),
+            Finding("lock.back", "refused"),
+        ),
+        (Change("lock.front", "state", "locked", "unlocked"), Change("light.kitchen", "state", "off", "on")),
+    )
+    assert done_to(verified) == {"lock.front", "light.kitchen"}
+    assert [one.entity for one in open_changes(verified, DOOR).changes] == ["light.kitchen"]
+    assert as_done(verified, DOOR, home())[-1] == Change("lock.front", "state", None, "unlocked")
+
+
+def test_what_a_device_tells_a_language_model_is_without_what_is_withheld() -> None:
+    rows = {"entities": [{"id": "lock.front"}, {"id": "lock.back"}], "at_ms": 1}
+    assert without(DOOR, "home.get", rows) == {"entities": [{"id": "lock.back"}], "at_ms": 1}
+    changes = {"changes": [{"entity": "lock.front"}, {"entity": "lock.back"}]}
+    assert without(DOOR, "home.history", changes) == {"changes": [{"entity": "lock.back"}]}
+    assert without(EVERY, "home.get", rows) == {"entities": [], "at_ms": 1}
+    for operation, value in (("notes.list", changes), ("home.get", {"entities": 3}), ("home.get", None)):
+        assert without(DOOR, operation, value) == value
+    assert without(OPEN, "home.get", rows) == rows
+
+
+class Judge:
+    """Stands where Medulla's client stands; `say` answers each look."""
+
+    def __init__(self, say: Callable[[Look], Looked]) -> None:
+        self.looks: list[Look] = []
+        self._say = say
+
+    async def look(self, wanted: Look) -> Looked:
+        self.looks.append(wanted)
+        return self._say(wanted)
+
+
+UP, DOWN = key_id(key("up").public), key_id(key("down").public)
+
+
+def seen(many: int = 0) -> Seen:
+    where = {f"light.n{number}": format_id(UP) for number in range(many)} | {"lock.front": format_id(DOWN)}
+    return Seen(Home(), where, {})
+
+
+def veil_of(say: Callable[[Look], Looked], what: Seen) -> tuple[Veil, list[Look]]:
+    judge: Any = Judge(say)
+    return asyncio.run(Disclosing(judge).veil(what, OWNER, None)), judge.looks
+
+
+def test_each_device_is_asked_once_where_rules_cannot_differ_and_by_thing_where_they_can() -> None:
+    found, looks = veil_of(lambda _: Looked("allow"), seen(3 * THINGS_MAX))
+    assert (found, len(looks)) == (OPEN, 2)
+
+    def by_thing(look: Look) -> Looked:
+        kept = tuple(
+            Withheld(one, "deny", "cedar", WHY) for one in look.things if one in ("light.n70", "lock.front")
+        )
+        return Looked("allow", withheld=kept, by_thing=True)
+
+    found, looks = veil_of(by_thing, seen(THINGS_MAX + 9))
+    assert sorted(len(one.things) for one in looks) == [1, 9, THINGS_MAX]
+    assert found == Veil((Hidden("deny", "cedar", WHY, ("light.n70", "lock.front")),))
+
+
+def test_a_device_that_may_not_be_told_of_hides_its_things_and_all_that_are_refused_hide_everything() -> None:
+    def down(look: Look) -> Looked:
+        return Looked("deny", "held", "two devices use it") if look.target == DOWN else Looked("allow")
+
+    found, _ = veil_of(down, seen(2))
+    assert found == Veil((Hidden("deny", "held", "two devices use it", ("lock.front",)),))
+    found, _ = veil_of(lambda _: Looked("deny", "asker", "no"), seen(2))
+    assert found == Veil(every=Hidden("deny", "asker", "no"))
+
+    def asks(look: Look) -> Looked:
+        kept = tuple(Withheld(one, "deny", "cedar", WHY) for one in look.things if one == "lock.front")
+        return Looked("ask", "policy", "it asks", kept, by_thing=True)
+
+    found, _ = veil_of(asks, seen(1))
+    assert {one.answer: one.things for one in found.some} == {"ask": ("light.n0",), "deny": ("lock.front",)}
+
+
+def test_where_medulla_does_not_answer_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: Look) -> Looked:
+        raise NotRunning("Medulla is not running")
+
+    found, _ = veil_of(away, seen(1))
+    assert found == Veil(every=UNCHECKED)
+
+    class Hangs:
+        async def look(self, wanted: Look) -> Looked:
+            await asyncio.get_running_loop().create_future()
+            raise KindmeshError("never")
+
+    monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.01)
+    hangs: Any = Hangs()
+    assert asyncio.run(Disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
+
+
+def test_a_batch_tells_what_its_policy_lets_be_told() -> None:
+    def batch(answer: Answer) -> Batch:
+        return Batch(
+            home(),
+            CORTICES["en"],
+            clock=SystemClock(),
+            policy=lambda name, _: answer if name == "home.get" else "allow",
+        )
+
+    line = {"id": 1, "text": "is the front door locked"}
+    assert batch("allow").line(line)["reply"] == "No, unlocked"
+    denied = batch("deny").line(line)["reply"]
+    assert denied == "I may not tell you about the front door: the owner's policy forbids home.get (read)."
+    assert (
+        batch("ask")
+        .line(line, act=False)["reply"]
+        .startswith("I may tell you about the front door only with a yes")
+    )
+    done = batch("deny").line({"id": 2, "text": "turn off the kitchen lamp and is the front door locked"})
+    assert done["reply"].endswith("the owner's policy forbids home.get (read)."), done
+    assert done["reply"].startswith("The kitchen lamp is off."), done
