@@ -16,7 +16,9 @@ _NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in
                  "german_flat": "flat, in German", "loft": "loft with odd names", "orchard": "orchard farm",
                  "bungalow": "bungalow with care devices", "manor": "big house with duplicates",
                  "german_second": "flat, in German, anew", "terrace": "terraced house, British",
-                 "ranch": "ranch house, American", "narrowboat": "narrowboat"}  # fmt: skip
+                 "ranch": "ranch house, American", "narrowboat": "narrowboat",
+                 "condo": "condominium, brand names", "plain": "plain house, one name in many rooms",
+                 "vicarage": "vicarage"}  # fmt: skip
 _KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
 
 
