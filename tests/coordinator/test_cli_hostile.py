@@ -13,7 +13,7 @@ from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.local import check_target, download, upload
 from kindmesh.coordinator.cli.main import run
 from kindmesh.coordinator.cli.output import Output, safe
-from kindmesh.coordinator.cli.setup_commands import check_name, near_host
+from kindmesh.coordinator.cli.setup_commands import check_name, listening, near_host
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.limits import ARGUMENTS_MAX
@@ -158,3 +158,28 @@ def test_text_from_other_devices_cannot_take_over_the_terminal(capsys: pytest.Ca
 def test_ipv6_hosts_are_written_as_addresses_want_them(listen: str, near: str, bound: str) -> None:
     assert near_host(listen) == near
     assert join_address(listen, 1) == bound
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("0.0.0.0:7437", "0.0.0.0", 7437),
+        ("*:1", "*", 1),
+        ("desk.local:80", "desk.local", 80),
+        ("[::]:7437", "[::]", 7437),
+        (":::7437", "::", 7437),
+        ("[fe80::1%eth0]:7437", "[fe80::1%eth0]", 7437),
+    ],
+)
+def test_an_address_to_listen_at_is_host_and_port(address: str, host: str, port: int) -> None:
+    assert listening(address) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://0.0.0.0:7437", "7437", ":7437", "a b:7437", "host:", "host:0", "host:65535", "a/b:1"]
+)
+def test_what_is_no_address_to_listen_at_is_refused_as_that(address: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        listening(address)
+    assert caught.value.field == "listen"
+    assert address in caught.value.message

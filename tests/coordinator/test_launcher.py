@@ -107,7 +107,10 @@ def home(tmp_path: Path) -> Home:
 class Running:
     """The launcher as a process; `events` reads its lines until one fits."""
 
-    def __init__(self, home: Home, *mode: str, python: str = sys.executable, **bodies: str) -> None:
+    def __init__(
+        self, home: Home, *mode: str, python: str = sys.executable, shell: int | None = None, **bodies: str
+    ) -> None:
+        """`shell`: a descriptor that the launcher inherits."""
         code = {name: PART.replace("{body}", bodies.get(name, "")) for name in ("coordinator", "node")}
         command = [python, "-P", "-c", DRIVER, os.fspath(home.root), json.dumps(code), *mode]
         environment = dict(os.environ)
@@ -116,8 +119,9 @@ class Running:
                 path for path in sys.path if path and os.path.isdir(path)
             )
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            pass_fds=() if shell is None else (shell,),
+        )  # fmt: skip
         self.seen: list[dict[str, Any]] = []
 
     def until(self, event: str, part: str = "") -> dict[str, Any]:
@@ -173,6 +177,29 @@ def test_parts_start_in_order_and_stop_in_reverse(home: Home, started: list[Runn
     assert [part for event, part in events if event == "ended"] == ["node", "coordinator", "medulla"]
     assert events[-1] == ("down", None)
     assert code == 0
+
+
+def test_what_the_shell_had_open_is_not_handed_on_to_the_parts(home: Home, started: list[Running]) -> None:
+    reading, writing = os.pipe()
+    try:
+        looks = f"""
+try:
+    os.fstat({writing})
+    tell("handed on")
+except OSError:
+    tell("nothing")
+"""
+        running = Running(home, shell=writing, coordinator=looks, node=looks)
+        started.append(running)
+        os.close(writing)
+        running.until("up")
+        medulla = {os.readlink(one) for one in Path(f"/proc/{running.pid('medulla')}/fd").iterdir()}
+        assert os.readlink(f"/proc/self/fd/{reading}") not in medulla
+        _, errors = running.finish()
+        assert [line for line in errors.splitlines() if line.startswith("FOUND")] == ['FOUND "nothing"'] * 2
+        assert os.read(reading, 1) == b"", "nobody holds the other end any more"
+    finally:
+        os.close(reading)
 
 
 @landlocked

@@ -57,3 +57,34 @@ def test_a_guarded_process_leaves_no_core_and_cannot_be_looked_into() -> None:
 
 def dumpable() -> int:
     return _prctl(3)
+
+
+LOOKS = """
+import os, sys
+for number in sys.argv[1:]:
+    try:
+        os.fstat(int(number))
+        print("open")
+    except OSError:
+        print("closed")
+"""
+BECOMES = """
+import os, sys
+from kindmesh.mesh.secrecy import hand_on_only
+looks, kept, other = sys.argv[1:]
+hand_on_only({int(kept)})
+os.execv(sys.executable, [sys.executable, "-c", looks, "0", "1", "2", kept, other])
+"""
+
+
+def test_a_program_that_takes_its_place_gets_what_is_kept_and_nothing_else() -> None:
+    kept, other = os.pipe()
+    try:
+        said = subprocess.run(
+            [sys.executable, "-c", BECOMES, LOOKS, str(kept), str(other)],
+            pass_fds=(kept, other), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    finally:
+        os.close(kept)
+        os.close(other)
+    assert said.stdout.split() == ["open", "open", "open", "open", "closed"]

@@ -36,7 +36,7 @@ from kindmesh.mesh import confine
 from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
-from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process
+from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process, hand_on_only
 from kindmesh.protocol.errors import ConfinementFailed, HomeInUse, KindmeshError, NotInitialised
 
 if TYPE_CHECKING:
@@ -204,15 +204,14 @@ class Launcher:
             os.setpgid(0, 0)
             os.dup2(2, 1)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            hand_on_only({ready_fd, keys_fd})
             environment = dict(os.environ) | {MEDULLA_SOCKET: os.fspath(self._home.socket("medulla"))}
             environment.pop(OWNERS_VARIABLE, None)
             self._confine(name, environment)
             if sys.platform == "linux" and not confine.die_with_parent(launcher):
                 os._exit(126)
-            os.set_inheritable(ready_fd, True)
             command = [*self._commands[name], "--ready-fd", str(ready_fd)]
             if keys_fd >= 0:
-                os.set_inheritable(keys_fd, True)
                 command += ["--keys-fd", str(keys_fd)]
             os.execve(command[0], command, environment)  # noqa: S606 - no shell is the point
         except (OSError, KindmeshError) as error:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from kindmesh.coordinator.cli.area_app import check_area, keep_area
 from kindmesh.coordinator.cli.kit import check_place, put_kit
 from kindmesh.coordinator.cli.local import is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.mesh.home import Home
-from kindmesh.mesh.secrecy import OWNERS_VARIABLE
+from kindmesh.mesh.secrecy import OWNERS_VARIABLE, guard_process, hand_on_only
 from kindmesh.mesh.trust import TRUST_FILE
 from kindmesh.protocol.errors import AlreadyInitialised, InvalidInput, NotInitialised
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import NAME_MAX
 
 JOIN_PATIENCE_S = 900.0
+_HOST: Final = re.compile(r"[\w.-]+|\*|\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[0-9A-Fa-f:.]+(%[\w.-]+)?")
 
 
 def default_name() -> str:
@@ -74,6 +76,20 @@ def near_host(listen: str) -> str:
     return f"[{'::1' if bare == '::' else bare}]" if ":" in bare else bare
 
 
+def listening(address: str) -> tuple[str, int]:
+    """Host and port of `host:port`; an IPv6 host has brackets, or none.
+
+    Raises:
+        InvalidInput: it is not that. Port 65535 is not for it: the door for new devices is the next one.
+    """
+    host, _, port = address.rpartition(":")
+    if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65_535:
+        raise InvalidInput(
+            f"{address[:80]!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437."
+        )
+    return host, int(port)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that could not be shown; empty is for the default.
 
@@ -95,11 +111,7 @@ def run_up(out: Output, listen: str) -> int:
         config = load_config(home.config_file, os.environ)
         mesh = config.mesh
         address = listen or f"{mesh.listen}:{mesh.port}"
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_535:
-            raise InvalidInput(
-                f"{address!r} is not host:port", field="listen", hint="For instance 0.0.0.0:7437."
-            )
+        host, port = listening(address)
         # This device's node knows where its coordinator is: next door.
         os.environ.setdefault("KINDMESH_MESH_SEEDS", f"{near_host(host)}:{port}")
         return launch(
@@ -132,17 +144,17 @@ def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     from kindmesh.coordinator.cli.unlocking import unlock_folder
     from kindmesh.mesh.key_conversion import clear_leftovers
     from kindmesh.mesh.key_files import give_keys
-    from kindmesh.mesh.secrecy import guard_process
 
     sys.stdout.flush()
     words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
     guard_process()
     opened = unlock_folder(home)
     clear_leftovers(home)
+    kept = []
     if opened is not None:
-        keys_fd = give_keys(opened.parts("node"))
-        os.set_inheritable(keys_fd, True)
-        words += ["--keys-fd", str(keys_fd)]
+        kept = [give_keys(opened.parts("node"))]
+        words += ["--keys-fd", str(kept[0])]
+    hand_on_only(kept)
     environment = {name: value for name, value in os.environ.items() if name != OWNERS_VARIABLE}
     os.execve(sys.executable, [sys.executable, *words], environment)  # noqa: S606 - no shell is the point
 
@@ -162,6 +174,7 @@ __all__ = [
     "check_name",
     "default_name",
     "device_of",
+    "listening",
     "near_host",
     "run_init",
     "run_up",
