@@ -11,7 +11,7 @@ import pytest
 from kindmesh.capabilities.home.inventory import home_from_document, home_from_text
 from kindmesh.capabilities.home.services import apply
 from kindmesh.coordinator.cli.home_commands import Where, find, run_load
-from kindmesh.coordinator.cli.home_words import service_for
+from kindmesh.coordinator.cli.home_words import attributes_for, service_for
 from kindmesh.coordinator.cli.output import Output
 from kindmesh.mesh.yaml_text import from_yaml, to_yaml
 from kindmesh.protocol.errors import InvalidInput
@@ -50,6 +50,55 @@ def test_a_word_that_nothing_makes_so_is_refused_with_what_there_is() -> None:
     assert "light.turn_on" in refused.value.hint
     with pytest.raises(InvalidInput):
         service_for(HOME.entities["sensor.outside_temperature"], "30")
+
+
+SENSOR = home_from_document(
+    {
+        "entities": [
+            {
+                "id": "sensor.garden",
+                "attributes": {
+                    "battery": 80, "drift": 0.5, "low": False, "model": "80", "tags": ["a"], "gone": None,
+                    "at": {"x": 1},
+                },
+            }
+        ]
+    }
+).entities["sensor.garden"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("battery=81", 81),
+        ("battery=81.5", 81.5),
+        ("drift=1", 1),
+        ("low=yes", True),
+        ("model=81", "81"),
+        ("tags=b,c", ["b", "c"]),
+        ('at={"x": 2}', {"x": 2}),
+        ("gone=7", 7),
+        ("new=7.25", 7.25),
+        ("new=-3", -3),
+        ("new=true", True),
+        ("new=007", "007"),
+        ("new=nan", "nan"),
+        ("new=1e9", "1e9"),
+        ("new=two words", "two words"),
+        ("new=", ""),
+    ],
+)
+def test_what_is_told_of_an_attribute_is_of_the_kind_that_it_is(word: str, value: Any) -> None:
+    (found,) = attributes_for(SENSOR, [word]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("word", ["battery=full", "low=perhaps", "at=nowhere", "battery"])
+def test_what_does_not_fit_an_attribute_is_refused_by_its_name(word: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        attributes_for(SENSOR, [word])
+    assert refused.value.field == word.partition("=")[0]
 
 
 def test_things_are_found_by_id_name_and_alias_but_not_by_guessing() -> None:

@@ -27,7 +27,7 @@ from kindmesh.capabilities.home.telling import tell
 from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.as_person import connect_as
 from kindmesh.coordinator.cli.call_commands import failed_job, submit_job
-from kindmesh.coordinator.cli.home_words import service_for
+from kindmesh.coordinator.cli.home_words import attributes_for, service_for
 from kindmesh.coordinator.cli.local import check_target, upload
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output
 from kindmesh.mesh.control_client import ControlClient
@@ -256,13 +256,13 @@ def run_set(out: Output, where: Where, name: str, word: str) -> int:
 
 def run_tell(out: Output, where: Where, name: str, state: str, words: Sequence[str]) -> int:
     """Tell what a sensor says."""
-    row: dict[str, Any] = {"state": state}
-    if words:
-        row["attributes"] = parse_arguments(words, {}, _no_files)
     with _open(where) as client:
         reach = _Reach(client, where)
         home, _ = reach.home()
-        row["entity"] = find(home, name).id
+        entity = find(home, name)
+        row: dict[str, Any] = {"entity": entity.id, "state": state}
+        if words:
+            row["attributes"] = attributes_for(entity, words)
         tell(home, [row], 0)  # what is wrong with it is said before anybody is asked
         job = reach.job(out, "home.tell", {"states": [row]})
     if job["state"] != "succeeded":

@@ -1,11 +1,21 @@
-"""One word for a thing (`on`, `closed`, `21.5`) into the service that makes it so."""
+"""What people type of a thing, into what its home takes: one word (`on`, `closed`, `21.5`) into the service that makes
+it so, `key=value` into attributes of the kind that they are.
+
+An attribute that the thing has keeps its kind, and what does not fit is refused; one that it does not have yet is a
+number, true or false when it is written like one, else text.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from kindmesh.capabilities.home.model import Entity
 from kindmesh.capabilities.home.services import service_domain, services_of
+from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.protocol.errors import InvalidInput
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -35,6 +45,8 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
     "armed_night": ("alarm_arm_night",),
     "disarmed": ("alarm_disarm",),
 }
+_PLAIN: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?|true|false")
+"""JSON's numbers, such as a person writes, and its two words."""
 _NUMBERS: Final[dict[str, tuple[str, str, float]]] = {
     "light": ("turn_on", "brightness_pct", 1),
     "cover": ("set_cover_position", "position", 1),
@@ -82,6 +94,36 @@ def service_for(entity: Entity, word: str) -> tuple[str, dict[str, Any]]:
     raise InvalidInput(f"{entity.name} cannot be set to {word[:60]!r}", field="state", hint=hint)
 
 
+def attributes_for(entity: Entity, words: Sequence[str]) -> dict[str, Any]:
+    """The attributes that `words` (`key=value`, see `arguments`) tell of a thing.
+
+    Raises:
+        InvalidInput: not such words, or a value does not fit what the thing has; the attribute is named.
+    """
+    known = {name: {"type": kind} for name, value in entity.attributes.items() if (kind := _kind(value))}
+    given = parse_arguments(words, known, _no_files)
+    return {name: _read(entity.attributes.get(name), value) for name, value in given.items()}
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in the words of a manifest; empty for nothing at all."""
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {int: "number", float: "number", str: "text", list: "list", dict: "object"}
+    return kinds.get(type(value), "")
+
+
+def _read(before: Any, value: Any) -> Any:
+    if before is None and isinstance(value, str) and _PLAIN.fullmatch(value):
+        value = json.loads(value)
+    # What was written without a fraction is shown without one.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _no_files(path: Path) -> dict[str, Any]:
+    raise InvalidInput(f"no attribute is a file ({path.name})", field="attributes")
+
+
 def _number(word: str) -> float | None:
     try:
         return float(word.rstrip("%"))
@@ -89,4 +131,4 @@ def _number(word: str) -> float | None:
         return None
 
 
-__all__ = ["service_for"]
+__all__ = ["attributes_for", "service_for"]
