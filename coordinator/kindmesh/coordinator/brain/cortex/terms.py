@@ -88,12 +88,13 @@ class Recognised(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """An earlier exchange of the same conversation, the latest last."""
+    """An earlier exchange of the same conversation, the latest last; `run`: id of the run that came of it, or empty."""
 
     text: str
     recognised: tuple[Recognised, ...] = ()
     reply: str = ""
     at_ms: int = 0
+    run: str = ""
 
 
 class Situation(msgspec.Struct, frozen=True):

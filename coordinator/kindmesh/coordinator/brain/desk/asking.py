@@ -20,6 +20,7 @@ from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.terms import Situation, Turn, Understanding
 from kindmesh.coordinator.brain.desk.answering import Answer, Answering, Came
 from kindmesh.coordinator.brain.desk.applying import delayed
+from kindmesh.coordinator.brain.desk.calling_off import CallingOff
 from kindmesh.coordinator.brain.desk.conversation import Conversations, Taken
 from kindmesh.coordinator.brain.desk.describe import plan_lines, plan_sentence, step_words
 from kindmesh.coordinator.brain.desk.disclosing import Disclosing
@@ -103,6 +104,7 @@ class Asking:
         self._homes = homes
         self._thinking = thinking
         self._answering = Answering(heart, thinking, clock)
+        self._calling_off = CallingOff(runs)
         self._reviewer = reviewer
         self._disclosing = disclosing
         self._second = second
@@ -144,6 +146,11 @@ class Asking:
                     check=check, where=seen.where, veil=veil,
                 )  # fmt: skip
             if understanding.plan is None:
+                off = await self._calling_off.answer(
+                    understanding, situation.turns, asked.who, seen.home, asked.language, act=act
+                )
+                if off is not None:
+                    return off
                 return await self._answering.answered(understanding, situation, seen, veil)
             check_plan(understanding.plan)
             judged = known.get(plan_digest(understanding.plan)) or await self._reviewed(
@@ -319,7 +326,7 @@ class Asking:
 
     def remember(self, asked: Asked, answer: Answer, reply: str) -> None:
         """Keep the turn; a disk that does not take it costs the next pronoun, not the act."""
-        turn = Turn(asked.text, answer.understanding.recognised, reply, self._clock.now_ms())
+        turn = Turn(asked.text, answer.understanding.recognised, reply, self._clock.now_ms(), answer.run)
         self._conversations.remember(asked.conversation, turn)
 
 

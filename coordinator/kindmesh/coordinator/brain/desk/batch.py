@@ -160,7 +160,8 @@ class Batch:
         good = as_far(self._cortex.answer(found.understanding, seen, now_ms), found, seen, self._language)
         good = confirmed(good, applied.changes, seen, self._language, applied.touched)
         withheld = withheld_words(found, veil, seen, self._language)
-        return plain_text((*batch_reply(applied, good), *withheld)), applied.changes
+        changes = tuple(one for one in applied.changes if veil.on(one.entity) is None)
+        return plain_text((*batch_reply(applied, good), *withheld)), changes
 
     def _said(self, thought: Thought) -> str:
         understanding, veil, home = thought.understanding, thought.veil, thought.home

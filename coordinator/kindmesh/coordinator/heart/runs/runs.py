@@ -73,7 +73,7 @@ from kindmesh.protocol.errors import (
 from kindmesh.protocol.ids import RANDOM_BYTES, format_time_id, new_id, time_id_range
 from kindmesh.protocol.manifest import check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
-from kindmesh.protocol.plan import Plan, plan_from_document, plan_to_bytes
+from kindmesh.protocol.plan import Plan, plan_from_bytes, plan_from_document, plan_to_bytes
 from kindmesh.protocol.plan_check import check_inputs, check_plan
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, principal_text
@@ -494,6 +494,14 @@ class Runs:
             UnknownJob.
         """
         return documents.document(self.row(run_id), self._journal, self._heart)
+
+    def plan(self, run_id: bytes) -> Plan:
+        """What a run executes.
+
+        Raises:
+            UnknownJob. KindmeshError: it was forgotten.
+        """
+        return plan_from_bytes(self._journal.asked(self.row(run_id)).plan)
 
     def inbox(self) -> list[dict[str, Any]]:
         """What waits for a person, the oldest first."""

@@ -82,6 +82,7 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "(no|nope|nah|no way|not now|do not|do not do it|no thanks|no thank you|never mind|nevermind|forget "
         "it|cancel|cancel "
         "that|leave it|neither|none of them) [please|thanks|thank you|do not]",
+        "(never mind (it|that)|call (it|that) off|scratch that) [please|thanks|thank you]",
     ),
     "Undo": (
         "undo [that|it|this|the last one|what you did]",
