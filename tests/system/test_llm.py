@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.model_server import Reply, model_server, ollama_says
-from tests.system.kit import mesh, say, until
+from tests.system.kit import PATIENCE_S, mesh, say, until
 from tests.system.test_ask import ROOMS, allow_home, asked, state_of
 
 from kindmesh.coordinator.lab.device import Device
@@ -247,3 +247,53 @@ async def test_a_second_model_may_only_make_it_worse_and_is_asked_about_at_the_s
         # An answer that cannot be used is no yes.
         planned = (await say(lab.desk, "plan", DARK)).objects[-1]
         assert (planned["verdict"], planned["reasons"][0]["rule"]) == ("ask", "second"), planned
+
+
+async def test_a_second_model_that_is_away_is_missed_also_after_a_restart(tmp_path: Path) -> None:
+    async with mesh(tmp_path / "lab", KINDMESH_NODE_CAPABILITIES="device,home,llm") as lab:
+        set_up(lab.device("downstairs"), DARKER)
+        set_up(lab.device("upstairs"), DARKER, OPINIONS[:1])
+        for name in ROOMS:
+            await lab.add(name)
+        await lab.alive("desk", *ROOMS)
+        allow_home(lab, "home.load", "home.control")
+        wish = {"operation": "home.load", "target": "downstairs", "wait": True}
+        job = lab.ask("submit", {**wish, "args": {"inventory": ROOMS["downstairs"]}})
+        assert job["state"] == "succeeded"
+        # Nothing was planned yet: it is known all the same, and missed once it is gone.
+        await known(lab, "ok")
+        await lab.devices["upstairs"].kill()
+        await lab.desk.down()
+        await lab.desk.up()
+        await lab.alive("desk", "downstairs")
+        (doctor,) = await known(lab, "warn")
+        assert doctor["message"] == "What other models plan waits for a yes: judge on upstairs is not there."
+        code, found = await asked(lab.desk, DARK, "--wait", "2")
+        assert (code, found["outcome"], found["verdict"]) == (6, "unanswered", "ask"), found
+        assert "judge on upstairs does not answer" in found["reasons"][0]["message"]
+        assert state_of(lab, "light.kitchen") == "on"
+        # It is back, and its owner does without a second reviewer: nobody is missed any more.
+        set_up(lab.devices["upstairs"], DARKER)
+        await lab.devices["upstairs"].up()
+        assert await known(lab) == []
+        code, found = await asked(lab.desk, DARK)
+        assert (code, found["outcome"], state_of(lab, "light.kitchen")) == (0, "done", "off"), found
+        # One that left the mesh is not missed either.
+        await lab.devices["upstairs"].down()
+        set_up(lab.devices["upstairs"], DARKER, OPINIONS[:1])
+        await lab.devices["upstairs"].up()
+        await known(lab, "ok")
+        await lab.devices["upstairs"].kill()
+        await known(lab, "warn")
+        assert (await say(lab.desk, "revoke", "upstairs", "--yes")).code == 0
+        assert await known(lab) == []
+
+
+async def known(lab: Lab, level: str = "") -> list[dict[str, Any]]:
+    """What `doctor` says of the second reviewer, once that is as grave as `level`."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            findings = (await say(lab.desk, "doctor")).objects[-1]["findings"]
+            told = [one for one in findings if one["check"] == "second reviewer"]
+            if {one["level"] for one in told} == ({level} if level else set()):
+                return told

@@ -257,7 +257,9 @@ class Coordinator:
             trust=lambda: self.trust, clock=self.clock, entropy=entropy, household=config.household,
             stop=self.halting.stop, medulla=self.medulla,
         )  # fmt: skip
-        self.status.schedule_findings = self.scheduling.findings
+        self.status.schedule_findings, self.status.second_findings = (
+            self.scheduling.findings, self.desk.second.findings,
+        )  # fmt: skip
         self.stream_desk = StreamDesk(
             hub=self.hub, heart=self.heart, reviewer=self.reviewer, clock=self.clock, entropy=entropy
         )
@@ -342,6 +344,7 @@ class Coordinator:
             stack.push_async_callback(self.renewals.close)
             self.renewals.start()
             stack.push_async_callback(self.desk.warming.close)
+            stack.push_async_callback(self.desk.second.close)
             if self._control:
                 await self._serve(stack)
             self._beat()
@@ -460,6 +463,7 @@ class Coordinator:
         self.events.tick()
         if self._control:
             self.desk.warming.tick()
+            self.desk.second.tick()
 
     def _leave(self, who: Principal) -> None:
         self.runs.leave(who)

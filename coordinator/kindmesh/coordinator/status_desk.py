@@ -51,6 +51,7 @@ class StatusDesk:
         self.papers_problem = ""
         self.event_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self.schedule_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
+        self.second_findings: Callable[[], Sequence[tuple[str, str, str]]] = tuple
 
     def methods(self) -> dict[str, Method]:
         """For the coordinator's table."""
@@ -96,7 +97,11 @@ class StatusDesk:
 
         events = [
             {"check": check, "level": level, "message": message, "hint": hint}
-            for check, lines in (("events", self.event_findings()), ("schedules", self.schedule_findings()))
+            for check, lines in (
+                ("events", self.event_findings()),
+                ("schedules", self.schedule_findings()),
+                ("second reviewer", self.second_findings()),
+            )
             for level, message, hint in lines
         ]
         found = await coordinator_findings(

@@ -26,6 +26,7 @@ from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.homes import Seen
 from kindmesh.coordinator.brain.desk.personas import DEFAULT, persona_named, persona_names, worded
+from kindmesh.coordinator.brain.desk.second_seat import SecondSeat
 from kindmesh.coordinator.brain.desk.thinking import as_routine
 from kindmesh.coordinator.brain.desk.warming import Warming
 from kindmesh.coordinator.heart.devices import Seat
@@ -64,6 +65,7 @@ class Desk:
         asking: Asking,
         conversations: Conversations,
         agreeing: Agreeing,
+        second: SecondSeat,
         people: PeopleDesk,
         bus: EventBus,
         clock: Clock,
@@ -72,6 +74,7 @@ class Desk:
         warming: Warming,
     ) -> None:
         self.warming = warming
+        self.second = second
         self._asking = asking
         self._conversations = conversations
         self._agreeing = agreeing

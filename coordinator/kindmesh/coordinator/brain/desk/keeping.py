@@ -4,7 +4,7 @@
     ask       a sentence that was taken, with its plan         the newest `ASKS_KEPT`, so that asking again is the same
     feedback  good, or not what was meant, with the sentence   the newest `FEEDBACK_KEPT`
     routine   a sentence and the plan that it stands for       at most `ROUTINES_KEPT`; a further one is refused
-    choice    what a person chose, such as a persona
+    choice    what a person chose, such as a persona; of the mesh: where the second reviewer is
     home      a home as a device last told it                  the newest `HOMES_KEPT`
 
 An owner is a text (a principal, with a device and a conversation where that matters); the journal has its hash only.

@@ -17,6 +17,7 @@ from kindmesh.coordinator.brain.desk.keeping import Keeping
 from kindmesh.coordinator.brain.desk.planning import Planning
 from kindmesh.coordinator.brain.desk.reviewing import Reviewer
 from kindmesh.coordinator.brain.desk.second import SecondReviewer
+from kindmesh.coordinator.brain.desk.second_seat import SecondSeat
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.warming import Warming
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
@@ -52,6 +53,7 @@ def make_desk(
     keeping = Keeping(store, vault)
     conversations = Conversations(keeping, clock, entropy)
     thinking = Thinking()
+    second = SecondSeat(heart, keeping, trust, clock)
     reviewer = Reviewer(heart, trust, medulla)
     asking = Asking(
         heart=heart,
@@ -60,7 +62,7 @@ def make_desk(
         thinking=thinking,
         reviewer=reviewer,
         disclosing=Disclosing(medulla),
-        second=SecondReviewer(heart, clock),
+        second=SecondReviewer(heart, second, clock),
         planning=Planning(heart, trust, clock),
         stop=stop,
         conversations=conversations,
@@ -70,6 +72,7 @@ def make_desk(
     return Desk(
         asking=asking,
         conversations=conversations,
+        second=second,
         agreeing=Agreeing(heart, reviewer, medulla),
         people=people,
         bus=bus,

@@ -4,7 +4,8 @@
 It is shown the plan, with what the manifests say of its operations and where each value came from, and nothing else:
 not the sentence, not the conversation, not the words that labels name. What it says can only make the verdict worse
 (Medulla sees to that). No answer, or one that cannot be used, counts as `ask`: whoever wants a second look wants no
-plan done without one. Plans of the grammars are not shown to it: they hold nothing that a model made up.
+plan done without one, also while it is away. Plans of the grammars are not shown to it: they hold nothing that a model
+made up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from kindmesh.coordinator.brain.desk.second_seat import Seat, SecondSeat
 from kindmesh.coordinator.brain.medulla.messages import Opinion
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.mesh.clock import Clock
@@ -28,10 +30,8 @@ log = logging.getLogger("kindmesh.coordinator.desk")
 
 WITHIN_MS: Final = 30_000
 """How long the second reviewer may take."""
-LOOK_MS: Final = 2_000
 WHY_MAX: Final = 200
-_CHAT, _MODELS = "llm.chat", "llm.models"
-_SILENT: Final = Opinion("ask", "it does not answer")
+_CHAT: Final = "llm.chat"
 _GARBLED: Final = Opinion("ask", "its answer cannot be used")
 _SAME: Final = Opinion(
     "ask", "it is the same model as the one that planned; name a different one in llm.yaml"
@@ -50,33 +50,37 @@ class _Answer(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class _Where(msgspec.Struct, frozen=True):
-    device: bytes
-    model: str
-
-
 class SecondReviewer:
     """See the module."""
 
-    def __init__(self, heart: Heart, clock: Clock) -> None:
+    def __init__(self, heart: Heart, seat: SecondSeat, clock: Clock) -> None:
         self._heart = heart
+        self.seat = seat
         self._clock = clock
-        self._known = False
 
     async def opinion(self, plan: Plan, who: Principal) -> Opinion | None:
-        """What the second reviewer says; None: there is none."""
-        found = await self._find()
-        if not isinstance(found, _Where):
-            return found
+        """What the second reviewer says; None: there is none.
+
+        Raises:
+            DiskFull, StoreError: what is known of it could not be read or written.
+        """
+        found = await self.seat.find()
+        seat = found.seat
+        if seat is None:
+            return None
+        if found.missed:
+            return self._silent(seat)
+        if found.same:
+            return _SAME
         arguments = {
             "messages": [
                 {"role": "system", "text": _SYSTEM},
                 {"role": "user", "text": json.dumps(self._shown(plan), ensure_ascii=False, default=str)},
             ],
-            "max_tokens": 200, "task": "judge", "model": found.model, "data_classes": ["home", "text"],
+            "max_tokens": 200, "task": "judge", "model": seat.model, "data_classes": ["home", "text"],
         }  # fmt: skip
         wish = Wish(
-            operation=_CHAT, args=arguments, target=found.device, principal=who,
+            operation=_CHAT, args=arguments, target=seat.device, principal=who,
             deadline_ms=self._clock.now_ms() + WITHIN_MS,
         )  # fmt: skip
         try:
@@ -84,47 +88,18 @@ class SecondReviewer:
                 job = await self._heart.run(wish)
         except KindmeshError as error:
             log.warning("no second opinion", extra={"code": error.code})
-            return _SILENT
+            return self._silent(seat)
         except TimeoutError:
             log.warning("no second opinion in time")
-            return _SILENT
+            return self._silent(seat)
         value = job.get("value")
         if job["state"] != "succeeded" or not isinstance(value, dict):
             log.warning("no second opinion", extra={"state": job["state"]})
-            return _SILENT
+            return self._silent(seat)
         return read_opinion(value.get("text"))
 
-    async def _find(self) -> _Where | Opinion | None:
-        """Who is to be asked; an opinion where that cannot be, None where the owner named nobody."""
-        try:
-            seats = self._heart.devices.seats(_MODELS)
-        except UnknownOperation:
-            seats = []
-        devices = sorted({seat.device.device_id for seat in seats})
-        told = await asyncio.gather(*(self._models(device) for device in devices))
-        models = [(device, one) for device, many in zip(devices, told, strict=True) for one in many]
-        second = next(((device, one) for device, one in models if one.get("second") is True), None)
-        if second is None:
-            # One that was there before and is away now is missed.
-            return _SILENT if self._known else None
-        self._known = True
-        device, chosen = second
-        if any(
-            one.get("called") == chosen.get("called") for _, one in models if one.get("second") is not True
-        ):
-            return _SAME
-        return _Where(device, str(chosen.get("name", "")))
-
-    async def _models(self, device: bytes) -> list[dict[str, Any]]:
-        if not self._heart.devices.is_here(device):
-            return []
-        try:
-            answer = await self._heart.call(_MODELS, {}, target=device, within_ms=LOOK_MS)
-        except KindmeshError as error:
-            log.info("models were not told", extra={"code": error.code})
-            return []
-        found = answer.get("models")
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    def _silent(self, seat: Seat) -> Opinion:
+        return Opinion("ask", f"{self.seat.name(seat)} does not answer"[:WHY_MAX])
 
     def _shown(self, plan: Plan) -> dict[str, Any]:
         document = plan_to_document(plan)
