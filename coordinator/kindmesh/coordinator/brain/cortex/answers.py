@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from kindmesh.capabilities.home.lists import TO_DO, items_of
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.language import Language
@@ -38,7 +40,11 @@ class Answers:
         return self._joined(understanding.recognised, home_after, now_ms)
 
     def _joined(self, recognised: Sequence[Recognised], home: Home, now_ms: int) -> str:
-        told = (text for one in recognised for text in (self._one(one, home, now_ms), one.reply.also))
+        told = (
+            text
+            for one in recognised
+            for text in (self._one(_named(one) if len(recognised) > 1 else one, home, now_ms), one.reply.also)
+        )
         said = list(dict.fromkeys(text for text in told if text))
         return " ".join([*map(_closed, said[:-1]), *said[-1:]])
 
@@ -52,6 +58,16 @@ class Answers:
             return wording(self._language, reply.key, recognised.clause.text, dict(reply.values))
         said: str = importlib.import_module(_INTENTS).answer(reply, recognised, home, now_ms)
         return said
+
+
+def _named(recognised: Recognised) -> Recognised:
+    """Beside another answer a bare "yes" says nothing: it names the thing and how it is."""
+    intent, _, response = recognised.reply.key.partition("/")
+    if response != "one_yesno":
+        return recognised
+    return msgspec.structs.replace(
+        recognised, reply=msgspec.structs.replace(recognised.reply, key=f"{intent}/one")
+    )
 
 
 def _closed(text: str) -> str:

@@ -16,7 +16,7 @@ from kindmesh.coordinator.brain.cortex.background import Background
 from kindmesh.coordinator.brain.cortex.conversation import Conversation
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.lasting import Whiles, for_a_while
-from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of
+from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of, starts
 from kindmesh.coordinator.brain.cortex.own.grammar import Grammar
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
 from kindmesh.coordinator.brain.cortex.own.reminders import spell
@@ -185,7 +185,7 @@ class Reader:
         if own:
             return tuple(self._of(one, phrase.words) for one in own)
         if barred(self._whiles.unbound(phrase), self._language):
-            return ()
+            return self._asking_when(phrase, asked)
         found = self._delayed(phrase, asked, when)
         if found is not None:
             return (found,)
@@ -197,6 +197,15 @@ class Reader:
             where_named(about) if about else (),
         )  # fmt: skip
         return () if meant is None else (self._of(meant, phrase.words),)
+
+    def _asking_when(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> tuple[Recognised, ...]:
+        """ "When is the cake done?" is a question, and no condition: it may be answered, and nothing else."""
+        openings = self._language.words.get("asking_when", ())
+        if any(starts(phrase.words, opening.split()) for opening in openings):
+            found = self._ask(phrase.words, phrase, asked)
+            if found is not None and found.intent in _ANSWERED and not found.acts and not found.question:
+                return (self._of(found, phrase.words),)
+        return ()
 
     def _delayed(
         self, phrase: Phrase, asked: dict[str, Recognised | None], when: When | None
@@ -387,6 +396,8 @@ _TIMERS: Final = frozenset(
     }
 )  # fmt: skip
 """Intents whose durations are their own, not a delay."""
+_ANSWERED: Final = frozenset({"HassTimerStatus", "HassGetState"})
+"""What a question with "when" in it may be."""
 
 
 def _text(text: str) -> Reply:

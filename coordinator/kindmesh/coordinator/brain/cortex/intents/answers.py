@@ -14,17 +14,21 @@ from typing import Any, Final
 
 from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.attributes import about, low, sensed
+from kindmesh.coordinator.brain.cortex.intents.comparing import told
 from kindmesh.coordinator.brain.cortex.intents.expected import shows
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, known, number
 from kindmesh.coordinator.brain.cortex.intents.official import responses
 from kindmesh.coordinator.brain.cortex.intents.templates import render
 from kindmesh.coordinator.brain.cortex.intents.timers import RUNNING, view
+from kindmesh.coordinator.brain.cortex.intents.truths import truth
 from kindmesh.coordinator.brain.cortex.intents.words import joined, say, state_word, words
 from kindmesh.coordinator.brain.cortex.terms import Recognised, Reply
 from kindmesh.protocol.errors import InvalidInput
 
 STALE_MS: Final = 3_600_000
 """A state not heard of for this long is said with its age."""
+LISTED_MAX: Final = 12
+"""Things that are listed by name when somebody asks what there is."""
 NAMED_MAX: Final = 4
 """Things that an answer names one by one."""
 UNIT_S: Final = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
@@ -149,6 +153,12 @@ def _filled(
 
 def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
     entities = _entities(values, home)
+    if response == "truth":
+        return truth(entities, str(values.get("state", "")), language) + _age(entities, now_ms, language)
+    if response in ("extreme", "compare"):
+        return told(response, values, entities, home, language) + _age(entities, now_ms, language)
+    if response == "listed":
+        return _listed(entities, language)
     if response == "low":
         return low(home, language)
     if response == "sensed":
@@ -173,6 +183,17 @@ def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, la
 
 def _each(entities: Iterable[Entity], language: str) -> str:
     return ", ".join(f"{one.name}: {StateView.of(one, language).state_with_unit}" for one in entities)
+
+
+def _listed(entities: Sequence[Entity], language: str) -> str:
+    """What there is: how many, and what they are called."""
+    if not entities:
+        return say(language, "there_are_none")
+    names = joined(language, [one.name for one in entities[:LISTED_MAX]])
+    key = (
+        "there_is" if len(entities) == 1 else "there_are" if len(entities) <= LISTED_MAX else "there_are_more"
+    )
+    return say(language, key, {"n": str(len(entities)), "names": names})
 
 
 def _unknown(lost: Sequence[Entity], language: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.colours import colour_name
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, known, number, of_kind
 from kindmesh.coordinator.brain.cortex.intents.words import joined, say, state_word, words
 
@@ -132,9 +133,10 @@ def _colour(one: Entity, home: Home, language: str) -> str:
     named = one.attributes.get("color_name")
     if named:
         return say(language, "in_colour", {"name": one.name, "value": str(named)})
-    rgb = one.attributes.get("rgb_color")
-    if isinstance(rgb, list | tuple) and len(rgb) == 3:
-        return say(language, "in_colour", {"name": one.name, "value": f"rgb {', '.join(map(str, rgb))}"})
+    warm = one.attributes.get("color_mode") == "color_temp"
+    called = "" if warm else colour_name(one, language)
+    if called:
+        return say(language, "in_colour", {"name": one.name, "value": called})
     return _numeric("color_temp_kelvin", "at_kelvin")(one, home, language)
 
 

@@ -17,7 +17,7 @@ from kindmesh.coordinator.brain.cortex.intents.book import plain
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 VALUE_SIZES: Final = (4, 3, 2, 1)
-_TOUCHING: Final = re.compile(r"\{t\}(?: \[[^\]]*\])* \{[vs]\}|\{d\} \{x\}")
+_TOUCHING: Final = re.compile(r"\{t\}(?: \[[^\]]*\])* \{[vsp]\}|\{d\} \{x\}")
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -106,7 +106,7 @@ def _regex(say: str, short: Mapping[str, str], size: int) -> str:
         elif piece in ("|", ")"):
             found.append(piece)
         elif hole := _HOLE.fullmatch(piece):
-            many = f"{{{size}}}" if size and hole[1] in ("v", "s", "d") else "+?"
+            many = f"{{{size}}}" if size and hole[1] in ("v", "s", "p", "d") else "+?"
             found.append(f"(?P<{hole[1]}>(?:\\S+ ){many})")
         elif piece in short:
             found.append(f"(?:{re.escape(piece)} |{re.escape(plain(short[piece]))} )")

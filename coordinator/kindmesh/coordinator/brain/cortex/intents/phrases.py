@@ -17,6 +17,7 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS
+from kindmesh.coordinator.brain.cortex.intents.asker import Asker, open_to
 from kindmesh.coordinator.brain.cortex.intents.book import Book, plain
 from kindmesh.coordinator.brain.cortex.intents.choosing import option_of, resumed
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
@@ -25,8 +26,8 @@ from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.making import SCORE, Maker
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
 from kindmesh.coordinator.brain.cortex.intents.phrase_table import Phrase, phrases
-from kindmesh.coordinator.brain.cortex.intents.sensing import measuring, sensing
 from kindmesh.coordinator.brain.cortex.intents.settable import EVERYTHING, SLOT_OF, bearable, fits, together
+from kindmesh.coordinator.brain.cortex.intents.truths import COMMON
 from kindmesh.coordinator.brain.cortex.intents.values import NUMBER, Value, duration_of, value_of
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
@@ -34,6 +35,7 @@ WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
 NAME_WORDS_MAX: Final = 4
 """Words of a timer's name."""
+TRUTH: Final = "truth"
 _Maker = Callable[[Phrase, Mapping[str, list[Word]], list[Word]], Meaning | None]
 
 
@@ -45,8 +47,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
     language: str
     area: str = ""
 
-    def read(self, text: str) -> Iterator[Meaning]:
-        """The meanings that a sentence can have, the likeliest first."""
+    def read(self, text: str, *, truths: bool = False) -> Iterator[Meaning]:
+        """The meanings that a sentence can have, the likeliest first; `truths`: only whether something is so."""
         said = [Word(part, at) for at, word in enumerate(text.split()) for part in plain(word).split()]
         said = self._bare(self._mended(said))
         if not said or len(said) > WORDS_MAX:
@@ -56,7 +58,9 @@ class PhraseReader(msgspec.Struct, frozen=True):
             line = "".join(f"{word.text} " for word in words_)
             there = {word.text for word in words_}
             for phrase in phrases(self.language):
-                if any(there.isdisjoint(need) for need in phrase.needs):
+                if (truths and phrase.response != TRUTH) or any(
+                    there.isdisjoint(need) for need in phrase.needs
+                ):
                     continue
                 found = phrase.pattern.fullmatch(line)
                 if found is not None:
@@ -64,9 +68,9 @@ class PhraseReader(msgspec.Struct, frozen=True):
         for guess in (False, True):
             for phrase, found, words_, place in fits:
                 meaning = self._meaning(phrase, found, words_, place, guess=guess)
-                if meaning is not None:
+                if meaning is not None and not (truths and meaning.value("state") in COMMON):
                     yield meaning
-            if not guess:
+            if not guess and not truths:
                 yield from FrameReader(self.home, self.book, self.language).read(said)
 
     def _mended(self, said: list[Word]) -> list[Word]:
@@ -174,13 +178,20 @@ class PhraseReader(msgspec.Struct, frozen=True):
 
     def _special(self, phrase: Phrase, holes: Mapping[str, list[Word]]) -> _Maker | None:
         """Who reads a phrase that is not about described things."""
+        asker = Asker(self.home, self.book, self.language, self.area)
+        if phrase.response in ("extreme", "compare"):
+            return asker.compared
+        if "n" in holes:
+            return asker.timer_asked
+        if "p" in holes:
+            return asker.so
         if "h" in holes:
-            return self._sensed
+            return asker.sensed
         if "o" in holes:
             return self._chosen
         if "d" in holes:
             return self._timer
-        return self._measure if "m" in holes or "measure" in phrase.slots else None
+        return asker.measure if "m" in holes or "measure" in phrase.slots else None
 
     def _targets(
         self,
@@ -251,30 +262,11 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         return self._maker().made(phrase.do, slots, found, phrase.response)
 
-    def _measure(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
-        """ "The humidity in the bath", "the battery of the lock"."""
-        measured, said = holes.get("m", []), [*holes.get("t", []), *place]
-        kind = str(phrase.slots.get("measure", ""))
-        found = measuring(self._names(), self.area, [word.text for word in measured], kind, said)
-        if found is None:
-            return None
-        target = Target(ids=(found.id,), words=tuple(word.at for word in (*measured, *said)))
-        return self._maker().made("HassGetState", {}, Described((target,)), phrase.response)
-
     def _maker(self) -> Maker:
         return Maker(self.home)
 
     def _names(self) -> Describer:
         return Describer(self.home, self.book, self.language)
-
-    def _sensed(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
-        """ "Smoke in the hall", "anybody on the terrace"."""
-        said = [*holes.get("t", []), *place]
-        found = sensing(self._names(), [word.text for word in holes["h"]], said)
-        if found is None:
-            return None
-        target = Target(ids=tuple(one.id for one in found), every=True, words=tuple(word.at for word in said))
-        return Meaning(phrase.do, {}, (target,) if found else (), phrase.response, SCORE)
 
     def _chosen(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
         """A source or a programme, from the list of the thing that has it; or what goes on by its title."""
@@ -307,8 +299,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
 
     def _asked(self, phrase: Phrase, described: Described, slots: dict[str, Slot]) -> Meaning:
         """A question: about one thing, or whether any or all of several are in a state."""
-        targets = tuple(msgspec.structs.replace(target, here=target.here_said, one=False)
-                        for target in described.targets)  # fmt: skip
+        targets = open_to(described).targets
         response = phrase.response
         if response == "auto":
             single = all(len(target.ids) == 1 for target in targets)

@@ -50,6 +50,11 @@ class HomeIntents:
         heard_of = self._heard_of(situation.home)
         if not_ours(text, situation.home, self.language):
             return None
+        phrases = PhraseReader(situation.home, heard_of.book, self.language, situation.area)
+        for meaning in phrases.read(clause.text, truths=True):
+            found = SentenceReader(self.language, clause, situation, meaning, self.recognise).understand()
+            if found is not None and _settled(found):
+                return found
         official = read(clause.text, heard_of.ear, self.language)
         first: Recognised | None = None
         if official is not None and not misread(official, clause.text, situation.home, self.language):
@@ -58,9 +63,7 @@ class HomeIntents:
             if first is not None and _settled(first) and official.intent not in _FREE:
                 return first
         others: list[Recognised] = [] if first is None else [first]
-        for meaning in PhraseReader(situation.home, heard_of.book, self.language, situation.area).read(
-            clause.text
-        ):
+        for meaning in phrases.read(clause.text):
             found = SentenceReader(self.language, clause, situation, meaning, self.recognise).understand()
             if found is not None and _settled(found):
                 return found

@@ -25,26 +25,39 @@ def measuring(
     if said:
         found = msgspec.structs.replace(names, domains=(), bare=("sensor",)).read(said)
         if found is None or found.doubt or len(found.targets) != 1:
-            pool = _called(pool, [word.text for word in said], language) if found is None and kind else ()
+            pool = _named(pool, [word.text for word in said], language) if kind else ()
         elif found.targets[0].ids:
             called = [plain(home.entities[one].name) for one in found.targets[0].ids]
-            pool = tuple(one for one in pool if any(name in plain(one.name) for name in called))
+            near = tuple(one for one in pool if any(name in plain(one.name) for name in called))
+            pool = near or (_named(pool, [word.text for word in said], language) if kind else ())
         else:
-            pool = placed(home, pool, found.targets[0].areas, found.targets[0].floors)
+            near = placed(home, pool, found.targets[0].areas, found.targets[0].floors)
+            pool = (
+                near
+                if len(near) == 1
+                else _named(pool, [word.text for word in said], language)
+                if kind
+                else ()
+            )
     elif area:
         pool = placed(home, pool, (area,), ()) or pool
     return pool[0] if len(pool) == 1 else None
 
 
-def _called(pool: tuple[Entity, ...], measured: Sequence[str], language: str) -> tuple[Entity, ...]:
-    """Sensors of something that can be counted, in one of whose names all of these words are."""
-    wanted = {stem(text, language) for text in measured if text not in determiners(language)}
+def _named(pool: tuple[Entity, ...], said: Sequence[str], language: str) -> tuple[Entity, ...]:
+    """Those in one of whose names all of these words are: "the fridge" has the "Fridge temperature"."""
+    wanted = {stem(text, language) for text in said if text not in determiners(language)}
     return tuple(
         one for one in pool
-        if number(one.state) is not None
-        and class_of(one) != "temperature"
-        and any(wanted <= {stem(text, language) for text in plain(name).split()} for name in (one.name, *one.aliases))
+        if wanted and any(wanted <= {stem(text, language) for text in plain(name).split()}
+                          for name in (one.name, *one.aliases))
     )  # fmt: skip
+
+
+def _called(pool: tuple[Entity, ...], measured: Sequence[str], language: str) -> tuple[Entity, ...]:
+    """Sensors of something that can be counted, in one of whose names all of these words are."""
+    return tuple(one for one in _named(pool, measured, language)
+                 if number(one.state) is not None and class_of(one) != "temperature")  # fmt: skip
 
 
 def sensing(names: Describer, sensed: Sequence[str], said: Sequence[Word]) -> tuple[Entity, ...] | None:
@@ -57,7 +70,8 @@ def sensing(names: Describer, sensed: Sequence[str], said: Sequence[Word]) -> tu
         return pool
     found = msgspec.structs.replace(names, domains=(), bare=("binary_sensor",)).read(said)
     if found is None or found.doubt or any(target.ids for target in found.targets):
-        return None
+        between = words(names.language)["grammar"]["in"]
+        return _named(pool, [word.text for word in said if word.text not in between], names.language) or None
     areas = tuple(one for target in found.targets for one in target.areas)
     floors = tuple(one for target in found.targets for one in target.floors)
     return placed(names.home, pool, areas, floors) if areas or floors else None

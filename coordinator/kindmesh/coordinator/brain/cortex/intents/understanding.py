@@ -37,6 +37,7 @@ from kindmesh.coordinator.brain.cortex.intents.timers import (
     timers_meant,
     words_said,
 )
+from kindmesh.coordinator.brain.cortex.intents.truths import asked_of
 from kindmesh.coordinator.brain.cortex.intents.words import joined, say, words
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised, Reply, Situation, words_of
 
@@ -179,7 +180,12 @@ class SentenceReader(msgspec.Struct, frozen=True):
             if found.missing:
                 return self._missing(found.missing)
             entities += found.choice or found.entities
-        return self._recognised((), tuple(dict.fromkeys(one.id for one in entities)), {"state": wanted})
+        ids = tuple(dict.fromkeys(one.id for one in entities))
+        if meaning.response == "truth":
+            ids = asked_of(self.situation.home, wanted, ids)
+            if not ids:
+                return None
+        return self._recognised((), ids, {"state": wanted})
 
     def _find_asked(self, target: Target, wanted: str) -> Found:
         home, area = self.situation.home, self.situation.area

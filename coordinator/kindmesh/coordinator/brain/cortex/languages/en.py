@@ -230,6 +230,8 @@ LANGUAGE: Final = Language(
     words={
         **BACKGROUND,
         "probe": ("status", "of"),
+        "asking_when": ("when does", "when do", "when will", "when is", "when are", "how long till", "how long until",
+                        "how much longer until", "how much longer till"),
         "units": ("percent", "%", "degrees", "degree", "celsius", "fahrenheit", "kelvin", "km", "miles", "dollars"),
         "stop": ("stop", "halt", "emergency stop", "stop everything", "stop now", "everything stop"),
         "pronouns": ("it", "that", "this", "them", "those", "these"),

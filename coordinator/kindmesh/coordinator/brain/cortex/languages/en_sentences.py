@@ -133,9 +133,22 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "do (i|we) have (anything|something|any items|any things) on [the|my|our] {list}",
         "(is|are) there (anything|something|any items) on [the|my|our] {list}",
         "tell me what i have on [the|my|our] {list}",
+        "(what|which) {list} (are|do i have|do we have|have i got|have we got) [there|left|still|still to do|to do|"
+        "open]",
+        "(what|which) {list} (need|needs) (doing|to be done)",
         "what (items|things) (are|do i have) on [the|my|our] {list}",
         "what are the (items|things) on [the|my|our] {list}",
         "what does [the|my|our] {list} (say|contain|have on it)",
+    ),
+    "ListShop": (
+        "what (do|should|shall) (i|we) [still] (need|want|have|get|buy|pick up) [to (buy|get|pick up)] (from|at|in) "
+        "the (shop|shops|store|supermarket|market)",
+        "what (do|should|shall) (i|we) [still] (need|have) to (buy|get|pick up)",
+        "what (am i|are we) [running] (short of|out of|low on)",
+        "what (should|shall|do) (i|we) (buy|get) [today]",
+        "what [else] (do|did) (i|we) (need|want) to (buy|get|shop for)",
+        "what (is|else is) missing from the (cupboard|pantry|fridge|larder)",
+        "what (groceries|shopping|food) (do|did) (i|we) need",
     ),
     "ListCount": (
         "how many (items|things|tasks|entries) (are|are there|do i have) [left] on [the|my|our] {list}",

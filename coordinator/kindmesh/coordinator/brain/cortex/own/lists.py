@@ -34,6 +34,7 @@ class Lists:
         first = (
             "ListAdd",
             "ListQuery",
+            "ListShop",
             "ListCount",
             "ListHas",
             "ListWanted",
@@ -66,6 +67,8 @@ class Lists:
             return self._tick(found, lists, phrase)
         if found.intent == "ListPut" and not self._bare_things(found):
             return None
+        if found.intent == "ListShop":
+            return self._to_buy(found, lists, phrase)
         if found.intent == "ListWanted":
             return self._wanted(found, lists, phrase)
         name, due = self._due(found, phrase)
@@ -291,6 +294,13 @@ class Lists:
         if len(shopping) != 1 or len(found.slots["item"]) > _WORDS_MAX:
             return None
         return self._asked(msgspec.structs.replace(found, intent="ListHas"), shopping[0], phrase)
+
+    def _to_buy(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
+        """ "What do we need from the shop?": what is on the shopping list."""
+        shopping = [one for one in lists if self._is(one, self._words["shopping"])]
+        if len(shopping) != 1:
+            return None
+        return self._asked(msgspec.structs.replace(found, intent="ListQuery"), shopping[0], phrase)
 
     def _need(self, found: Found, lists: list[Entity], phrase: Phrase) -> Recognised | None:
         shopping = [one for one in lists if self._is(one, self._words["shopping"])]

@@ -22,6 +22,7 @@ from kindmesh.coordinator.brain.cortex.sunlight import situated, sunlit
 from kindmesh.coordinator.brain.cortex.terms import Act, Clause, Recognised
 from kindmesh.coordinator.brain.cortex.times import When, local, times, zone_of
 
+_PANEL: Final = "alarm_control_panel"
 _ALARM: Final = "timer.alarm"
 """The timer that an alarm is when the home has none for it; starting it makes it."""
 
@@ -164,10 +165,12 @@ class Reminders:
             None,
         )
 
-    def _alarm_known(self, found: Found, phrase: Phrase) -> Recognised:
+    def _alarm_known(self, found: Found, phrase: Phrase) -> Recognised | None:
         timer = self._alarm_timer(phrase)
         if timer is None:
-            return phrase.nobody_can(found.intent)
+            # Where there is a burglar alarm, it is asked about that.
+            guarded = any(one.domain == _PANEL for one in phrase.situation.home.entities.values())
+            return None if guarded and found.intent == "AlarmQuery" else phrase.nobody_can(found.intent)
         if timer.state != "active":
             return phrase.understood(found.intent, text=phrase.reply("no_alarm"), entities=(timer.id,))
         if found.intent == "AlarmCancel":
