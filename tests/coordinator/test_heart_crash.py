@@ -15,9 +15,9 @@ from tests.coordinator.heart_kit import Rig, wish
 
 from kindmesh.mesh.durability import LogSync, Outcome
 from kindmesh.mesh.sqlite_file import Parameters
-from kindmesh.mesh.store import Store
+from kindmesh.mesh.store import Row, Store
 from kindmesh.mesh.virtual import SimulatedClock, run_virtual
-from kindmesh.protocol.errors import DiskFull, KindmeshError
+from kindmesh.protocol.errors import DiskFull, KindmeshError, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,6 +146,67 @@ def test_a_key_that_was_forgotten_ends_the_open_job_and_says_so(tmp_path: Path) 
         assert document["state"] == "failed"
 
     virtual(tmp_path, body)
+
+
+def test_whoever_waits_for_a_job_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        phone.hold = True
+        job_id = await rig.heart.submit(wish("notes.append", target=phone.device_id))
+        await rig.settle()
+        waiting = asyncio.ensure_future(rig.heart.wait(job_id))
+        await rig.settle()
+        rig.store.execute("UPDATE job SET request = x'00'")
+        rig.store.commit_now()
+        FullDisk.full = True
+        phone.finish()
+        await rig.settle()
+        FullDisk.full = False
+        assert (await asyncio.wait_for(waiting, 20))["state"] == "failed"
+        assert rig.heart.job(job_id)["state"] == "failed"
+
+    try:
+        virtual(tmp_path, body, FullDisk)
+    finally:
+        FullDisk.full = False
+
+
+class Unreadable(Store):
+    """A disk that can neither be written nor read from time to time."""
+
+    broken = False
+
+    def _engine_commit(self) -> KindmeshError | None:
+        return StoreError("the disk is away") if Unreadable.broken else super()._engine_commit()
+
+    def query_one(self, sql: str, params: Parameters = ()) -> Row | None:
+        if Unreadable.broken:
+            raise StoreError("the disk is away")
+        return super().query_one(sql, params)
+
+
+def test_a_disk_that_can_not_even_be_read_for_a_while_loses_no_open_job(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        phone = rig.nodes["phone"]
+        phone.hold = True
+        job_id = await rig.heart.submit(wish("notes.append", target=phone.device_id))
+        await rig.settle()
+        waiting = asyncio.ensure_future(rig.heart.wait(job_id))
+        await rig.settle()
+        Unreadable.broken = True
+        phone.finish()
+        await asyncio.sleep(5)
+        Unreadable.broken = False
+        await asyncio.sleep(3)
+        assert rig.heart.statistics()["open"] == 1
+        phone.report()
+        assert (await asyncio.wait_for(waiting, 20))["state"] == "succeeded"
+        assert phone.begun[job_id] == 1
+
+    try:
+        virtual(tmp_path, body, Unreadable)
+    finally:
+        Unreadable.broken = False
 
 
 class FullDisk(Store):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.coordinator.runs_kit import RunRig, call, items, plan, virtual
@@ -12,7 +14,7 @@ from kindmesh.coordinator.heart.retention import KeepRules
 from kindmesh.coordinator.heart.runs.runs import RUNS_OPEN_MAX, RUNS_RESERVE
 from kindmesh.protocol.anchors import open_bundle
 from kindmesh.protocol.codec import decode, decode_value
-from kindmesh.protocol.errors import Busy, InvalidInput, StoreConflict, UnknownJob, WireError
+from kindmesh.protocol.errors import Busy, InvalidInput, StoreConflict, StoreError, UnknownJob, WireError
 from kindmesh.protocol.messages.jobs import Job
 from kindmesh.protocol.permit import Permit
 from kindmesh.protocol.permit_chain import check_parent
@@ -255,6 +257,55 @@ async def test_cancel_reaches_jobs_and_sub_runs(rig: RunRig) -> None:
     ended = await rig.ended(run_id)
     assert (ended["state"], items(ended)) == ("cancelled", {"one": "cancelled", "sub": "cancelled"})
     assert rig.runs.statistics() == {"open": 0, "items": 0}
+
+
+ASK = {"id": "q", "ask": {"question": "Well?", "answer": {"yes": {"type": "boolean"}}}}
+
+
+@virtual()
+async def test_whoever_waits_for_a_sub_run_that_cannot_be_read_any_more_goes_on(
+    rig: RunRig,
+) -> None:
+    run_id = await rig.runs.start(plan({"id": "sub", "sub": {"plan": {"plan": 1, "steps": [ASK]}}}))
+    await rig.until(run_id, "sub", "running")
+    (below,) = rig.runs.open.keys() - {run_id}
+    waiting = asyncio.ensure_future(rig.runs.wait(below))
+    await rig.settle()
+    rig.store.execute("UPDATE run SET asked = x'00' WHERE run_id = ?", (below,))
+    with broken(rig, "save_item"):
+        await rig.runs.answer(below, "q", {"yes": True}, OWNER)
+        await rig.settle()
+    assert (await asyncio.wait_for(waiting, 30))["state"] == "failed"
+    assert (await asyncio.wait_for(rig.runs.wait(run_id), 30))["state"] == "failed"
+    assert rig.runs.statistics() == {"open": 0, "items": 0}
+
+
+@virtual()
+async def test_a_disk_that_cannot_even_be_read_for_a_while_loses_no_run(rig: RunRig) -> None:
+    run_id = await rig.runs.start(plan(ASK, call("say", when={"$from": "q.yes"})))
+    await rig.until(run_id, "q", "asking")
+    waiting = asyncio.ensure_future(rig.runs.wait(run_id))
+    with broken(rig, "save_item", "load"):
+        await rig.runs.answer(run_id, "q", {"yes": True}, OWNER)
+        await asyncio.sleep(5)
+    await rig.until(run_id, "q", "asking")
+    await asyncio.sleep(2)
+    rig.nodes["phone"].up()
+    await rig.runs.answer(run_id, "q", {"yes": True}, OWNER)
+    assert (await asyncio.wait_for(waiting, 30))["state"] == "succeeded"
+
+
+@contextmanager
+def broken(rig: RunRig, *names: str) -> Iterator[None]:
+    """The journal of runs refuses these meanwhile."""
+
+    def refuse(*given: object) -> None:
+        raise StoreError("the disk is away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(rig.runs._journal, name, refuse)
+        yield
 
 
 @virtual()

@@ -111,6 +111,7 @@ class Dispatch:
         )
         self._taking = Taking(endpoint)
         self._result: JobResult | None = None
+        self._unread: dict[bytes, Entry] = {}
         self._do: dict[type, Callable[[Entry, Any, int], None]] = {
             Place: self._place,
             AskPermit: self.permitting.wanted,
@@ -159,9 +160,7 @@ class Dispatch:
         try:
             request, question = self._journal.request(row), self._journal.question(row)
         except KindmeshError as error:
-            log.error("a job cannot be read any more", extra={"code": error.code, "job": facts.job_id.hex()})
-            ended = Progress("failed", "none", now.device, now.epoch, now.deadline_ms, None, b"", now.story)
-            self._journal.end(facts, ended, Ending(error=error_to_wire(error)), self._clock.now_ms())
+            self._give_up(row, error, before)
             return
         entry = Entry(facts, request, now.deadline_ms, Need(facts.operation, request.target))
         entry.permit, entry.question, entry.stored = now.permit, question, True
@@ -174,6 +173,30 @@ class Dispatch:
             self._timers.at(facts.job_id, self._clock.now_ms() + REPAIR_MS)
         else:
             self._wake(entry)
+
+    def _give_up(self, row: JobRow, error: KindmeshError, before: Entry | None) -> None:
+        """A job whose contents are gone, or damaged, ends visibly, also for those who wait."""
+        facts, now, now_ms = row.facts, row.now, self._clock.now_ms()
+        log.error("a job cannot be read any more", extra={"code": error.code, "job": facts.job_id.hex()})
+        failed = Progress("failed", "none", now.device, now.epoch, now.deadline_ms, None, b"", now.story)
+        ended = Ending(error=error_to_wire(error))
+        try:
+            self._journal.end(facts, failed, ended, now_ms)
+        except KindmeshError as refused:
+            log.error("its end was not written", extra={"code": refused.code, "job": facts.job_id.hex()})
+            if before is not None:
+                self._later(before)
+            return
+        if before is not None:
+            self._store.after_sync(partial(self._given_up, before, failed, ended, now_ms))
+
+    def _given_up(
+        self, entry: Entry, now: Progress, ended: Ending, now_ms: int, error: KindmeshError | None
+    ) -> None:
+        if error is None:
+            self.telling.ended(entry, now, ended, now_ms)
+        else:
+            self._later(entry)
 
     def _wake(self, entry: Entry) -> None:
         entry.asleep = False
@@ -357,6 +380,8 @@ class Dispatch:
     def _due(self, job_id: bytes) -> None:
         entry = self.open.get(job_id)
         if entry is None:
+            if job_id in self._unread:
+                self._read_anew(self._unread[job_id])
             return
         if entry.asleep:
             self._wake(entry)
@@ -388,9 +413,24 @@ class Dispatch:
         if acknowledged is not None:
             acknowledged(error)
             return
-        row = self._journal.load(entry.facts.job_id)
+        self._read_anew(entry)
+
+    def _later(self, before: Entry) -> None:
+        self._unread[before.facts.job_id] = before
+        self._timers.at(before.facts.job_id, self._clock.now_ms() + REPAIR_MS)
+
+    def _read_anew(self, before: Entry) -> None:
+        """Go on from what is on the disk; while that cannot be read, try again a little later."""
+        job_id = before.facts.job_id
+        self._unread.pop(job_id, None)
+        try:
+            row = self._journal.load(job_id)
+        except KindmeshError as error:
+            log.error("the journal cannot be read", extra={"code": error.code, "job": job_id.hex()})
+            self._later(before)
+            return
         if row is not None and not row.ended_ms:
-            self.resume(row, entry)
+            self.resume(row, before)
 
     def _drop(self, entry: Entry) -> None:
         if self._is_open(entry):

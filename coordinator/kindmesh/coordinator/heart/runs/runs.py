@@ -365,26 +365,46 @@ class Runs:
         log.error("the journal failed", extra={"code": error.code, "run": run_id.hex()})
         _unlisten(live, everything=True)
         self._timers.drop(run_id)
+        self._later(live)
+
+    def _later(self, live: Live) -> None:
         loop = asyncio.get_running_loop()
-        self._repairs[run_id] = loop.call_later(REPAIR_S, self._reload, live)
+        self._repairs[live.row.run_id] = loop.call_later(REPAIR_S, self._reload, live)
 
     def _reload(self, live: Live) -> None:
         run_id = live.row.run_id
         self._repairs.pop(run_id, None)
+        try:
+            row = self._journal.load(run_id)
+        except KindmeshError as error:
+            log.error("the journal cannot be read", extra={"code": error.code, "run": run_id.hex()})
+            self._later(live)
+            return
         if self.open.get(run_id) is live:
             del self.open[run_id]
-        row = self._journal.load(run_id)
         if row is None:
             return
-        if row.ended_ms:
-            self._tell_above(row)
-            for waiter in live.waiters:
-                waiter(self.document(run_id))
-            return
-        again = self._load(row)
-        if again is not None:
+        again = None if row.ended_ms else self._load(row)
+        if again is None:
+            self._store.after_sync(partial(self._over, live))
+        else:
             again.waiters, again.watchers = live.waiters, live.watchers
             self.tell(run_id, Resumed())
+
+    def _over(self, live: Live, error: KindmeshError | None) -> None:
+        """It has ended, or was given up, while memory believed otherwise: whoever waits is told now."""
+        try:
+            row = self._journal.load(live.row.run_id) if error is None else live.row
+        except KindmeshError as unread:
+            error, row = unread, live.row
+        if row is None:
+            return
+        if error is not None or not row.ended_ms:
+            self._later(live)
+            return
+        self._tell_above(row)
+        for waiter in live.waiters:
+            waiter(self.document(row.run_id))
 
     def _ended(self, live: Live, wish: EndRun) -> None:
         run_id = live.row.run_id
