@@ -95,7 +95,7 @@ class Reviewer:
             names=self._tools.names, area=(area,) if isinstance(area, str) else tuple(str(one) for one in area),
             now_ms=now_ms, minute=minute, emergency=request.get("emergency", False) is True,
             approved=frozenset(self._once(line.get("approvals", []), plan, principal)), ledger=self._ledger,
-            weekday=weekday, cedar=self._cedar,
+            weekday=weekday, cedar=self._cedar, dated=request.get("at") is not None,
         )  # fmt: skip
 
     def _once(self, given: Any, plan: Plan, principal: str) -> Iterator[str]:

@@ -19,9 +19,12 @@ from kindmesh.coordinator.brain.medulla.review_scene import Rule, Scene, compile
 from kindmesh.coordinator.brain.medulla.rule_amounts import amounts, compared, done_of, spending
 from kindmesh.coordinator.brain.medulla.rule_bounds import again, egress, presence, quiet, rates
 from kindmesh.coordinator.brain.medulla.rule_cedar import cedar
+from kindmesh.coordinator.brain.medulla.rule_feeds import feeds
 from kindmesh.coordinator.brain.medulla.rule_flows import influence, loops, two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known, unseen
+from kindmesh.coordinator.brain.medulla.rule_pairs import pairs
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent, policy
+from kindmesh.coordinator.brain.medulla.rule_said import said
 from kindmesh.coordinator.brain.medulla.rule_shape import (
     acts,
     alphabets,
@@ -32,7 +35,9 @@ from kindmesh.coordinator.brain.medulla.rule_shape import (
     waits,
 )
 from kindmesh.coordinator.brain.medulla.rule_sinks import sinks
-from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_spoken import spoken
+from kindmesh.coordinator.brain.medulla.rule_support import asked_for
+from kindmesh.coordinator.brain.medulla.rule_switches import switches
 from kindmesh.protocol.errors import KindmeshError
 from kindmesh.protocol.plan import Plan
 from kindmesh.protocol.plan_check import check_plan
@@ -41,11 +46,12 @@ from kindmesh.protocol.policy import SEVERITY, Answer
 RULES: Final[tuple[Rule, ...]] = (
     known, unseen, policy, cedar, asker, consent, sinks, amounts, compared, spending, asked_for, said, alphabets, loops,
     influence, two_of_three, egress, quiet, rates, again, presence, hidden, waits, acts, precise, units, directions,
+    feeds, spoken, switches, pairs,
 )  # fmt: skip
 """All rules; the order is that of the reasons."""
 ABOUT_WORDS: Final[frozenset[Rule]] = frozenset((
     sinks, amounts, compared, asked_for, said, alphabets, loops, again, presence, hidden, waits, acts, precise, units,
-    directions,
+    directions, feeds, spoken, switches, pairs,
 ))  # fmt: skip
 """Those that ask for a person's words; what the owner's policy allows outright needs none."""
 

@@ -85,9 +85,10 @@ class Facts(msgspec.Struct, frozen=True):
     requests; `address_book`: addresses by name; `names`: what people call an entity or a device, by id; `area`: where
     it was said; `now_ms`: UTC, and `minute`: of the local day; `approved`: steps to which a person said yes; `run`:
     what of the ledger came of the same words, empty: not known; `weekday`: 1 Monday to 7 Sunday, 0: by `now_ms`;
-    `cedar`: the owner's rules in Cedar, empty: none; `person` and `kind` of who asks, as those rules know them;
-    `agreed`: steps to which a person said yes for whenever these words are said (with an empty id: the whole plan), and
-    `settled`: the rules of which that settles the questions.
+    `dated`: `now_ms` is when it was said, so that "tomorrow" is known; `cedar`: the owner's rules in Cedar, empty:
+    none; `person` and `kind` of who asks, as those rules know them; `agreed`: steps to which a person said yes for
+    whenever these words are said (with an empty id: the whole plan), and `settled`: the rules of which that settles the
+    questions.
     """
 
     operations: Mapping[str, Operation]
@@ -110,6 +111,7 @@ class Facts(msgspec.Struct, frozen=True):
     ledger: Ledger = Ledger()
     run: bytes = b""
     weekday: int = 0
+    dated: bool = True
     cedar: tuple[Rules, ...] = ()
     person: str = ""
     kind: str = ""

@@ -17,7 +17,8 @@ def _words(text: str) -> frozenset[str]:
 ALIKE: Final = """
 off out kill quench disable deactivate stop shut down
 light dark bright
-on enable activate light start
+on enable activate start
+light ignite
 close shut lower down draw
 open raise up unshut
 lock secure bolt
@@ -52,6 +53,13 @@ drop pill tablet medicine
 steps walk
 humid humidity
 update change edit modify move reschedule rename replace adjust set postpone shift
+update save store note
+invite add include join
+event invite invitation meeting
+daily day
+weekly week
+monthly month
+yearly annually year
 complete done finish check tick mark cross strike
 clean vacuum hoover sweep mop robot cleaner
 water irrigate sprinkle sprinkler valve irrigation

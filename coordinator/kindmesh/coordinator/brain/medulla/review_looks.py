@@ -24,6 +24,11 @@ _IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{2,4}){3,8}\b")
 _WALLET: Final = re.compile(r"\b(?:0x[0-9a-fA-F]{30,}|bc1[a-z0-9]{20,}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b")
 _IP: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?![\w.])")
 _PATH_VALUE: Final = re.compile(r"(?:~|\.{0,2})/[\w.~/-]+|[A-Za-z]:\\\S+")
+_FILE_VALUE: Final = re.compile(
+    r"(?:[\w.~-][\w.~ -]*/)*[\w~-][\w.~ -]*\.(?:pdf|txt|md|docx?|xlsx?|csv|jpe?g|png|gif|heic|mp3|mp4|mov|wav|zip|json|"
+    r"ya?ml|log|py|sh|html?|xml|od[tsp]|pptx?|ics|vcf|key|pem|kdbx|env|db)",
+    re.IGNORECASE,
+)
 _SHELL_VALUE: Final = re.compile(
     r"\b(?:rm\s+-|sudo\s|curl\s|wget\s|bash\s+-c|sh\s+-c|powershell|chmod\s)|[`|;]\s*\w+\s+-|\$\("
 )
@@ -62,6 +67,8 @@ def _look(value: str) -> str:
     text = value.strip()
     if _DATE.fullmatch(text):
         return "date"
+    if _FILE_VALUE.fullmatch(text):
+        return "path"
     if _ENTITY.fullmatch(text) and not _LINK.fullmatch(text):
         return "entity"
     if _EMAIL.fullmatch(text) or _IBAN.fullmatch(text) or _WALLET.fullmatch(text) or _PHONE.fullmatch(text):

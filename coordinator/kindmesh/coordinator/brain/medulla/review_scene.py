@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -15,11 +16,13 @@ from kindmesh.coordinator.brain.medulla.review_sources import is_opening, is_out
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, stem, tokens, words_in
 from kindmesh.protocol.codec import decode_value
-from kindmesh.protocol.manifest import HARMLESS, Field
+from kindmesh.protocol.manifest import HARMLESS, Effect, Field
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.policy import Answer
 
 _HARMLESS: Final = int(HARMLESS)
+_READING: Final = int(Effect.READ | Effect.SENSE)
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _ORIGINS: Final = {
     "memory": "stored notes",
     "device": "what a device read",
@@ -83,6 +86,26 @@ class Scene:
         if call.operation is None:
             return None
         return next((field for field in call.operation.input if field.name == leaf.field), None)
+
+    @staticmethod
+    def field_type(call: Call, leaf: Leaf) -> str:
+        """The type that the device declares for the argument; empty: unknown."""
+        field = Scene.field(call, leaf)
+        return "" if field is None else field.type
+
+    @staticmethod
+    def acts(call: Call) -> bool:
+        """Whether it does more than read or sense."""
+        return bool(call.effects & ~_READING)
+
+    @cached_property
+    def today(self) -> date | None:
+        """The local day, where it is known."""
+        facts = self.facts
+        if not facts.dated or not facts.now_ms:
+            return None
+        shift = (facts.minute - facts.now_ms // 60_000 + 720) % 1_440 - 720
+        return date.fromordinal(_EPOCH + (facts.now_ms // 60_000 + shift) // 1_440)
 
     def is_default(self, call: Call, leaf: Leaf) -> bool:
         """Whether it is what the device would take anyway."""

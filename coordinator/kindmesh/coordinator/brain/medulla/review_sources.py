@@ -229,6 +229,10 @@ def _is_outward(name: str, takes: tuple[str, ...], effects: int) -> bool:
     fields = {stem(word) for field in takes for word in tokens(field.replace("_", " "))}
     if fields & _URL and not effects & (bits.ACTUATE | bits.MOVE):
         return True
+    if effects & bits.NOTIFY and fields & _stems(
+        "user username handle member members contact peer chat phone msisdn"
+    ):
+        return True
     if only_reads:
         return bool(verbs & _stems("web internet http google bing"))
     return bool(

@@ -28,9 +28,10 @@ from kindmesh.coordinator.brain.medulla.rule_bounds import (
 from kindmesh.coordinator.brain.medulla.rule_flows import two_of_three
 from kindmesh.coordinator.brain.medulla.rule_known import known
 from kindmesh.coordinator.brain.medulla.rule_policy import asker, consent
+from kindmesh.coordinator.brain.medulla.rule_said import said
 from kindmesh.coordinator.brain.medulla.rule_shape import acts, alphabets, hidden, precise
 from kindmesh.coordinator.brain.medulla.rule_sinks import FOREIGN, foreign_sinks, signature, sinks
-from kindmesh.coordinator.brain.medulla.rule_support import asked_for, said
+from kindmesh.coordinator.brain.medulla.rule_support import asked_for
 from kindmesh.protocol.manifest import Operation
 from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.roles import matches

@@ -7,6 +7,7 @@ was said ("tomorrow morning") any time in it fits; where only the day was, any t
 from __future__ import annotations
 
 import re
+from datetime import date
 from functools import lru_cache
 from typing import Final
 
@@ -88,11 +89,12 @@ def _either(hour: int, minute: int, half: str) -> set[tuple[int, int]]:
     )
 
 
-def time_said(value: str, words: Words) -> bool:
-    """Whether a time or a date written as text follows from what was said."""
+def time_said(value: str, words: Words, today: date | None = None, *, ending: bool = False) -> bool:
+    """Whether a time or a date written as text follows from what was said; `today`: where that is known; `ending`: it
+    is when something ends, which also follows from how long it takes."""
     text = value.casefold().strip()
     day = _DATE.search(text)
-    if day and not _day_said(day, words):
+    if day and not _day_said(day, words, today):
         return False
     rest = _DATE.sub(" ", text)
     named = [word for word in tokens(_VALUE.sub(" ", rest)) if word not in _BESIDE and not word[0].isdigit()]
@@ -102,10 +104,14 @@ def time_said(value: str, words: Words) -> bool:
     if clock is None:
         digits = re.findall(r"\d+", _DATE.sub(" ", text))
         return all(words.number(float(one)) for one in digits) and bool(named or day or digits)
-    return _clock_said(int(clock[1]), int(clock[2]), clock[3] or "", words)
+    return _clock_said(int(clock[1]), int(clock[2]), clock[3] or "", words, ending=ending)
 
 
-def _clock_said(hour: int, minute: int, half: str, words: Words) -> bool:
+_AFTER: Final = re.compile(r"\b(?:in|after|within|later|from now|half)\b")
+_LONG: Final = frozenset({"hour", "minut", "min", "later", "half"})
+
+
+def _clock_said(hour: int, minute: int, half: str, words: Words, *, ending: bool = False) -> bool:
     wanted = _either(hour, minute, half) if half else {(hour, minute)}
     said = clock_times(words.meant)
     if said & wanted:
@@ -115,7 +121,7 @@ def _clock_said(hour: int, minute: int, half: str, words: Words) -> bool:
         return any(
             first <= hour <= last or first <= hour + 24 <= last for first, last in parts
         ) and not _hours(words)
-    relative = bool(words.stems & {"hour", "minut", "min", "later", "half"})
+    relative = bool(words.stems & _LONG) and (ending or bool(_AFTER.search(words.meant)))
     return relative or (not said and words.temporal and minute == 0)
 
 
@@ -123,25 +129,94 @@ def _hours(words: Words) -> bool:
     return bool(re.search(r"\d{1,2}[:.]\d{2}|\d\s*(am|pm)|o'?clock", words.meant))
 
 
-def _weekday(year: int, month: int, day: int) -> int:
-    """0 is Monday; Zeller's congruence: https://en.wikipedia.org/wiki/Zeller%27s_congruence (Gregorian)."""
-    if month < 3:
-        year, month = year - 1, month + 12
-    return (day + 13 * (month + 1) // 5 + year + year // 4 - year // 100 + year // 400 + 5) % 7
+_ISO: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+_NUMERIC: Final = re.compile(r"(?<![\d.,/])(\d{1,2})[./](\d{1,2})(?:[./](?:\d{4}|\d{2})?)?(?![\d,])")
+_ORDINAL: Final = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th)\b|\b(\d{1,2})\.(?!\d)")
+_SPANS: Final = re.compile(r"\b(\w+) (days?|nights?|weeks?|months?)\b")
+_SPAN_DAYS: Final = {"day": 1, "night": 1, "week": 7, "month": 30}
+_AT_HOUR: Final = re.compile(r"\b(?:at|by|from|until|till|um|ab|bis) \d")
+_NEAR: Final = 14
+_FAR: Final = 400
 
 
-def _day_said(found: re.Match[str], words: Words) -> bool:
-    year, month, day = (int(part) for part in found.groups())
-    if not (1 <= month <= 12 and 1 <= day <= 31):
+def _day_said(found: re.Match[str], words: Words, today: date | None) -> bool:
+    year, month, number = (int(part) for part in found.groups())
+    try:
+        day = date(year, month, number)
+    except ValueError:
         return False
+    text = words.meant
     if found[0] in words.text:
         return True
+    spans = {_span(*one) for one in _SPANS.findall(text)} - {0}
+    written = {date.fromisoformat(one) for one in _ISO.findall(words.text) if _is_date(one)}
+    if written:
+        return any((day - one).days in spans for one in written)
+    ahead = None if today is None else (day - today).days
     said = {word for word in (*words.stems, *(_SHORT.get(word, "") for word in words.stems)) if word}
     days = {stem(one) for one in _DAYS} & {stem(one) for one in said}
     months = {stem(one) for one in _MONTHS if one != "may"} & said
-    if days and stem(_DAYS[_weekday(year, month, day)]) not in days:
+    if days and stem(_DAYS[day.weekday()]) not in days:
         return False
-    return not months or (stem(_MONTHS[month - 1]) in months and words.number(float(day)))
+    if months:
+        near = ahead is None or abs(ahead) <= _FAR or words.number(float(year))
+        return near and stem(_MONTHS[month - 1]) in months and words.number(float(number))
+    if any({int(one), int(other)} == {number, month} for one, other in _NUMERIC.findall(text)):
+        return ahead is None or abs(ahead) <= _FAR or words.number(float(year))
+    if days:
+        return ahead is None or -1 <= ahead <= _NEAR + 7 * ("week" in words.stems)
+    if {int(one or other) for one, other in _ORDINAL.findall(text)} & {number}:
+        return ahead is None or -1 <= ahead <= 62
+    if not (words.temporal or _AT_HOUR.search(text)):
+        return False
+    return True if ahead is None else _relative(ahead, day, words, spans)
+
+
+def _relative(ahead: int, day: date, words: Words, spans: set[int]) -> bool:
+    """Whether so many days from now is what was said without a name or number of the day."""
+    text = words.meant
+    if "after tomorrow" in text:
+        return ahead == 2
+    if "tomorrow" in text:
+        return ahead == 1
+    if "yesterday" in text:
+        return ahead == -1
+    if spans and re.search(r"\b(?:in|after|for|later|from now|every|next)\b", text):
+        return any(abs(ahead - one) <= one // 10 for one in spans) or ahead in (0, 1)
+    if "weekend" in words.stems:
+        return day.weekday() >= 4 and 0 <= ahead <= _NEAR
+    if words.stems & {
+        "week",
+        "month",
+        "year",
+        "christma",
+        "easter",
+        "birthday",
+        "summer",
+        "winter",
+        "spring",
+        "autumn",
+    }:
+        return 0 <= ahead <= (_NEAR if "week" in words.stems else 62 if "month" in words.stems else _FAR)
+    return 0 <= ahead <= 1
+
+
+def _span(number: str, unit: str) -> int:
+    """Days of "three weeks"; 0: no number."""
+    many = (
+        int(number)
+        if number.isdigit() and len(number) < 5
+        else int(NUMBERS.get(number, 1 if number in ("a", "an") else 0))
+    )
+    return many * _SPAN_DAYS[unit.rstrip("s")]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 __all__ = ["clock_times", "time_said"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from functools import lru_cache
 from typing import Final
 
@@ -18,9 +19,9 @@ from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_amount, sink_of
-from kindmesh.coordinator.brain.medulla.review_times import clock_times
+from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said
 from kindmesh.coordinator.brain.medulla.review_trace import Leaf
-from kindmesh.coordinator.brain.medulla.review_words import stem
+from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 from kindmesh.coordinator.brain.medulla.rule_sinks import signature
 
 _AMOUNT: Final = Sentence("amount")
@@ -62,7 +63,9 @@ _COLOURS: Final = _stems("rgb hs xy rgbw color colour hue saturation")
 def amounts(scene: Scene) -> Iterator[Reason]:
     """Every number of a step with an effect was said, or is the device's default; also how long a plan waits."""
     for call in scene.made.calls:
-        mild = int(bits.READ if scene.outward(call) else bits.READ | bits.SENSE | bits.NOTIFY)
+        mild = int(
+            bits.READ if scene.outward(call) or _records(call) else bits.READ | bits.SENSE | bits.NOTIFY
+        )
         if call.operation is None or not call.effects & ~mild:
             continue
         for leaf in call.leaves:
@@ -84,15 +87,44 @@ def amounts(scene: Scene) -> Iterator[Reason]:
             ):
                 yield _AMOUNT(leaf.path.rpartition(".")[0], _whence("how long to wait", scene, leaf))
             continue
-        said = leaf.field == "until_ms" and scene.words.temporal
+        said = leaf.field == "until_ms" and _until_said(scene, float(leaf.value))
         seconds = scene.words.number(leaf.value / 1_000)
         # A length that was said is there in every unit; a number without one counts as seconds.
         said = said or (leaf.value > 0 and seconds and (scene.words.number(leaf.value) or not _timed(scene)))
         small = leaf.field == "for_ms" and leaf.value <= 5_000 and not scene.words.temporal
-        if not (said or small or (leaf.field == "until_ms" and scene.words.numbers)):
+        if not (said or small):
             yield _AMOUNT(
                 leaf.path.rpartition(".")[0], f"nobody said how long to wait: {leaf.value / 1000:g} s"
             )
+
+
+def _records(call: Call) -> bool:
+    """Whether it takes pictures or sound, so that how long is a matter of privacy."""
+    if call.operation is None or not call.effects & bits.SENSE:
+        return False
+    named = {
+        stem(word)
+        for word in tokens(f"{call.name} {call.operation.title}".replace(".", " ").replace("_", " "))
+    }
+    return bool({"image", "audio", "pictures"} & set(call.operation.data_classes) or named & _RECORDING)
+
+
+_RECORDING: Final = _stems("record recording camera microphone clip footage listen")
+
+
+def _until_said(scene: Scene, until_ms: float) -> bool:
+    """Whether it is a time that was said: of that day, or so long from now."""
+    facts, words = scene.facts, scene.words
+    wait_ms = until_ms - facts.now_ms
+    if scene.today is None:
+        return words.temporal or bool(words.numbers)
+    if not -60_000 <= wait_ms <= 366 * DAY_MS:
+        return False
+    at = int(facts.minute + facts.now_ms // 1_000 % 60 / 60 + wait_ms / 60_000 + 0.5)
+    day = date.fromordinal(scene.today.toordinal() + at // 1_440)
+    value = f"{day.isoformat()} {at // 60 % 24:02}:{at % 60:02}"
+    near = any(abs(wait_ms - one) <= 60_000 for one in words.numbers)
+    return near or (words.temporal and time_said(value, words, scene.today))
 
 
 def _timed(scene: Scene) -> bool:
@@ -172,7 +204,7 @@ def _problem(scene: Scene, call: Call, leaf: Leaf) -> str:
             minor = bool(names & _stems("cent cents minor pence")) and words.number(value / 100)
             if minor or (value == 1 and names & _COUNTS):
                 return ""
-        elif _follows(scene, names, value, call):
+        elif _follows(scene, leaf, names, value, call):
             return ""
     return f"the {_spoken(leaf)} would be {value:g}, {scene.whence(leaf)}"
 
@@ -196,7 +228,11 @@ def known_things(scene: Scene, call: Call) -> bool:
     return any(isinstance(leaf.value, str) and leaf.value in scene.facts.names for leaf in call.leaves)
 
 
-def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> bool:
+_LENGTHS: Final = re.compile(r"(?:^|[\W_])(?:days|hours|minutes|seconds|weeks|months|years)(?:$|[\W_])")
+"""In the plural they say how long, not when."""
+
+
+def _follows(scene: Scene, leaf: Leaf, names: frozenset[str], value: float, call: Call) -> bool:
     """Whether a number that was not said follows from what was: more or less of something, a colour, a time."""
     words = clause_about(scene, call)
     plain = words.numbers - _IMPLIED
@@ -216,9 +252,11 @@ def _follows(scene: Scene, names: frozenset[str], value: float, call: Call) -> b
     bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
     if bounds is not None and words.relative and not plain:
         return bounds[0] <= value <= bounds[1] or ("brightness" in {*names} and 0 <= value <= 255)
-    if names & _stems(
-        "time start end date at when due until timestamp hour day month year begin"
-    ) and not names & _stems("duration timeout"):
+    if (
+        names & _stems("time start end date at when due until timestamp hour day month year begin")
+        and not names & _stems("duration timeout")
+        and not _LENGTHS.search(f"{leaf.field} {leaf.path}".casefold())
+    ):
         return words.temporal or bool(words.numbers)
     return False
 

@@ -23,7 +23,8 @@ _RISK: Final = Sentence("presence")
 SAME_MS: Final = 600_000
 """For how long the same again is asked about."""
 _GIVING: Final = frozenset(
-    stem(word) for word in ("dispense", "feed", "brew", "give", "drop", "pour", "fire")
+    stem(word)
+    for word in ("dispense", "feed", "brew", "give", "drop", "pour", "fire", "water", "irrigate", "spray")
 )
 
 

@@ -12,7 +12,10 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence
+from kindmesh.coordinator.brain.medulla.review_words import stem
+from kindmesh.coordinator.brain.medulla.rule_bounds import lasting
 
 _THREE: Final = Sentence("two-of-three")
 _INFLUENCE: Final = Sentence("influence")
@@ -78,8 +81,34 @@ def loops(scene: Scene) -> Iterator[Reason]:
                 )
             elif call.most > _LOOP_MOST:
                 yield _LOOP(call.step, f"{call.name} would be done up to {call.most} times")
-        elif call.most > _LOOP_MOST or (call.effects & _GRAVE and call.most > max(counts, default=1)):
+        elif call.most > _LOOP_MOST or _too_often(scene, call, max(counts, default=1.0)):
             yield _LOOP(call.step, f"{call.name} would be done {call.most} times")
+
+
+def _too_often(scene: Scene, call: Call, said: float) -> bool:
+    """Whether it is done more often than was said; each item of a list that stands in the plan counts once."""
+    if call.effects & _GRAVE and call.most > said:
+        return True
+    items = sum(other.step == call.step and not other.undo for other in scene.made.calls)
+    often = scene.words.everything or not scene.words.stems.isdisjoint(_OFTEN)
+    return call.most > items * said and not often and lasting(scene, call)
+
+
+_OFTEN: Final = frozenset(
+    stem(word)
+    for word in (
+        "daily",
+        "weekly",
+        "hourly",
+        "monthly",
+        "repeat",
+        "keep",
+        "until",
+        "again",
+        "whenever",
+        "while",
+    )
+)
 
 
 __all__ = ["influence", "loops", "two_of_three"]

@@ -7,8 +7,10 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
+from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown
 from kindmesh.coordinator.brain.medulla.review_sources import sink_of
+from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 from kindmesh.protocol.guards import settled_by_words
 from kindmesh.protocol.manifest import effect_names
 from kindmesh.protocol.roles import missing
@@ -52,7 +54,7 @@ def asker(scene: Scene) -> Iterator[Reason]:
             yield _ASKER(call.step, f"{facts.name or facts.role} was not given: {'; '.join(lacking)}", "deny")
         if facts.role in _CHILD | _GUEST | _THINGS:
             beyond = call.effects & _NOT_FOR_GUESTS
-            risky = scene.physical(call) or (scene.outward(call) and scene.has_effect(call))
+            risky = _serious(call) or scene.physical(call) or (scene.outward(call) and scene.has_effect(call))
             if beyond or risky:
                 who = (
                     "a child"
@@ -62,6 +64,24 @@ def asker(scene: Scene) -> Iterator[Reason]:
                     else "what is no person"
                 )
                 yield _ASKER(call.step, f"{call.name} is nothing that {who} does here without the owner")
+
+
+def _serious(call: Call) -> bool:
+    """Whether it deletes, gives rights, or writes where money, health, files or people's addresses are."""
+    if call.operation is None or not call.effects & bits.WRITE:
+        return False
+    title = call.operation.title
+    named = {stem(word) for word in tokens(f"{call.name} {title}".replace("_", " ").replace(".", " "))}
+    return bool(named & _SERIOUS) or bool({"health", "money", "contacts"} & set(call.operation.data_classes))
+
+
+_SERIOUS: Final = frozenset(
+    stem(word)
+    for word in (
+        "delete", "remove", "erase", "trash", "share", "link", "grant", "invite", "limit", "permission", "dose",
+        "medicine", "pill", "card", "account", "password", "pin", "user", "role", "policy", "install", "publish",
+    )
+)  # fmt: skip
 
 
 def consent(scene: Scene) -> Iterator[Reason]:

@@ -7,6 +7,7 @@ what people call it: its place and its kind have to fit, and nothing that was sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,7 @@ from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
 from kindmesh.coordinator.brain.medulla.review_sources import (
     is_address_book,
+    name_words,
     sink_of,
 )
 from kindmesh.coordinator.brain.medulla.review_things import place_said, points_elsewhere, thing_meant
@@ -70,7 +72,9 @@ def _sinks(scene: Scene, looked_at: Callable[[Leaf], bool]) -> Iterator[Reason]:
                 continue
             if lookup and kind == "recipient":
                 continue
-            problem = _problem(scene, call, leaf, kind)
+            problem = (
+                "" if kind == "thing" and listed(scene, call, leaf) else _problem(scene, call, leaf, kind)
+            )
             if problem:
                 yield _SINK(call.step, problem, _gravity(call, leaf, kind))
         if call.target is not None and looked_at(call.target):
@@ -139,7 +143,7 @@ def _problem(scene: Scene, call: Call, leaf: Leaf, kind: str) -> str:
     elif kind == "shell":
         fits = words.exactly(text) or (not _looks_run(text) and _plainly(text, words))
     elif kind == "path":
-        fits = words.exactly(text) or _file_named(text, words)
+        fits = words.exactly(text) or file_named(text, words)
     else:
         fits = _addressed(scene, text, words)
     if fits:
@@ -160,11 +164,14 @@ def _plainly(text: str, words: Words) -> bool:
     return words.named(text)
 
 
-def _file_named(text: str, words: Words) -> bool:
+def file_named(text: str, words: Words) -> bool:
+    """Whether a file was named by the last part of its path; where a path of that name was said, it is that one."""
     name = text.replace("\\", "/").rstrip("/").split("/")[-1]
     stem_, _, ending = name.rpartition(".")
     if not (stem_ and len(ending) <= 5):
         stem_ = name
+    if re.search(rf"[\w.~-]/{re.escape(name.casefold())}(?![\w.-])", words.text):
+        return False
     outside = ".." in text or text.startswith(("/etc", "/root", "/bin", "/usr", "/var", "~/.", "/."))
     return not outside and words.named(stem_.replace("_", " ").replace("-", " "))
 
@@ -177,6 +184,8 @@ def _addressed(scene: Scene, text: str, words: Words) -> bool:
     for name, known in facts.address_book.items():
         if words.named(name) and plain in {one.casefold() for one in (*known, name)}:
             return True
+    if text.casefold().startswith("http://") and "https://" + text.casefold()[7:] in words.text:
+        return False
     if look(text) in ("recipient", "link", "shell") or addresses(text) or "@" in text:
         return words.exactly(text) or words.exactly(_without_scheme(text))
     if any(sign.isdigit() for sign in text):
@@ -199,6 +208,9 @@ def thing_named(scene: Scene, call: Call, text: str, words: Words, *, strict: bo
     if text in scene.facts.names:
         return thing_meant(scene, call, text, words, opening=strict and scene.opening(call))
     domain, _, rest = text.partition(".")
+    if look(text) in ("recipient", "link", "shell") or addresses(text):
+        # No thing at home is called that.
+        return False
     if "." in rest or "/" in text:
         return words.exactly(text)
     if not rest or " " in text:
@@ -288,10 +300,28 @@ def _other_place(own: list[str], words: Words) -> bool:
     return bool(places) and not places & words.stems
 
 
+def listed(scene: Scene, call: Call, leaf: Leaf) -> bool:
+    """Whether it is one of those that a device listed, all of which were meant: "turn off all the lights"."""
+    if leaf.known or call.over is None or not worse(leaf.label, "device") or not worse(call.over, "device"):
+        return False
+    if scene.physical(call) or call.effects & ~int(bits.ACTUATE | bits.READ | bits.NOTIFY):
+        return False
+    head = call.name.partition(".")[0]
+    reading = [other for other in scene.made.calls if not scene.acts(other)]
+    if not reading or any(other.name.partition(".")[0] != head for other in reading):
+        return False
+    kinds = scene.words.stems & ALL_KIND_STEMS - _SWITCHING
+    named = any(kinds.intersection(name_words(one.name, one.operation)) for one in (call, *reading))
+    return scene.words.everything and named and not points_elsewhere(scene, (), scene.words)
+
+
+_SWITCHING: Final = _stems("open close run play clean bright dim")
+
+
 def signature(call: Call) -> str:
     """All that a call is given, as one text: two calls with the same do the same."""
     given = [f"{leaf.path}={'?' if not leaf.known else leaf.value!r}".casefold() for leaf in call.leaves]
     return sha256("\n".join(sorted(given)).encode("utf-8", "replace")).hex()[:32]
 
 
-__all__ = ["FOREIGN", "foreign_sinks", "signature", "sinks", "thing_named"]
+__all__ = ["FOREIGN", "file_named", "foreign_sinks", "listed", "signature", "sinks", "thing_named"]

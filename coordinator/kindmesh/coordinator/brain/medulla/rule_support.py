@@ -1,12 +1,11 @@
-"""Every step with an effect is there because the person asked for it, and says what the person said.
+"""Every step with an effect is there because the person asked for it.
 
-What the operation does must be among the proven words, or something alike; its opposite must not. Text that is written
-or sent must be mostly theirs, unless another step of the plan provides it. Added steps have no words.
+What the operation does must be among the proven words, or something alike; its opposite must not. Added steps have no
+words. What a step is given is another rule's affair (`rule_said`).
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,21 +17,16 @@ from kindmesh.coordinator.brain.medulla.review_clause import ACTION_FIELDS, clau
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_lexicon import SAID_FOR
-from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
-from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown, worse
+from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, compiled, shown
 from kindmesh.coordinator.brain.medulla.review_sources import (
     field_words,
     is_address_book,
-    is_content,
     sink_of,
 )
-from kindmesh.coordinator.brain.medulla.review_times import clock_times, time_said
-from kindmesh.coordinator.brain.medulla.review_trace import Leaf
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_generic, stem, tokens
-from kindmesh.coordinator.brain.medulla.rule_amounts import known_things, number_of
+from kindmesh.coordinator.brain.medulla.rule_amounts import known_things
 
 _ASKED: Final = Sentence("asked-for")
-_SAID: Final = Sentence("said")
 
 
 @lru_cache(maxsize=256)
@@ -54,14 +48,6 @@ _CREATING: Final = _stems(
     "create add new append write save schedule start set put make insert compose draft register plan remember"
 )
 _MOVING: Final = _stems("send go come drive bring move fetch follow return navigate")
-_TIMES: Final = _stems(
-    """start end time date when due at until deadline day from begin begins starts ends datetime timestamp expires
-    ms iso finish finished ready depart departure arrive arrival expiry"""
-)
-_RISKY_FLAGS: Final = _stems(
-    "force override public recursive permanent permanently skip anyone everyone all unsafe bypass sudo admin root"
-)
-_SHARE: Final = 0.34
 
 
 def asked_for(scene: Scene) -> Iterator[Reason]:
@@ -84,7 +70,7 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
         against = _against(call, clause_about(scene, call))
         if against:
             yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
-        elif not _meant(call, scene.words) and not _plainly(scene, call):
+        elif not meant(call, scene.words, outward=scene.outward(call)) and not _plainly(scene, call):
             yield _ASKED(call.step, f"nobody asked for {_title(call)}")
 
 
@@ -100,10 +86,15 @@ def _same_thing(scene: Scene, undo: Call) -> bool:
         leaf for leaf in Scene.all_leaves(undo)
         if sink_of(undo.effects, undo.name, undo.operation, leaf) and leaf.known
     ]  # fmt: skip
+    if {*tokens_of(undo)} & _LETTING_IN and not any({*tokens_of(call)} & _LETTING_IN for call in others):
+        return False
     return any(
         call.name.partition(".")[0] == undo.name.partition(".")[0] and not undo.effects & ~call.effects
         for call in others
     ) and all(str(leaf.value) in values for leaf in things)
+
+
+_LETTING_IN: Final = _stems("unlock open unbolt disarm dispense release ignite")
 
 
 def _is_lookup(scene: Scene, call: Call) -> bool:
@@ -154,11 +145,31 @@ def _against(call: Call, words: Words) -> str:
     return next((word for word in doing if words.against(word) and not words.says(word)), "")
 
 
-def _meant(call: Call, words: Words) -> bool:
+_FOR_ME: Final = re.compile(
+    r"\b(?:tell|show|read|give|let|send|write) (?:me|us|it to me)\b(?: know)?|\b(?:tell|say)(?:s|ing)? (?:about|of)\b|"
+    r"\bwhat \w+ says?\b|\b(?:phone|telephone|mobile|house|account|invoice) numbers?\b|\b(?:e-?mail )?address(?:es)?\b"
+)
+"""What is said of answering, or of things that are only called like an act: nothing is sent or rung for it."""
+
+
+@lru_cache(maxsize=256)
+def _beyond_me(words: Words) -> Words:
+    left = _FOR_ME.sub(" ", words.meant)
+    return words if left == words.meant else compiled((left,))
+
+
+def meant(call: Call, words: Words, *, outward: bool = False) -> bool:
+    """Whether what the operation does was spoken of; `outward`: it carries something out of the house."""
+    if outward and call.effects & ~int(bits.READ | bits.SENSE):
+        words = _beyond_me(words)
     doing, about = _parts(call)
     title = content(call.operation.title if call.operation else "")
     verbs = [word for word in doing if word in _VERBS]
     if not verbs and title and title[0] in _VERBS and not any(word in _CREATING for word in doing):
+        own = [word for word in doing if not is_generic(word) and word not in _EMPTY]
+        switched = not call.effects & ~int(bits.ACTUATE | bits.READ | bits.NOTIFY)
+        if any(words.says(word) or (switched and words.means(word)) for word in own):
+            return True
         verbs = [title[0]]
     if not call.effects & ~int(bits.READ | bits.SENSE) and _names_it(call, words):
         return True
@@ -166,7 +177,12 @@ def _meant(call: Call, words: Words) -> bool:
         paying = _stems(
             "pay transfer buy order purchase donate book spend settle rent bill checkout charge tip reserve subscribe"
         )
-        return words.money or any(words.says(word) for word in paying)
+        giving = set(doing) & _stems("send give") and words.numbers
+        return (
+            words.money
+            or any(words.says(word) for word in paying)
+            or (bool(giving) and not words.stems.isdisjoint(_stems("send give")))
+        )
     if call.effects & bits.MOVE and any(words.says(word) for word in _MOVING):
         return True
     if call.effects & bits.EXECUTE and not verbs:
@@ -190,12 +206,13 @@ def _meant(call: Call, words: Words) -> bool:
         for leaf in call.leaves
     ):
         return True
-    if words.temporal and not {"calendar", "calendars", "event", "reminder"}.isdisjoint((*doing, *about)):
+    if words.temporal and not _DIARY.isdisjoint((*doing, *about, *title)):
         return True
     return any(words.says(word) for word in (*doing, *about, *title) if word not in _EMPTY)
 
 
 _SAID_FOR: Final = {(stem(kind), stem(verb)): _stems(text) for (kind, verb), text in SAID_FOR.items()}
+_DIARY: Final = _stems("calendar event reminder appointment meeting agenda diary")
 _EMPTY: Final = _stems("set get make do home house device use control access one the a of it put thing")
 _ASKING: Final = _stems("turn switch set put make on off to start stop open close up down change")
 _CAPTURE: Final = _stems(
@@ -212,7 +229,9 @@ def tokens_of(call: Call) -> list[str]:
 
 def _names_it(call: Call, words: Words) -> bool:
     """Whether all that a reading call is given was said, and something is given."""
-    if not {*tokens_of(call)}.isdisjoint(_CAPTURE):
+    taken = call.operation is not None and {"image", "audio", "pictures"} & set(call.operation.data_classes)
+    title = tokens(call.operation.title) if call.operation else []
+    if taken or not {*tokens_of(call), *(stem(word) for word in title)}.isdisjoint(_CAPTURE):
         return False
     given = [leaf.value for leaf in call.leaves if isinstance(leaf.value, str) and leaf.value.strip()]
     return bool(given) and all(words.exactly(text) or (content(text) and words.named(text)) for text in given)
@@ -226,137 +245,4 @@ def _implied(call: Call, words: Words, verbs: list[str], about: list[str]) -> bo
     return mild and any(words.means(word) for word in about if not is_generic(word))
 
 
-def said(scene: Scene) -> Iterator[Reason]:
-    """Text, choices and switches of a step with an effect: mostly the person's words, the device's
-    defaults, or what the words imply; no address hides inside a text."""
-    for call in scene.made.calls:
-        if call.operation is None or not scene.has_effect(call):
-            continue
-        for leaf in call.leaves:
-            if scene.is_default(call, leaf):
-                continue
-            kind = sink_of(call.effects, call.name, call.operation, leaf)
-            if isinstance(leaf.value, str) and not kind:
-                hidden = [one for one in addresses(leaf.value) if not scene.words.exactly(one)]
-                if hidden and call.effects & ~bits.READ:
-                    yield _SAID(call.step, f"the text holds {shown(hidden[0])}, which nobody said")
-                    continue
-            if not kind and (leaf.given or not leaf.known):
-                problem = _from_outside(scene, call, leaf)
-                if problem:
-                    yield _SAID(call.step, problem)
-            if kind or leaf.given or not leaf.known or _is_length(call, leaf):
-                continue
-            problem = _unsaid(scene, call, leaf)
-            if problem:
-                yield _SAID(call.step, problem)
-
-
-def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
-    """Why a value that is only known later may not come from where it comes: all but what is written or read out."""
-    names = field_words(call.operation, leaf)
-    outside = not leaf.book and worse(leaf.label, "memory", "device", "model", "web")
-    grave = scene.outward(call) or scene.physical(call) or call.effects & _GRAVE
-    switching = call.effects & int(bits.ACTUATE) and worse(leaf.label, "memory", "model", "web")
-    if switching and not leaf.book:
-        return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
-    steers = grave or call.effects & bits.WRITE
-    text = (is_content(call.operation, leaf) or names & _DATA) and not names & _LISTS
-    text = text and {*tokens_of(call)}.isdisjoint(_ENDING)
-    if outside and (names & _TIMES or names & _QUANTITY or (steers and not text)):
-        return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
-    return ""
-
-
-_LISTS: Final = _stems("list calendar channel folder group")
-_DATA: Final = _stems("value data payload content contents line")
-_ENDING: Final = _stems("cancel delete remove move reschedule clear erase trash")
-_QUANTITY: Final = _stems(
-    """amount dose dosage strength quantity count price total level units number duration length delay minutes
-    hours seconds"""
-)
-
-
-def _untimed(scene: Scene, call: Call, leaf: Leaf, value: str, names: frozenset[str]) -> str:
-    if not scene.claims(leaf, model=True):
-        return f"this is for {shown(value)}, {scene.whence(leaf)}"
-    # When an appointment ends follows from when it begins; when a key, a loan or a charge ends does not.
-    follows = bool(names & _ENDS) and any(
-        field_words(call.operation, other) & _STARTS for other in call.leaves
-    )
-    if (follows and not clock_times(scene.words.meant)) or time_said(value, scene.words):
-        return ""
-    return (
-        ""
-        if follows and not names & _BEGINS and scene.words.temporal
-        else f"nobody said when: {shown(value)}"
-    )
-
-
-def _is_length(call: Call, leaf: Leaf) -> bool:
-    """Whether it says how long, as text; that it was said is what `amounts` looks at."""
-    named = bool(field_words(call.operation, leaf) & _QUANTITY)
-    return named and isinstance(leaf.value, str) and number_of(call, leaf) is not None
-
-
-def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
-    value, names = leaf.value, field_words(call.operation, leaf)
-    if isinstance(value, bool):
-        if (
-            value
-            and names & _RISKY_FLAGS
-            and not any(scene.words.means(word) for word in names & _RISKY_FLAGS)
-        ):
-            return f"nobody asked for {shown(leaf.path)}"
-        return ""
-    if not isinstance(value, str) or not value.strip():
-        return ""
-    if names & ACTION_FIELDS and not call.effects & bits.EXECUTE:
-        return ""
-    if value.casefold() in SELF or value.casefold() == scene.facts.name.casefold():
-        return ""
-    field = Scene.field(call, leaf)
-    if field is not None and value in field.choices:
-        risky = _stems(value.replace("_", " ")) & _RISKY_FLAGS
-        opposite = any(scene.words.against(word) for word in content(value))
-        return f"{shown(value)} is not what was said" if risky or opposite else ""
-    if look(value) == "date" or names & _TIMES:
-        return _untimed(scene, call, leaf, value, names)
-    strange = [one for one in _NUMBER.findall(value) if not _number(one, scene.words)]
-    if strange and not scene.words.exactly(value):
-        return f"nobody said {shown(strange[0])}"
-    trusted = leaf.label is None or scene.claims(leaf)
-    words = scene.words_for(leaf) if trusted else scene.words
-    parts = content(value)
-    if not parts:
-        return ""
-    have = words.share(value) * len(parts)
-    enough = min(math.ceil(_SHARE * len(parts)), 3)
-    if len(parts) == 1 and parts[0] in _CODES:
-        return ""
-    if trusted or worse(leaf.label, "memory", "device", "model", "web"):
-        if have + 1e-9 >= enough:
-            return ""
-        whole = scene.words.share(value) * len(parts)
-        if trusted and whole + 1e-9 >= enough:
-            return ""
-    return f"this says {shown(value)}, {scene.whence(leaf)}"
-
-
-_BEGINS: Final = _stems("start begin at when due from")
-_STARTS: Final = _stems("start begin")
-_ENDS: Final = _stems("end ends until to finish expires")
-_NUMBER: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
-_CODES: Final = _stems(
-    """en de fr es it nl eur usd gbp chf metric imperial celsius fahrenheit html plain markdown text normal
-    default low high medium once none primary private utf8 json pdf png jpg switch position power
-    level brightness state attach"""
-)
-
-
-def _number(text: str, words: Words) -> bool:
-    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text.replace(",", "")
-    return words.exactly(text) or (plain.count(".") <= 1 and words.number(float(plain)))
-
-
-__all__ = ["asked_for", "said"]
+__all__ = ["asked_for", "meant", "tokens_of"]
