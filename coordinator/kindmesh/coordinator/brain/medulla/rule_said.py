@@ -96,10 +96,8 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
 
 def _aims(call: Call, leaf: Leaf) -> bool:
     """Whether it may say what is switched, and came from a device."""
-    number = Scene.field_type(call, leaf) in ("integer", "number", "boolean")
-    return (
-        worse(leaf.label, "device") and not leaf.given and not number and not is_content(call.operation, leaf)
-    )
+    text = leaf.path == leaf.field and Scene.field_type(call, leaf) not in ("integer", "number", "boolean")
+    return text and worse(leaf.label, "device") and not leaf.given and not is_content(call.operation, leaf)
 
 
 _LISTS: Final = _stems("list calendar channel folder group")
