@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_back import puts_back
 from kindmesh.coordinator.brain.medulla.review_clause import clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
@@ -60,7 +61,7 @@ _AGAIN: Final = _stems(
 def switches(scene: Scene) -> Iterator[Reason]:
     """See the module."""
     for call in scene.made.calls:
-        if call.operation is None or call.undo or not scene.has_effect(call):
+        if call.operation is None or call.undo or not scene.has_effect(call) or puts_back(scene, call):
             continue
         if not known_things(scene, call) and (lasting := _lasts(scene, call)):
             yield _ASKED(call.step, lasting)
