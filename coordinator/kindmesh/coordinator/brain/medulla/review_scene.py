@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +21,6 @@ from kindmesh.protocol.policy import Answer
 
 _HARMLESS: Final = int(HARMLESS)
 _READING: Final = int(Effect.READ | Effect.SENSE)
-_EPOCH: Final = date(1970, 1, 1).toordinal()
 _ORIGINS: Final = {
     "memory": "stored notes",
     "device": "what a device read",
@@ -99,13 +97,13 @@ class Scene:
         return bool(call.effects & ~_READING)
 
     @cached_property
-    def today(self) -> date | None:
-        """The local day, where it is known."""
+    def today(self) -> int | None:
+        """The local day (`review_days`), where it is known."""
         facts = self.facts
         if not facts.dated or not facts.now_ms:
             return None
         shift = (facts.minute - facts.now_ms // 60_000 + 720) % 1_440 - 720
-        return date.fromordinal(_EPOCH + (facts.now_ms // 60_000 + shift) // 1_440)
+        return (facts.now_ms // 60_000 + shift) // 1_440
 
     def is_default(self, call: Call, leaf: Leaf) -> bool:
         """Whether it is what the device would take anyway."""

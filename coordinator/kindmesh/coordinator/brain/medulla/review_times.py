@@ -7,10 +7,10 @@ was said ("tomorrow morning") any time in it fits; where only the day was, any t
 from __future__ import annotations
 
 import re
-from datetime import date
 from functools import lru_cache
 from typing import Final
 
+from kindmesh.coordinator.brain.medulla.review_days import day_of, read, weekday
 from kindmesh.coordinator.brain.medulla.review_lexicon import NUMBERS
 from kindmesh.coordinator.brain.medulla.review_words import Words, stem, tokens
 
@@ -89,7 +89,7 @@ def _either(hour: int, minute: int, half: str) -> set[tuple[int, int]]:
     )
 
 
-def time_said(value: str, words: Words, today: date | None = None, *, ending: bool = False) -> bool:
+def time_said(value: str, words: Words, today: int | None = None, *, ending: bool = False) -> bool:
     """Whether a time or a date written as text follows from what was said; `today`: where that is known; `ending`: it
     is when something ends, which also follows from how long it takes."""
     text = value.casefold().strip()
@@ -139,24 +139,23 @@ _NEAR: Final = 14
 _FAR: Final = 400
 
 
-def _day_said(found: re.Match[str], words: Words, today: date | None) -> bool:
+def _day_said(found: re.Match[str], words: Words, today: int | None) -> bool:
     year, month, number = (int(part) for part in found.groups())
-    try:
-        day = date(year, month, number)
-    except ValueError:
+    day = day_of(year, month, number)
+    if day is None:
         return False
     text = words.meant
     if found[0] in words.text:
         return True
     spans = {_span(*one) for one in _SPANS.findall(text)} - {0}
-    written = {date.fromisoformat(one) for one in _ISO.findall(words.text) if _is_date(one)}
+    written = {one for one_ in _ISO.findall(words.text) if (one := read(one_)) is not None}
     if written:
-        return any((day - one).days in spans for one in written)
-    ahead = None if today is None else (day - today).days
+        return any(day - one in spans for one in written)
+    ahead = None if today is None else day - today
     said = {word for word in (*words.stems, *(_SHORT.get(word, "") for word in words.stems)) if word}
     days = {stem(one) for one in _DAYS} & {stem(one) for one in said}
     months = {stem(one) for one in _MONTHS if one != "may"} & said
-    if days and stem(_DAYS[day.weekday()]) not in days:
+    if days and stem(_DAYS[weekday(day)]) not in days:
         return False
     if months:
         near = ahead is None or abs(ahead) <= _FAR or words.number(float(year))
@@ -172,7 +171,7 @@ def _day_said(found: re.Match[str], words: Words, today: date | None) -> bool:
     return True if ahead is None else _relative(ahead, day, words, spans)
 
 
-def _relative(ahead: int, day: date, words: Words, spans: set[int]) -> bool:
+def _relative(ahead: int, day: int, words: Words, spans: set[int]) -> bool:
     """Whether so many days from now is what was said without a name or number of the day."""
     text = words.meant
     if "after tomorrow" in text:
@@ -184,7 +183,7 @@ def _relative(ahead: int, day: date, words: Words, spans: set[int]) -> bool:
     if spans and re.search(r"\b(?:in|after|for|later|from now|every|next)\b", text):
         return any(abs(ahead - one) <= one // 10 for one in spans) or ahead in (0, 1)
     if "weekend" in words.stems:
-        return day.weekday() >= 4 and 0 <= ahead <= _NEAR
+        return weekday(day) >= 4 and 0 <= ahead <= _NEAR
     if words.stems & {
         "week",
         "month",
@@ -209,14 +208,6 @@ def _span(number: str, unit: str) -> int:
         else int(NUMBERS.get(number, 1 if number in ("a", "an") else 0))
     )
     return many * _SPAN_DAYS[unit.rstrip("s")]
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 __all__ = ["clock_times", "time_said"]

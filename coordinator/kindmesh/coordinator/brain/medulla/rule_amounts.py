@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
 from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_clause import clause_about
+from kindmesh.coordinator.brain.medulla.review_days import written
 from kindmesh.coordinator.brain.medulla.review_facts import Done, Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence, shown, worse
@@ -121,8 +121,7 @@ def _until_said(scene: Scene, until_ms: float) -> bool:
     if not -60_000 <= wait_ms <= 366 * DAY_MS:
         return False
     at = int(facts.minute + facts.now_ms // 1_000 % 60 / 60 + wait_ms / 60_000 + 0.5)
-    day = date.fromordinal(scene.today.toordinal() + at // 1_440)
-    value = f"{day.isoformat()} {at // 60 % 24:02}:{at % 60:02}"
+    value = f"{written(scene.today + at // 1_440)} {at // 60 % 24:02}:{at % 60:02}"
     near = any(abs(wait_ms - one) <= 60_000 for one in words.numbers)
     return near or (words.temporal and time_said(value, words, scene.today))
 
