@@ -29,6 +29,7 @@ from kindmesh.coordinator.cli.keys_app import keys
 from kindmesh.coordinator.cli.llm_app import llm
 from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people
+from kindmesh.coordinator.cli.plain_values import take_text_as_it_is
 from kindmesh.coordinator.cli.policy_app import policy
 from kindmesh.coordinator.cli.schedule_app import schedule
 from kindmesh.coordinator.cli.simulate_app import simulate
@@ -465,7 +466,9 @@ def program(arguments: Sequence[str]) -> Any:
     part.registered_commands = [one for one in app.registered_commands if _called(one) == word]
     part.registered_groups = [one for one in app.registered_groups if one.name == word]
     is_there = part.registered_commands or part.registered_groups
-    return typer.main.get_group(part if is_there else app)
+    found = typer.main.get_group(part if is_there else app)
+    take_text_as_it_is(found)
+    return found
 
 
 def _called(command: CommandInfo) -> str:
