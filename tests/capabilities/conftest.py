@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +74,22 @@ async def process_ended(pid: int, *, seconds: float = 20.0) -> None:
 OpenBench = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
+@asynccontextmanager
+async def bench_in(folder: Path, *entries: Entry, idle_s: float = 120.0) -> AsyncIterator[Bench]:
+    """A host with everything of it in this folder."""
+    artifacts = FolderArtifacts(folder / "artifacts")
+    work = folder / "work"
+    async with CapabilityHost(
+        artifacts=artifacts,
+        data_dir=folder / "data",
+        work_root=work,
+        idle_s=idle_s,
+        entries=entries or ENTRIES,
+        config_dir=folder,
+    ) as host:
+        yield Bench(host, artifacts, work)
+
+
 @pytest.fixture
 def open_bench(tmp_path: Path) -> OpenBench:
-    @asynccontextmanager
-    async def open_one(*entries: Entry, idle_s: float = 120.0) -> AsyncIterator[Bench]:
-        artifacts = FolderArtifacts(tmp_path / "artifacts")
-        work = tmp_path / "work"
-        async with CapabilityHost(
-            artifacts=artifacts,
-            data_dir=tmp_path / "data",
-            work_root=work,
-            idle_s=idle_s,
-            entries=entries or ENTRIES,
-            config_dir=tmp_path,
-        ) as host:
-            yield Bench(host, artifacts, work)
-
-    return open_one
+    return partial(bench_in, tmp_path)
