@@ -11,6 +11,7 @@ import pytest
 from tests.coordinator.heart_kit import FakeNode, Rig
 
 from kindmesh.coordinator.api import Api, find
+from kindmesh.coordinator.brain.desk.disclosing import Disclosing
 from kindmesh.coordinator.copies import Copies
 from kindmesh.coordinator.decisions import Decisions
 from kindmesh.coordinator.file_desk import FileDesk
@@ -59,7 +60,13 @@ class Counter:
         status = StatusDesk(
             heart=rig.heart, hub=hub, trust=none, medulla=none, auditing=none, returning=none, people=people
         )
-        work = WorkDesk(heart=rig.heart, people=people, sources_of=files.sources_of, decisions=Decisions())
+        work = WorkDesk(
+            heart=rig.heart,
+            people=people,
+            sources_of=files.sources_of,
+            decisions=Decisions(),
+            disclosing=Disclosing(none),
+        )
         trust = TrustDesk(
             heart=rig.heart, device=device, trust=none, trust_service=none, pairing=none, returning=none,
             medulla=none, people=people, copies=Copies(hub, none, none), renewals=none, raises=none,

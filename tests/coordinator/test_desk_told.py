@@ -15,7 +15,7 @@ from kindmesh.capabilities.home.model import Area, Change, Entity, Home
 from kindmesh.coordinator.brain.cortex.cortex import Cortex
 from kindmesh.coordinator.brain.cortex.terms import Situation, Understanding
 from kindmesh.coordinator.brain.desk.batch import Batch
-from kindmesh.coordinator.brain.desk.disclosing import UNCHECKED, Disclosing
+from kindmesh.coordinator.brain.desk.disclosing import UNCHECKED, Called, Disclosing
 from kindmesh.coordinator.brain.desk.homes import Seen
 from kindmesh.coordinator.brain.desk.veil import OPEN, Hidden, Veil, without
 from kindmesh.coordinator.brain.desk.verifying import Finding, Verified
@@ -30,7 +30,7 @@ from kindmesh.coordinator.brain.desk.withholding import (
 from kindmesh.coordinator.brain.desk.wording import plain_text
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked, Withheld
 from kindmesh.mesh.clock import SystemClock
-from kindmesh.protocol.errors import KindmeshError, NotRunning
+from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.policy import Answer
 from kindmesh.protocol.principal import OWNER
@@ -247,6 +247,38 @@ def test_where_medulla_does_not_answer_nothing_is_told(monkeypatch: pytest.Monke
     monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.01)
     hangs: Any = Hangs()
     assert asyncio.run(Disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
+
+
+def test_a_session_call_of_a_member_says_what_is_withheld_and_refuses_what_was_named() -> None:
+    def by_thing(look: Look) -> Looked:
+        kept = tuple(Withheld(one, "deny", "cedar", WHY) for one in look.things if one == "lock.front")
+        return Looked("allow", withheld=kept, by_thing=True)
+
+    def call(
+        say: Callable[[Look], Looked], operation: str, told: dict[str, Any], *named: str
+    ) -> dict[str, Any]:
+        judge: Any = Judge(say)
+        return asyncio.run(Disclosing(judge).call(Called(operation, DOWN), OWNER, told, named))
+
+    door = {
+        "id": "lock.front", "name": "Front door", "area": "hall", "state": "locked",
+        "attributes": {"battery_level": 5, "device_class": "lock"}, "changed_ms": 7,
+    }  # fmt: skip
+    lamp = {"id": "light.hall", "state": "on", "attributes": {}}
+    rows = {"entities": [door, lamp], "at_ms": 1}
+    assert call(lambda _: Looked("allow"), "home.get", rows) == rows
+    found = call(by_thing, "home.get", rows)
+    assert (found["entities"][1], found["withheld"]) == (lamp, ["lock.front"])
+    assert found["entities"][0] == {
+        **door, "state": "withheld", "attributes": {"device_class": "lock"}, "changed_ms": 0,
+    }  # fmt: skip
+    changes = {"changes": [{"entity": "lock.front"}, {"entity": "light.hall"}]}
+    assert call(by_thing, "home.history", changes)["changes"] == [{"entity": "light.hall"}]
+    with pytest.raises(AccessRefused, match="not told about it"):
+        call(by_thing, "home.history", {"changes": []}, "lock.front")
+    with pytest.raises(AccessRefused, match="no such role"):
+        call(lambda _: Looked("deny", "asker", "no such role"), "home.get", rows)
+    assert call(by_thing, "home.history", {"changes": []}) == {"changes": []}
 
 
 def test_a_batch_tells_what_its_policy_lets_be_told() -> None:

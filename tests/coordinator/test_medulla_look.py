@@ -6,18 +6,20 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.coordinator.medulla_kit import key
+from tests.coordinator.medulla_kit import HOUR, key
 from tests.coordinator.people_kit import person_id
 from tests.coordinator.test_medulla_cedar import PERMIT, Ruled
 
 from kindmesh.capabilities.home.manifest import MANIFEST as HOME
 from kindmesh.coordinator.brain.medulla import messages as m
+from kindmesh.coordinator.brain.medulla.cedar_asked import ALL_MAX
 from kindmesh.coordinator.brain.medulla.cedar_check import starter
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.limits import UTTERANCE_FRESH_MS
 from kindmesh.protocol.messages.hello import Thing
+from kindmesh.protocol.plan import Plan, Step, plan_to_bytes
 from kindmesh.protocol.policy import Rule
 from kindmesh.protocol.principal import OWNER, Principal, device_principal, person_principal, principal_text
 from kindmesh.protocol.utterance import Utterance, root_of, sign_utterance, spoken
@@ -149,6 +151,53 @@ def test_who_proves_nothing_is_told_nothing(home: Looking) -> None:
         assert (found.answer, found.rule) == ("deny", rule)
     home.now_ms += UTTERANCE_FRESH_MS + 1
     assert home.look(who, evidence=heard).answer == "deny"
+
+
+def test_a_person_s_own_request_for_a_session_call_proves_who_asks(home: Looking) -> None:
+    home.rule(GUESTS)
+    gina, _ = home.known("gina", "guest")
+    rosa, _ = home.known("rosa", "resident")
+    call = {"operation": "home.get", "args": {}, "purpose": "household"}
+    found = home.look(gina, proof=home.proof("gina", call, method="call"))
+    assert [one.thing for one in found.withheld] == [DOOR.id]
+    assert home.look(rosa, proof=home.proof("rosa", call, method="call")).withheld == ()
+    wrong = {
+        "another's": home.proof("rosa", call, method="call"),
+        "for another operation": home.proof("gina", {**call, "operation": "home.history"}, method="call"),
+        "for something that acts for them": home.proof(
+            "gina", {**call, "acting": "goal:water"}, method="call"
+        ),
+        "without parameters": home.proof("gina", {}, method="call", params=encode_value([1])),
+        "of a job": home.proof("gina", call),
+        "of nobody": home.proof("gina", call, method="call", by=key("nobody")),
+        "old": home.proof("gina", call, method="call", asked_ms=home.now_ms - HOUR),
+    }
+    for what, proof in wrong.items():
+        found = home.look(gina, proof=proof)
+        assert (found.answer, found.rule) == ("deny", "asker"), what
+
+
+def test_what_tells_of_all_things_is_asked_about_each_as_a_job_and_in_a_plan_too(home: Looking) -> None:
+    home.rule(
+        GUESTS.replace('Role::"guest"', 'Role::"owner"').replace('action == Action::"home.get"', "action")
+    )
+
+    def job(operation: str, **args: Any) -> str:
+        return str(home.wants(operation, args).answer)
+
+    assert [job("home.get"), job("home.get", entities=[DOOR.id]), job("home.get", entities=[LAMP.id])] == [
+        "deny", "deny", "allow",
+    ]  # fmt: skip
+    assert [job("home.history"), job("home.history", entity=DOOR.id), job("home.history", entity=LAMP.id)] == [
+        "deny", "deny", "allow",
+    ]  # fmt: skip
+    for args, answer in (({}, "deny"), ({"entities": [DOOR.id]}, "deny"), ({"entities": [LAMP.id]}, "allow")):
+        plan = Plan(steps=(Step(id="s", call="home.get", args=args),))
+        assert home.ask(m.PlanReview(plan_to_bytes(plan), OWNER)).answer == answer, args
+    # More than can be asked about while permits wait.
+    home.named(*(Thing(f"light.n{number}", (f"lamp {number}",)) for number in range(ALL_MAX + 1)), version=9)
+    assert job("home.get") == "deny"
+    assert job("home.get", entities=["light.n1"]) == "allow"
 
 
 def test_what_a_device_does_not_tell_or_nobody_knows_is_denied(home: Looking) -> None:

@@ -49,6 +49,16 @@ async def test_what_a_rule_keeps_from_a_person_no_question_no_plan_and_no_act_te
         assert "itchen light" in found["reply"]
         code, found = await asked(guest, "which doors are unlocked?")
         assert "ront door" not in found["reply"].replace(KEPT, ""), found
+        # Nor by reading the home itself, or having it read as a job.
+        said = await say(guest, "home", "list", "--on", "downstairs")
+        assert said.code == 0, said
+        states = {one["id"]: one["state"] for one in said.objects[-1]["entities"]}
+        assert (states["lock.front_door"], states["light.kitchen"]) == ("withheld", "on")
+        said = await say(guest, "home", "history", "lock.front_door", "--on", "downstairs")
+        assert (said.code, said.error["code"]) == (4, "ACCESS_REFUSED"), said
+        for args in ([], ['entities=["lock.front_door"]']):
+            said = await say(guest, "call", "home.get", *args, "--on", "downstairs")
+            assert said.error["code"] == "DENIED", said
         # Who may lock it hears that it is locked, and not how it was.
         for _ in range(2):
             code, found = await asked(resident, "lock the front door")

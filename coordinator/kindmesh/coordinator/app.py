@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
+from kindmesh.coordinator.brain.desk.disclosing import Disclosing
 from kindmesh.coordinator.brain.desk.place import make_desk
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_socket
 from kindmesh.coordinator.companion import Companion
@@ -293,7 +294,11 @@ class Coordinator:
         self.decisions.add(self.copies.waiting)
         self.decisions.add(raises.waiting)
         self.work = WorkDesk(
-            heart=self.heart, people=self.people, sources_of=self.files.sources_of, decisions=self.decisions
+            heart=self.heart,
+            people=self.people,
+            sources_of=self.files.sources_of,
+            decisions=self.decisions,
+            disclosing=Disclosing(self.medulla),
         )
         trust_desk = TrustDesk(
             heart=self.heart, device=self.identity.device_id, trust=self.trust, trust_service=self.trust_service,

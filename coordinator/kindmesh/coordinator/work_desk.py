@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kindmesh.coordinator.api import Emit, Method
+from kindmesh.coordinator.brain.desk.disclosing import Called, Disclosing
+from kindmesh.coordinator.brain.medulla.cedar_asked import LOOKS, named_things
 from kindmesh.coordinator.decisions import Decisions, approval_decision
 from kindmesh.coordinator.heart.heart import Heart, Wish
 from kindmesh.coordinator.heart.machine_words import STATES
@@ -20,7 +22,7 @@ from kindmesh.protocol.errors import InvalidInput, UnknownJob
 from kindmesh.protocol.ids import parse_time_id
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.principal import Principal, belongs_to, describe_principal, principal_text
-from kindmesh.protocol.roles import PURPOSES
+from kindmesh.protocol.roles import PURPOSES, Purpose
 from kindmesh.protocol.signed import Signed, signed_from_bytes
 
 SourcesOf = Callable[[Params, Principal], tuple[ArtifactInfo, ...]]
@@ -31,8 +33,15 @@ class WorkDesk:
     """See the module. `decisions` are what waits for the owner beyond jobs."""
 
     def __init__(
-        self, *, heart: Heart, people: PeopleDesk, sources_of: SourcesOf, decisions: Decisions
+        self,
+        *,
+        heart: Heart,
+        people: PeopleDesk,
+        sources_of: SourcesOf,
+        decisions: Decisions,
+        disclosing: Disclosing,
     ) -> None:
+        self._disclosing = disclosing
         self._heart = heart
         self._people = people
         self._sources_of = sources_of
@@ -92,12 +101,27 @@ class WorkDesk:
             purpose = params.choice("purpose", PURPOSES, "household")
             for seat in self._heart.devices.seats(operation):
                 self._people.check_call(who, seat.operation, purpose)
+            if operation in LOOKS:
+                return self._told(params, operation, purpose, who)
         return self._heart.call(
             operation,
             params.mapping("args"),
             target=self._heart.devices.resolve(target) if target else b"",
             within_ms=params.number("timeout_ms", 10_000, least=1, most=300_000),
         )
+
+    async def _told(self, params: Params, operation: str, purpose: Purpose, who: Principal) -> Any:
+        """How things are at home, as far as this member may know it."""
+        devices, args, target = self._heart.devices, params.mapping("args"), params.text("target", "")
+        if target:
+            device = devices.resolve(target)
+        else:
+            offering = [seat.device.device_id for seat in devices.seats(operation)]
+            device = next((one for one in offering if devices.is_here(one)), offering[0])
+        within_ms = params.number("timeout_ms", 10_000, least=1, most=300_000)
+        told = await self._heart.call(operation, args, target=device, within_ms=within_ms)
+        asked = Called(operation, device, purpose, proof=params.proof)
+        return await self._disclosing.call(asked, who, told, named_things(operation, args))
 
     async def _explain(self, params: Params, emit: Emit, who: Principal) -> Any:
         self._people.check_look(who)

@@ -1,4 +1,5 @@
-"""May who asks know how the things of the home are? Asked of Medulla, once for each sentence, before anything is said.
+"""May who asks know how the things of the home are? Asked of Medulla, once for each sentence, before anything is said;
+and for each session call of a member that reads them.
 
 Each device is asked about apart, and each of its things only where the owner's rules can differ from one to the next.
 Where Medulla is not there, or takes too long, nothing is told (`UNCHECKED`): nobody else can say who may know what.
@@ -8,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from kindmesh.coordinator.brain.desk.homes import LOOK, Seen
-from kindmesh.coordinator.brain.desk.veil import Hidden, Veil
+from kindmesh.coordinator.brain.desk.veil import Hidden, Veil, as_withheld, things_told
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked
-from kindmesh.protocol.errors import KindmeshError
-from kindmesh.protocol.ids import parse_id
+from kindmesh.protocol.errors import AccessRefused, KindmeshError, PeerUnreachable
+from kindmesh.protocol.ids import format_id, parse_id
 from kindmesh.protocol.principal import Principal
+from kindmesh.protocol.roles import Purpose
+from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.utterance_evidence import Evidence, Heard, evidence
 
 log = logging.getLogger("kindmesh.coordinator.desk")
@@ -30,6 +34,17 @@ UNCHECKED: Final = Hidden(
 )
 
 
+class Called(msgspec.Struct, frozen=True):
+    """An operation that tells something, on a device, what for, and what proves who asks: what they said, or their own
+    request."""
+
+    operation: str
+    device: bytes = b""
+    purpose: Purpose = "household"
+    evidence: Evidence | None = None
+    proof: Signed | None = None
+
+
 class Disclosing:
     """See the module."""
 
@@ -38,14 +53,14 @@ class Disclosing:
 
     async def veil(self, seen: Seen, who: Principal, heard: Heard | None) -> Veil:
         """What `who` may not know of what was seen; `heard` proves that they ask."""
-        shown = None if heard is None else evidence(heard, (), whole=False)
+        asked = Called(LOOK, evidence=None if heard is None else evidence(heard, (), whole=False))
         devices: dict[str, list[str]] = {}
         for thing, device in seen.where.items():
             devices.setdefault(device, []).append(thing)
         try:
             async with asyncio.timeout(WITHIN_S):
                 found = await asyncio.gather(
-                    *(self._of(device, things, who, shown) for device, things in devices.items())
+                    *(self._of(device, things, who, asked) for device, things in devices.items())
                 )
         except TimeoutError:
             log.warning("what may be told was not checked in time")
@@ -65,15 +80,40 @@ class Disclosing:
             tuple(msgspec.structs.replace(hidden, things=tuple(some)) for hidden, some in groups.items())
         )
 
+    async def call(
+        self, asked: Called, who: Principal, told: dict[str, Any], named: Sequence[str]
+    ) -> dict[str, Any]:
+        """What a device answered to a session call, as far as `who` may know it: what is withheld has the state
+        `withheld`, or is left out, and `withheld` lists it; `named`: things that were asked for by name.
+
+        Raises:
+            AccessRefused: something named, or all, may not be told. NotRunning, PeerUnreachable: nobody can check it.
+        """
+        about = list(dict.fromkeys((*named, *things_told(asked.operation, told))))
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                found = await self._of(format_id(asked.device), about, who, asked)
+        except TimeoutError as error:
+            raise PeerUnreachable(UNCHECKED.message, hint="Try again in a moment.") from error
+        veil = Veil(tuple(msgspec.structs.replace(why, things=tuple(some)) for why, some in found))
+        hidden = [thing for thing in about if veil.on(thing) is not None]
+        kept = [thing for thing in named if thing in hidden] or (hidden if len(hidden) == len(about) else [])
+        if kept:
+            why = veil.judged(tuple(kept)).messages[0]
+            raise AccessRefused(f"{kept[0]} may not be told: {why}", field="args")
+        return {**as_withheld(veil, asked.operation, told), "withheld": hidden} if hidden else told
+
     async def _of(
-        self, device: str, things: list[str], who: Principal, shown: Evidence | None
+        self, device: str, things: list[str], who: Principal, asked: Called
     ) -> list[tuple[Hidden, list[str]]]:
         """What is withheld of one device's things, by the reason; denied counts before asked."""
         denied: dict[Hidden, list[str]] = {}
         whole: Looked | None = None
-        for first in range(0, len(things), THINGS_MAX):
+        for first in range(0, max(1, len(things)), THINGS_MAX):
             some = tuple(things[first : first + THINGS_MAX])
-            said = await self._medulla.look(Look(LOOK, parse_id(device), some, who, evidence=shown))
+            said = await self._medulla.look(
+                Look(asked.operation, parse_id(device), some, who, asked.purpose, asked.evidence, asked.proof)
+            )
             whole = said
             if not said.by_thing:
                 break
@@ -87,4 +127,4 @@ class Disclosing:
         return [(hidden, some) for hidden, some in denied.items() if some]
 
 
-__all__ = ["UNCHECKED", "WITHIN_S", "Disclosing"]
+__all__ = ["UNCHECKED", "WITHIN_S", "Called", "Disclosing"]

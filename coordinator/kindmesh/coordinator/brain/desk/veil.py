@@ -16,6 +16,8 @@ from kindmesh.coordinator.brain.desk.judging import Judged, Why
 from kindmesh.protocol.policy import SEVERITY, Answer
 
 UNKNOWN: Final = "unknown"
+WITHHELD: Final = "withheld"
+"""The state of what may not be told, where somebody reads the home itself."""
 _ABLE: Final = frozenset({
     "device_class", "fan_modes", "hvac_modes", "max_color_temp_kelvin", "max_humidity", "max_temp",
     "min_color_temp_kelvin", "min_humidity", "min_temp", "options", "preset_modes", "rooms", "source_list",
@@ -67,6 +69,30 @@ class Veil(msgspec.Struct, frozen=True):
         return Judged(worst, tuple(Why(one.rule, "", one.message) for one in reasons))
 
 
+def things_told(operation: str, told: Any) -> list[str]:
+    """The things that a home tells of, each once."""
+    rows, key = _ROWS.get(operation, ("", ""))
+    found = told.get(rows) if isinstance(told, dict) else None
+    if not isinstance(found, list):
+        return []
+    return list(dict.fromkeys(str(one.get(key, "")) for one in found if isinstance(one, dict)))
+
+
+def as_withheld(veil: Veil, operation: str, told: dict[str, Any]) -> dict[str, Any]:
+    """What a home told, with things that are withheld said to be so; of what was before, without them."""
+    if operation != "home.get":
+        return dict(without(veil, operation, told))
+    return {**told, "entities": [_row(one, veil) for one in told["entities"]]}
+
+
+def _row(one: dict[str, Any], veil: Veil) -> dict[str, Any]:
+    if veil.on(str(one.get("id", ""))) is None:
+        return one
+    able = {name: value for name, value in one.get("attributes", {}).items() if name in _ABLE}
+    kept: dict[str, Any] = {name: one[name] for name in ("id", "name", "aliases", "area") if name in one}
+    return {**kept, "state": WITHHELD, "attributes": able, "changed_ms": 0}
+
+
 def without(veil: Veil, operation: str, told: Any) -> Any:
     """What a home told, without the rows about what is withheld; what no home tells is left as it is."""
     rows, key = _ROWS.get(operation, ("", ""))
@@ -87,4 +113,4 @@ def _veiled(one: Entity) -> Entity:
     return msgspec.structs.replace(one, state=UNKNOWN, attributes=able, changed_ms=0)
 
 
-__all__ = ["OPEN", "UNKNOWN", "Hidden", "Veil", "without"]
+__all__ = ["OPEN", "UNKNOWN", "WITHHELD", "Hidden", "Veil", "as_withheld", "things_told", "without"]

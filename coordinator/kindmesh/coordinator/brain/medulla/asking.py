@@ -33,6 +33,7 @@ from kindmesh.protocol.roles import NOTHING, Rights, missing, narrow
 from kindmesh.protocol.signed import Signed
 
 SUBMIT: Final = "submit"
+CALL: Final = "call"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -191,26 +192,54 @@ def _proven(beliefs: Beliefs, request: PermitRequest, proof: Signed, now_ms: int
     Raises:
         _Refused, KindmeshError: why not.
     """
-    certificate = beliefs.people.keys.get(proof.author)
-    if certificate is None or not certificate.person:
-        removed = beliefs.is_removed(proof.author)
-        raise _Refused("this person's key was removed" if removed else "this key belongs to no person here")
-    check_validity(certificate, now_ms)
-    principal = request.principal
-    if beliefs.member(principal.device) is None:
-        raise _Refused("the device on which this was asked is no member of the mesh")
-    asked = open_request(
-        proof, certificate.ed_pub, mesh=beliefs.anchors.mesh, method=SUBMIT, device=principal.device
-    )
-    whom = principal.id if principal.kind == "person" else principal.acting_for
-    if whom != device_text(certificate.person):
-        raise _Refused("another person signed this")
+    asked = _signed(beliefs, request.principal, proof, SUBMIT, now_ms)
     used = beliefs.people.used.get(asked.request_id)
     if used is None:
         check_request_time(asked, now_ms)
     elif used.job_id != request.job_id:
         raise _Refused("this person's signature was used for another job")
     _same(beliefs, request, asked)
+    return asked
+
+
+def called(
+    beliefs: Beliefs, principal: Principal, proof: Signed, operation: str, now_ms: int
+) -> PersonRequest | str:
+    """The person's own fresh request for a session call of this operation, or why it is none."""
+    try:
+        asked = _signed(beliefs, principal, proof, CALL, now_ms)
+        check_request_time(asked, now_ms)
+        said: Any = decode_value(asked.params, limit=ROSTER_MAX)
+        acting = "" if principal.kind == "person" else f"{principal.kind}:{principal.id}"
+        wanted = (operation, acting)
+        if not isinstance(said, dict) or (said.get("operation"), said.get("acting") or "") != wanted:
+            raise _Refused("the person signed something else")
+    except _Refused as refused:
+        return str(refused)
+    except KindmeshError as error:
+        return error.message
+    return asked
+
+
+def _signed(beliefs: Beliefs, principal: Principal, proof: Signed, method: str, now_ms: int) -> PersonRequest:
+    """What this person signed for that method, on the device where they ask.
+
+    Raises:
+        _Refused, KindmeshError: why it does not count.
+    """
+    certificate = beliefs.people.keys.get(proof.author)
+    if certificate is None or not certificate.person:
+        removed = beliefs.is_removed(proof.author)
+        raise _Refused("this person's key was removed" if removed else "this key belongs to no person here")
+    check_validity(certificate, now_ms)
+    if beliefs.member(principal.device) is None:
+        raise _Refused("the device on which this was asked is no member of the mesh")
+    asked = open_request(
+        proof, certificate.ed_pub, mesh=beliefs.anchors.mesh, method=method, device=principal.device
+    )
+    whom = principal.id if principal.kind == "person" else principal.acting_for
+    if whom != device_text(certificate.person):
+        raise _Refused("another person signed this")
     return asked
 
 
@@ -248,5 +277,5 @@ def _is_target(said: Any, target: Certificate | None) -> bool:
 
 
 __all__ = [
-    "Standing", "approver_problem", "named", "remember", "rights_of", "role_of", "standing", "standing_of",
+    "Standing", "approver_problem", "called", "named", "remember", "rights_of", "role_of", "standing", "standing_of",
 ]  # fmt: skip

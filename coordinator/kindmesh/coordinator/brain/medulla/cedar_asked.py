@@ -19,6 +19,11 @@ from kindmesh.protocol.principal import Principal
 
 WITH_SERVICES: Final = ("home.control", "home.access", "home.note")
 """Operations whose service is the action; they are the group of it."""
+LOOKS: Final = {"home.get": "entities", "home.history": "entity"}
+"""Operations that tell how things are or were, and the argument that names them; without it, of all."""
+ALL_MAX: Final = 64
+"""Things up to which one step may look at all that there is, where there are rules: each is asked about."""
+NAME_THEM: Final = f"there are rules about things, and more than {ALL_MAX} things here: say which it is about"
 SOURCES: Final = ("user", "memory", "device", "model", "web")
 """Where a value may come from, the most trusted first."""
 _ALIASES: Final = {"list": "todo"}
@@ -31,13 +36,24 @@ _DAY_MS: Final = 86_400_000
 
 
 def about(base: Asked, args: Mapping[str, Any], names: Mapping[str, tuple[str, ...]]) -> tuple[Asked, ...]:
-    """One question for each thing that a call is about, or the one about the device."""
-    given = args.get("entities")
-    things = given if isinstance(given, list) and all(isinstance(one, str) for one in given) else []
+    """One question for each thing that a call is about, or the one about the device. What tells how things are and
+    names none tells of all of them."""
+    things = named_things(base.operation, args)
+    if not things and base.operation in LOOKS:
+        things = tuple(names)
     service = args.get("service")
     if base.operation not in WITH_SERVICES or not isinstance(service, str):
         service = ""
     return tuple(thing_of(base, one, service, names.get(one, ())) for one in dict.fromkeys(things or [""]))
+
+
+def named_things(operation: str, args: Mapping[str, Any]) -> tuple[str, ...]:
+    """The things that a call names."""
+    field = LOOKS.get(operation, "entities")
+    given = args.get(field)
+    if field == "entity" and isinstance(given, str):
+        return (given,) if given else ()
+    return tuple(given) if isinstance(given, list) and all(isinstance(one, str) for one in given) else ()
 
 
 def thing_of(base: Asked, thing: str, service: str, names: tuple[str, ...]) -> Asked:
@@ -93,6 +109,6 @@ def weekday_of(local_ms: int) -> int:
 
 
 __all__ = [
-    "SOURCES", "WITH_SERVICES", "about", "person_of", "service_for", "thing_of", "weekday_of", "whole_units", "worst",
-    "worst_source",
+    "ALL_MAX", "LOOKS", "NAME_THEM", "SOURCES", "WITH_SERVICES", "about", "named_things", "person_of", "service_for",
+    "thing_of", "weekday_of", "whole_units", "worst", "worst_source",
 ]  # fmt: skip

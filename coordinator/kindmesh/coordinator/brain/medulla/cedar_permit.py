@@ -16,7 +16,11 @@ from kindmesh.coordinator.brain.medulla.asking import Standing, named, role_of
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.cedar import Asked, Ruled, Rules
 from kindmesh.coordinator.brain.medulla.cedar_asked import (
+    ALL_MAX,
+    LOOKS,
+    NAME_THEM,
     about,
+    named_things,
     person_of,
     weekday_of,
     whole_units,
@@ -59,6 +63,8 @@ def ruled(
     args = decode_value(request.args)
     names = offers.names if offers else {}
     things = args if isinstance(args, dict) else {}
+    if request.operation in LOOKS and not named_things(request.operation, things) and len(names) > ALL_MAX:
+        return Ruled("deny", NAME_THEM)
     return worst(every, tuple(one for base in bases for one in about(base, things, names)))
 
 

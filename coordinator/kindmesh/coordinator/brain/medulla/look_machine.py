@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kindmesh.coordinator.brain.medulla.asking import named
+from kindmesh.coordinator.brain.medulla.asking import called, named
 from kindmesh.coordinator.brain.medulla.beliefs import Beliefs
 from kindmesh.coordinator.brain.medulla.cedar import Asked
 from kindmesh.coordinator.brain.medulla.cedar_asked import thing_of, worst
@@ -28,9 +28,15 @@ def look(beliefs: Beliefs, request: Look, now_ms: int, fresh: bytes) -> list[Ins
     """Method `look`."""
     if request.target not in beliefs.offers:
         return [Answer(Looked("deny", "offered", "nobody knows what this device tells"))]
+    proof = None
+    if request.proof is not None:
+        found = called(beliefs, request.principal, request.proof, request.operation, now_ms)
+        if isinstance(found, str):
+            return [Answer(Looked("deny", "asker", found))]
+        proof = found
     plan = Plan(steps=(Step(id="look", call=request.operation, target=format_id(request.target)),))
     asked = PlanReview(plan_to_bytes(plan), request.principal, request.purpose, request.evidence)
-    first = judged_plan(beliefs, asked, now_ms, rules=())
+    first = judged_plan(beliefs, asked, now_ms, rules=(), proof=proof)
     rule, message = (first.reasons[0].rule, first.reasons[0].message) if first.reasons else ("", "")
     if first.answer == "deny" or not beliefs.rules:
         return [Answer(Looked(first.answer, rule, message))]
@@ -44,7 +50,7 @@ def _withheld(beliefs: Beliefs, request: Look, asked: PlanReview, now_ms: int) -
     effects = beliefs.offers[request.target].effects[request.operation]
     bases = bases_of(
         beliefs, Asked(request.operation, request.operation, effects, purpose=request.purpose), request.target,
-        (principal, proven), by_key=False, now_ms=now_ms,
+        (principal, proven), by_key=request.proof is not None, now_ms=now_ms,
     )  # fmt: skip
     names = beliefs.offers[request.target].names
     for thing in dict.fromkeys(request.things):

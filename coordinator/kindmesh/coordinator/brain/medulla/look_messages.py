@@ -16,6 +16,7 @@ from kindmesh.protocol.bounds import KeyId, Line, Word
 from kindmesh.protocol.policy import Answer
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import Purpose
+from kindmesh.protocol.signed import Signed
 from kindmesh.protocol.utterance_evidence import Evidence
 
 THINGS_MAX: Final = 64
@@ -26,7 +27,8 @@ Things = Annotated[tuple[ThingId, ...], Meta(max_length=THINGS_MAX)]
 
 class Look(msgspec.Struct, array_like=True, frozen=True):
     """`operation`: the one that tells it, on the device `target`; `things`: ids, in the device's own words;
-    `principal`, `purpose`, `evidence`: who asks, what for, and what proves it. No utterance is used up by it."""
+    `principal`, `purpose`, `evidence`: who asks, what for, and what proves it; `proof`: a person's own request for a
+    session call of this operation. Neither is used up by it."""
 
     operation: Word
     target: KeyId
@@ -34,6 +36,7 @@ class Look(msgspec.Struct, array_like=True, frozen=True):
     principal: Principal
     purpose: Purpose = "household"
     evidence: Evidence | None = None
+    proof: Signed | None = None
 
 
 class Withheld(msgspec.Struct, array_like=True, frozen=True):

@@ -45,6 +45,7 @@ from kindmesh.coordinator.brain.medulla.rules import (
 from kindmesh.protocol.crypto import sha256
 from kindmesh.protocol.ids import format_id
 from kindmesh.protocol.manifest import Operation
+from kindmesh.protocol.people import PersonRequest
 from kindmesh.protocol.plan import plan_from_bytes
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import EVERYTHING
@@ -63,14 +64,19 @@ def review_plan(beliefs: Beliefs, request: PlanReview, now_ms: int, fresh: bytes
 
 
 def judged_plan(
-    beliefs: Beliefs, request: PlanReview, now_ms: int, *, rules: tuple[Rules, ...]
+    beliefs: Beliefs,
+    request: PlanReview,
+    now_ms: int,
+    *,
+    rules: tuple[Rules, ...],
+    proof: PersonRequest | None = None,
 ) -> PlanVerdict:
-    """What is said of a plan by everything else that Medulla knows, and by these `rules` in Cedar. Raises as
-    `review_plan`."""
+    """What is said of a plan by everything else that Medulla knows, and by these `rules` in Cedar; `proof`: the
+    person's own request for it. Raises as `review_plan`."""
     plan = plan_from_bytes(request.plan)
     principal = named(beliefs, request.principal)
     proven = heard_by(beliefs, request, principal, now_ms)
-    asker = standing_of(beliefs, principal, now_ms, proven)
+    asker = standing_of(beliefs, principal, now_ms, proven, proof)
     for rule, problem in (("evidence", proven.problem), ("asker", asker.problem)):
         if problem:
             return PlanVerdict("deny", (PlanReason(rule, "", problem, "deny"),))

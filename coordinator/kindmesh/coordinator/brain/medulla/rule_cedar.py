@@ -15,6 +15,8 @@ import msgspec
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.cedar import AMOUNT_MAX, Asked
 from kindmesh.coordinator.brain.medulla.cedar_asked import (
+    ALL_MAX,
+    LOOKS,
     WITH_SERVICES,
     thing_of,
     weekday_of,
@@ -77,11 +79,15 @@ def questions(scene: Scene, call: Call) -> tuple[Asked, ...]:
 
 
 def _about(base: Asked, call: Call, service: str, facts: Facts) -> Iterator[Asked]:
-    given = [leaf for leaf in call.leaves if leaf.field in ("entities", "")]
+    given = [leaf for leaf in call.leaves if leaf.field in (LOOKS.get(call.name, "entities"), "")]
     things = [leaf.value for leaf in given if isinstance(leaf.value, str)]
     if any(not leaf.known for leaf in given):
         later = msgspec.structs.replace(base, later="which thing is only known later")
         yield thing_of(later, _UNKNOWN, service, ())
+    elif not things and call.name in LOOKS:
+        # What tells how things are and names none tells of all of them; at its step it is asked about each.
+        for thing in list(facts.names)[:ALL_MAX]:
+            yield thing_of(base, thing, service, facts.names[thing])
     elif not things:
         yield thing_of(base, "", service, ())
     for thing in dict.fromkeys(things):
