@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from kindmesh.coordinator.app import join_address
 from kindmesh.coordinator.cli.arguments import parse_arguments
 from kindmesh.coordinator.cli.local import check_target, download, upload
 from kindmesh.coordinator.cli.main import run
 from kindmesh.coordinator.cli.output import Output, safe
 from kindmesh.coordinator.cli.setup_commands import check_name, listening, near_host
+from kindmesh.coordinator.reachable import join_address
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.protocol.errors import InvalidInput
 from kindmesh.protocol.limits import ARGUMENTS_MAX

@@ -29,7 +29,7 @@ def loaded_by(module: str) -> set[str]:
     "module",
     [
         name
-        for name in ("kindmesh.protocol", "kindmesh.capabilities.registry", "kindmesh.node.app")
+        for name in ("kindmesh.protocol", "kindmesh.capabilities.registry", "kindmesh.node.process")
         if importlib.util.find_spec(name)
     ],
 )

@@ -13,8 +13,9 @@ from tests.node.probe_capability import PROBES
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.zmq_transport import ZmqTransport
-from kindmesh.node.app import Node, serve
+from kindmesh.node.app import Node
 from kindmesh.node.config import Config, MeshSection, NodeSection
+from kindmesh.node.process import serve
 
 
 def say(event: str, **details: Any) -> None:

@@ -22,7 +22,7 @@ from kindmesh.mesh.zmq_transport import ZmqTransport
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBES = "tests.node.node_process"
-APP = "kindmesh.node.app"
+APP = "kindmesh.node.process"
 
 
 class Process:

@@ -12,7 +12,7 @@ from tests.node.rig import CLOCK, Rig, rig, watching
 from kindmesh.mesh.control_async import AsyncControlClient
 from kindmesh.mesh.removal import check_not_removed, removal, removal_in, removed_ms
 from kindmesh.mesh.trust import Trust
-from kindmesh.node.app import run
+from kindmesh.node.process import run
 from kindmesh.protocol.errors import Revoked
 from kindmesh.protocol.messages import SessionType, TrustUpdate
 

@@ -147,7 +147,7 @@ async def test_processes_that_hold_keys_leave_no_core_and_no_locals_behind(tmp_p
         secrets = secrets_of(lab)
         for pid in pids:
             assert core_limit(pid) == ["0", "0"], pid
-        node = next(pid for pid in pids if b"kindmesh.node.app" in shown_by_ps(pid))
+        node = next(pid for pid in pids if b"kindmesh.node.process" in shown_by_ps(pid))
         os.kill(node, signal.SIGABRT)
         await desk.running.until("ended")
         text = b"".join(everything(tmp_path / "lab" / "logs").values())

@@ -13,8 +13,9 @@ from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.logs import setup_logging
 from kindmesh.mesh.zmq_transport import ZmqTransport
-from kindmesh.node.app import Node, serve
+from kindmesh.node.app import Node
 from kindmesh.node.config import load_config
+from kindmesh.node.process import serve
 
 
 class WrongClock(SystemClock):

@@ -132,7 +132,7 @@ async def test_a_protected_node_needs_its_passphrase_too(tmp_path: Path) -> None
 def alone(device: Device) -> dict[str, Any]:
     """The node's program, started by hand."""
     done = subprocess.run(
-        [sys.executable, "-m", "kindmesh.node.app", "--home", str(device.home.root), "--json"], env=device._env,
+        [sys.executable, "-m", "kindmesh.node.process", "--home", str(device.home.root), "--json"], env=device._env,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,22 +1,18 @@
 """The coordinator's composition root: puts the parts together, and decides nothing.
 
 `Coordinator` is everything that runs in this process, over whatever transport, clock, stores and link to Medulla it is
-given, so that tests and the simulator run the same. Entering it opens, leaving it closes. `main` is the process
-`python -m kindmesh.coordinator.app`, which the launcher starts after Medulla, confined.
+given, so that tests and the simulator run the same. Entering it opens, leaving it closes. The process around it is in
+`process`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
-import sys
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from kindmesh.coordinator.api import Api, Method, find
 from kindmesh.coordinator.audit_service import AuditService
@@ -41,6 +37,7 @@ from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.people import PeopleDesk
+from kindmesh.coordinator.reachable import join_address, reachable
 from kindmesh.coordinator.readmission import Returning
 from kindmesh.coordinator.remote import Remote
 from kindmesh.coordinator.renewals import RenewalService
@@ -55,7 +52,7 @@ from kindmesh.mesh.audit import AuditLog
 from kindmesh.mesh.audit_anchor import open_anchor
 from kindmesh.mesh.audit_witness import Witness
 from kindmesh.mesh.bus import EventBus
-from kindmesh.mesh.clock import Clock, Entropy, SystemClock, SystemEntropy
+from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.control import Call, ControlServer
 from kindmesh.mesh.durability import Where
 from kindmesh.mesh.enrol_host import EnrolHost
@@ -65,42 +62,28 @@ from kindmesh.mesh.home import Home
 from kindmesh.mesh.hub import Hub
 from kindmesh.mesh.identity import Identity
 from kindmesh.mesh.keeper import Keeper
-from kindmesh.mesh.key_files import take_keys
 from kindmesh.mesh.meshclock import MeshClock
 from kindmesh.mesh.papers import PORT_AFTER_MESH, PapersServer
 from kindmesh.mesh.post import Post
 from kindmesh.mesh.recollection import Recollection
-from kindmesh.mesh.secrecy import guard_process
 from kindmesh.mesh.store import Store
 from kindmesh.mesh.transport import Transport
 from kindmesh.mesh.trust import Trust
 from kindmesh.mesh.vault import RunVault, folder_key
-from kindmesh.node.config import Config, load_config
+from kindmesh.node.config import Config
 from kindmesh.node.holding import Uploads
 from kindmesh.protocol.crypto import hkdf_sha256
-from kindmesh.protocol.errors import KindmeshError, TransportError, Unstable
+from kindmesh.protocol.errors import KindmeshError, TransportError
 from kindmesh.protocol.limits import HEARTBEAT_MS
 from kindmesh.protocol.messages import Heartbeat, SessionType
 from kindmesh.protocol.messages.jobs import ArtifactInfo
 from kindmesh.protocol.papers import PAPERS_VERSION, MeshPapers
 from kindmesh.protocol.principal import OWNER, Principal, device_principal
 
-if TYPE_CHECKING:
-    pass
-
 log = logging.getLogger("kindmesh.coordinator.app")
 
 VAULT_INFO: Final = b"kindmesh-coordinator-runs-v1"
 EVENTS_INFO: Final = b"kindmesh-coordinator-events-v1"
-EXIT_CANNOT_RUN: Final = 2
-"""Tells the launcher that another try would end the same."""
-EXIT_UNSTABLE: Final = 1
-"""Tells the launcher that a clean start may help."""
-
-
-def join_address(host: str, port: int) -> str:
-    """`host:port`, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 class Coordinator:
@@ -417,23 +400,7 @@ class Coordinator:
         return ArtifactInfo(artifact, stat.size, stat.media_type, self.hub.device_id)
 
     def _reachable(self, address: str) -> list[str]:
-        """`host:port` of a socket as others may reach it: what the settings say, else this machine's addresses."""
-        from kindmesh.mesh.addresses import parse_address  # noqa: PLC0415 - only when pairing
-
-        scheme, _, place = address.partition("://")
-        if scheme != "tcp":
-            return [place]
-        bound = parse_address(address)
-        if self.config.mesh.advertise:
-            # The door is next to the mesh socket; a person who forwards ports forwards both.
-            difference = bound.port - parse_address(self.hub.address).port
-            split = [known.rpartition(":") for known in self.config.mesh.advertise]
-            return [f"{host}:{int(port) + difference}" for host, _, port in split]
-        if bound.host not in ("0.0.0.0", "*", "::"):  # noqa: S104 - compared, not bound
-            return [join_address(bound.host, bound.port)]
-        from kindmesh.mesh.discovery import own_addresses  # noqa: PLC0415 - only when pairing
-
-        return [join_address(host, bound.port) for host in own_addresses()][:6]
+        return reachable(address, self.hub.address, self.config.mesh.advertise)
 
     def _on_heartbeat(self, peer: bytes, beat: Heartbeat) -> None:
         self.auditing.incoming(peer, beat)
@@ -479,82 +446,4 @@ class Coordinator:
             self._timer.cancel()
 
 
-async def serve(coordinator: Coordinator, ready_fd: int) -> None:
-    """Run until SIGTERM or SIGINT.
-
-    Raises:
-        Unstable: a part of it keeps ending; the process has to begin anew.
-    """
-    end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, end.set)
-    async with coordinator:
-        if ready_fd >= 0:
-            os.write(ready_fd, b"ready\n")
-            os.close(ready_fd)
-        failing = asyncio.ensure_future(coordinator.keeper.given_up())
-        ending = asyncio.ensure_future(end.wait())
-        await asyncio.wait({failing, ending}, return_when=asyncio.FIRST_COMPLETED)
-        unstable = failing.result() if failing.done() else None
-        for task in (failing, ending):
-            task.cancel()
-        await asyncio.gather(failing, ending, return_exceptions=True)
-    if unstable is not None:
-        raise unstable
-
-
-def run(home: Home, *, listen: str, ready_fd: int) -> None:
-    """The process: lock, configuration, logs, then serve.
-
-    Raises:
-        KindmeshError: why it cannot start.
-    """
-    from kindmesh.mesh.logs import setup_logging  # noqa: PLC0415 - only a process sets up logs
-    from kindmesh.mesh.zmq_transport import ZmqTransport  # noqa: PLC0415 - the simulator runs without it
-
-    config = load_config(home.config_file, os.environ)
-    setup_logging(config.log.level, "" if config.log.format == "auto" else config.log.format)
-    host, port = config.mesh.listen, config.mesh.port
-    if listen:
-        host, _, text = listen.rpartition(":")
-        port = int(text)
-    with home.lock("coordinator"):
-        coordinator = Coordinator(
-            home,
-            config,
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-            transport=ZmqTransport(),
-            listen=f"tcp://{join_address(host, port)}",
-            door=f"tcp://{join_address(host, port + 1 if port else 0)}",
-        )
-        asyncio.run(serve(coordinator, ready_fd))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m kindmesh.coordinator.app --home FOLDER [--listen HOST:PORT] [--ready-fd N] ...`; the exit code."""
-    import argparse  # noqa: PLC0415 - the simulator has no command line
-
-    parser = argparse.ArgumentParser(
-        prog="kindmesh-coordinator", description="The brain's home.", allow_abbrev=False
-    )
-    parser.add_argument("--home", default=None, help="the state folder (default: KINDMESH_HOME, else by XDG)")
-    parser.add_argument("--listen", default="", help="host:port, instead of the settings")
-    parser.add_argument("--ready-fd", type=int, default=-1, help="write one line here when it serves")
-    parser.add_argument("--keys-fd", type=int, default=-1, help="read what opens the private keys here")
-    options = parser.parse_args(arguments)
-    guard_process()
-    try:
-        take_keys(Home.locate(options.home).root, options.keys_fd)
-        run(Home.locate(options.home), listen=options.listen, ready_fd=options.ready_fd)
-    except KindmeshError as error:
-        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
-        return EXIT_UNSTABLE if isinstance(error, Unstable) else EXIT_CANNOT_RUN
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-
-
-__all__ = ["Coordinator", "join_address", "main", "run", "serve"]
+__all__ = ["Coordinator"]

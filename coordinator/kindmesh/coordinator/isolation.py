@@ -371,7 +371,7 @@ def _break_out_as_node(home: Home, folders: Sequence[str], outside: int) -> list
 
 _NODE_NEEDS: Final = """
 import os, socket, sys
-import kindmesh.node.app, kindmesh.mesh.zmq_transport
+import kindmesh.node.process, kindmesh.mesh.zmq_transport
 for folder in sys.argv[1:]:
     path = os.path.join(folder, ".tried")
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -46,8 +46,8 @@ PARTS: Final = ("medulla", "coordinator", "node")
 MEDULLA_SOCKET: Final = "KINDMESH_SOCKET_OF_MEDULLA"
 _MODULES: Final = {
     "medulla": "kindmesh.coordinator.brain.medulla",
-    "coordinator": "kindmesh.coordinator.app",
-    "node": "kindmesh.node.app",
+    "coordinator": "kindmesh.coordinator.process",
+    "node": "kindmesh.node.process",
 }
 _WORDS: Final = {"medulla": "Medulla (reviewer)", "coordinator": "Coordinator", "node": "This device's node"}
 STOP_MS: Final = 35_000

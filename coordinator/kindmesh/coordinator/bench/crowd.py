@@ -23,8 +23,9 @@ from kindmesh.capabilities.registry import ENTRIES, Entry, Part
 from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.zmq_transport import ZmqTransport
-from kindmesh.node.app import Node, serve
+from kindmesh.node.app import Node
 from kindmesh.node.config import load_config
+from kindmesh.node.process import serve
 from kindmesh.protocol.codec import encode_value
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
 

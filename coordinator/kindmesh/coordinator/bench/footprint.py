@@ -30,7 +30,7 @@ def import_ms() -> dict[str, float]:
     bare, full = [], []
     for _ in range(RUNS + 1):
         bare.append(_timed("pass"))
-        full.append(_timed("import kindmesh.node.app"))
+        full.append(_timed("import kindmesh.node.process"))
     # The first of each fills the disk cache.
     extra = [1000 * (one - statistics.median(bare[1:])) for one in full[1:]]
     return {

@@ -146,7 +146,7 @@ def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     from kindmesh.mesh.key_files import give_keys
 
     sys.stdout.flush()
-    words = ["-m", "kindmesh.node.app", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
+    words = ["-m", "kindmesh.node.process", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
     guard_process()
     opened = unlock_folder(home)
     clear_leftovers(home)
