@@ -26,6 +26,8 @@ from kindmesh.coordinator.brain.cortex.split import Segment
 SUBJECT_MAX: Final = 5
 """Words before the verb of a statement."""
 TAIL_MAX: Final = 12
+COMMENT_MAX: Final = 7
+"""Words of a remark that is no statement."""
 """Words of a purpose."""
 Names = Callable[[Words], bool]
 """Whether these words describe things of the home."""
@@ -45,9 +47,12 @@ class Background:
         self._language = language
         self._words = language.words
 
-    def divide(self, parts: Sequence[Segment], words: Words) -> Divided | None:
+    def divide(self, parts: Sequence[Segment], words: Words, home: Home) -> Divided | None:
         """A sentence of one command (which may be compound) and statements; None when it is not like that."""
-        idle = [self.states(part.words) for part in parts]
+        idle = [
+            self.states(part.words) or (_set_off(part.words, words) and self._comments(part.words, home))
+            for part in parts
+        ]
         wanted = [number for number, one in enumerate(idle) if not one]
         if not wanted or all(not one for one in idle):
             return None
@@ -74,6 +79,35 @@ class Background:
             return False
         return any(word in self._group("finite") for word in lower[1 : SUBJECT_MAX + 1])
 
+    def _comments(self, words: Words, home: Home) -> bool:
+        """Whether these words, without a verb that could be one of a command, are about nothing of the home."""
+        lower = [word.low for word in words if word.text != COMMA]
+        if not 2 <= len(lower) <= COMMENT_MAX or self.wishes(lower) or not self._harmless(lower):
+            return False
+        times = self._language.times
+        acting = {
+            *self._language.verbs,
+            *self._language.particles,
+            *self._group("quoting"),
+            *self._words["pronouns"],
+        }
+        acting |= {
+            *times.days,
+            *times.weekdays,
+            *times.every,
+            *times.daily,
+            *times.noon,
+            *times.units,
+            *times.within,
+        }
+        acting |= {*self._group("degrees_of")}
+        acting |= {*self._language.numbers.small, *self._language.numbers.tens}
+        called = [name for one in home.entities.values() for name in (one.name, *one.aliases)]
+        called += [name for one in home.areas.values() for name in (one.name, *one.aliases)]
+        called += [name for one in home.floors.values() for name in (one.name, *one.aliases)]
+        known = {part.removesuffix("'s") for name in called for part in name.lower().split()}
+        return not any(word in acting or word in known or word[:1].isdigit() or not word for word in lower)
+
     def subject(self, words: Words) -> Words:
         """What a statement speaks of: its words before the verb."""
         for at, word in enumerate(words):
@@ -87,7 +121,9 @@ class Background:
             for phrase in self._group("purposes"):
                 opening = phrase.split(" ")
                 tail = words[at + len(opening) :]
-                if not starts(words, opening, at) or not 0 < len(tail) <= TAIL_MAX:
+                if not starts(words, opening, at) or len(tail) > TAIL_MAX:
+                    continue
+                if not tail and opening[0] not in self._group("alone_at_end"):
                     continue
                 head = words[: at - 1] if words[at - 1].text == COMMA else words[:at]
                 if len(head) > 1 and self._aims(opening, [word.low for word in tail]):
@@ -129,7 +165,7 @@ class Background:
         meant = [one for words in context for one in self._items(words, home)]
         if not meant:
             topics = [subject for words in context if (subject := self.subject(words))]
-            meant = [one for one in topics if describes(one)]
+            meant = [one for one in topics if describes(one)] or self._named(context, home)
         return (*command[:at], *meant[0], *command[at + 1 :]) if len(meant) == 1 else ()
 
     def topic(self, parts: Sequence[Segment], words: Words) -> Divided | None:
@@ -158,6 +194,18 @@ class Background:
             words[begin : begin + len(name.split())]
             for name in sorted(summaries) for begin in range(len(words)) if starts(words, name.split(), begin)
         ]  # fmt: skip
+
+    def _named(self, context: tuple[Words, ...], home: Home) -> list[Words]:
+        """The one thing that statements call by a name of its own: "I cannot see the telly"."""
+        found: dict[str, Words] = {}
+        for one in home.entities.values():
+            for name in (one.name, *one.aliases):
+                parts = name.lower().split()
+                for words in context:
+                    begin = next((n for n in range(len(words)) if starts(words, parts, n)), -1)
+                    if begin >= 0 and len(parts) > len(found.get(one.id, ())):
+                        found[one.id] = words[begin : begin + len(parts)]
+        return list(found.values())
 
     def _places(self, words: Words, home: Home) -> Iterator[Words]:
         names = [name.lower().split() for one in home.areas.values() for name in (one.name, *one.aliases)]
@@ -202,4 +250,12 @@ class Background:
         return self._words.get(name, ())
 
 
-__all__ = ["SUBJECT_MAX", "TAIL_MAX", "Background", "Divided"]
+def _set_off(part: Words, words: Words) -> bool:
+    """Whether a part stands apart by a comma: "dimmer" in "yellow and a little dimmer" is no remark."""
+    first, last = words.index(part[0]), words.index(part[-1])
+    if first:
+        return words[first - 1].text == COMMA
+    return last + 1 < len(words) and words[last + 1].text == COMMA
+
+
+__all__ = ["COMMENT_MAX", "SUBJECT_MAX", "TAIL_MAX", "Background", "Divided"]

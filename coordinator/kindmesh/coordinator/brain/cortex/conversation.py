@@ -157,7 +157,10 @@ class Conversation:
             return phrase.understood("Other", text=phrase.reply("no_other"))
         if len(near) > 1:
             names = listed((one.name for one in near[:_NAMES_MAX]), self._language, choice=True)
-            return phrase.understood("Other", question=phrase.reply("which_other", names=names))
+            asked = tuple(one.id for one in near)
+            return phrase.understood(
+                "Other", question=phrase.reply("which_other", names=names), entities=asked
+            )
         spoken = at(phrase.plain)
         acts = tuple(_with_entities(act, [near[0].id], spoken) for act in last.acts)
         return msgspec.structs.replace(

@@ -17,11 +17,11 @@ import msgspec
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.answers import Answers
 from kindmesh.coordinator.brain.cortex.language import language as language_of
-from kindmesh.coordinator.brain.cortex.normalise import normalise
+from kindmesh.coordinator.brain.cortex.normalise import normalise, swallowed
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase
 from kindmesh.coordinator.brain.cortex.reading import Reader, Reading
 from kindmesh.coordinator.brain.cortex.routines import Routine, Routines
-from kindmesh.coordinator.brain.cortex.steps import Ordered, plan_of, too_far
+from kindmesh.coordinator.brain.cortex.steps import Ordered, plan_of, spanned, too_far
 from kindmesh.coordinator.brain.cortex.terms import (
     Clause,
     Recognised,
@@ -84,7 +84,9 @@ class Cortex:
         late = [one for one in recognised if too_far(one.clause.delay_ms, one.clause.at_ms, now_ms)]
         if late:
             return Understanding(understood=True, recognised=recognised, reply=phrase.reply("too_far"))
-        plan = plan_of(phrase.text, [Ordered(part.recognised, part.after) for part in reading.parts])
+        more = swallowed(phrase.text, self.language)
+        clauses = [Ordered(spanned(part.recognised, more), part.after) for part in reading.parts]
+        plan = plan_of(phrase.text, clauses)
         said = "" if plan is not None else self._answers.at_once(recognised, phrase.situation)
         return Understanding(understood=True, recognised=recognised, plan=plan, reply=said)
 

@@ -78,7 +78,7 @@ def spoken(text: str, language: Language) -> Words:
             hint="Say it in shorter sentences.",
         )
     words = _spelt(_tokens(heard), language)
-    return _joined(words, language)
+    return _joined(_told(words, language), language)
 
 
 def clean(words: Words, language: Language) -> Words:
@@ -143,6 +143,29 @@ def _spelt(words: Words, language: Language) -> Words:
     return tuple(made)
 
 
+def _told(words: Words, language: Language) -> Words:
+    """ "The lamp's still on" as "the lamp is still on", where no command has begun: "Anna's lamp" stays what it is."""
+    states, be = language.words.get("states", ()), language.words.get("is_contracted", ())
+    if not be:
+        return words
+    made: list[Word] = []
+    command = False
+    for at, word in enumerate(words):
+        command = word.text != COMMA and (command or word.low in language.verbs)
+        after = words[at + 1].low if at + 1 < len(words) else ""
+        if (
+            not command
+            and word.low.endswith("'s")
+            and len(word.low) > 3
+            and after in states
+            and not word.literal
+        ):
+            made += [Word(word.text[:-2], word.at), Word(be[0], word.at)]
+        else:
+            made.append(word)
+    return tuple(made)
+
+
 def _joined(words: Words, language: Language) -> Words:
     """Mend spacing: `spelling` has the phrase that was heard for what is meant."""
     made: list[Word] = []
@@ -159,6 +182,13 @@ def _joined(words: Words, language: Language) -> Words:
             made.append(words[at])
             at += 1
     return tuple(made)
+
+
+def swallowed(text: str, language: Language) -> dict[int, int]:
+    """Positions of words that are part of the one before them, as it was mended: "room" in "bed room"."""
+    heard = [word.translate(_APOSTROPHES).strip(_EDGE).lower() for word in words_of(text)]
+    pairs = {tuple(phrase.split(" ")) for phrase, meant in language.spelling.items() if len(meant) == 1}
+    return {at: at + 1 for at in range(len(heard) - 1) if (heard[at], heard[at + 1]) in pairs}
 
 
 def _once(words: Words) -> Words:
@@ -255,4 +285,5 @@ def _direct(words: Words, language: Language) -> Words:
 
 __all__ = [
     "COMMA", "UTTERANCE_MAX", "Word", "Words", "clause_of", "clean", "normalise", "original", "spoken", "starts",
+    "swallowed",
 ]  # fmt: skip

@@ -7,13 +7,15 @@ that would open or unlock something now that may have been meant for later, it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from kindmesh.coordinator.brain.cortex.background import Background
+from kindmesh.coordinator.brain.cortex.choices import Choices
 from kindmesh.coordinator.brain.cortex.conversation import Conversation
+from kindmesh.coordinator.brain.cortex.excepting import excepting
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.lasting import Whiles, for_a_while
 from kindmesh.coordinator.brain.cortex.normalise import Word, Words, clause_of, starts
@@ -31,7 +33,14 @@ from kindmesh.coordinator.brain.cortex.readings import (
     unclear,
 )
 from kindmesh.coordinator.brain.cortex.relative import resumed, straight
-from kindmesh.coordinator.brain.cortex.split import Segment, excepted, groupings, has_verb, segments, shared
+from kindmesh.coordinator.brain.cortex.rephrase import Rephrase
+from kindmesh.coordinator.brain.cortex.split import (
+    Segment,
+    groupings,
+    has_verb,
+    segments,
+    shared,
+)
 from kindmesh.coordinator.brain.cortex.sunlight import situated, sunlit
 from kindmesh.coordinator.brain.cortex.terms import Clause, Recognised, Recogniser, Reply
 from kindmesh.coordinator.brain.cortex.times import When, times
@@ -51,9 +60,24 @@ class Reader:
         self._whiles = Whiles(language, self._times)
         self._conversation = Conversation(language)
         self._background = Background(language)
+        self._rephrase = Rephrase(language)
+        self._choices = Choices(language)
 
     def read(self, phrase: Phrase) -> Reading:
-        """What a sentence means."""
+        """What a sentence means, as it was said or in other words."""
+        if self._grammar.urgent(phrase) is None:
+            answered = self._answered(phrase)
+            if answered is not None:
+                return answered
+            told = self._able(phrase, self._rephrase.first(phrase), questions=False)
+            if told is not None:
+                return told
+        reading = self._read(phrase)
+        if not reading.refusal and not unclear(reading):
+            return reading
+        return self._able(phrase, self._rephrase.after(phrase), questions=True) or reading
+
+    def _read(self, phrase: Phrase) -> Reading:
         asked: dict[str, Recognised | None] = {}
         urgent = self._grammar.urgent(phrase)
         whole = (self._of(urgent, phrase.words),) if urgent is not None else self._whole(phrase, asked)
@@ -62,8 +86,34 @@ class Reader:
         reading = self._apart(phrase, asked)
         plain = straight(phrase.words, self._language)
         if (reading.refusal or unclear(reading)) and plain != phrase.words:
-            return self.read(phrase.with_words(plain))
+            return self._read(phrase.with_words(plain))
         return self._aimed(phrase, reading) if reading.refusal else reading
+
+    def _answered(self, phrase: Phrase) -> Reading | None:
+        """What the words mean as an answer to the question which thing was meant; None: they are none."""
+        open_ = self._choices.asked(phrase)
+        if open_ is None:
+            return None
+        turn, offered = open_
+        kept = self._choices.chosen(phrase, offered)
+        if not kept:
+            return self._choices.again(phrase, offered) if self._choices.speaks_of_one(phrase) else None
+        readings = [self.read(one) for one in self._choices.phrases(phrase, turn, offered, kept)]
+        return self._choices.agreed(phrase, readings, offered)
+
+    def _able(self, phrase: Phrase, ways: Iterable[Words], *, questions: bool) -> Reading | None:
+        """The first way to say it that can be done, or is answered; else, with `questions`, the first that asks."""
+        asks: Reading | None = None
+        for words in ways:
+            reading = self._read(phrase.with_words(words))
+            told = [part.recognised for part in reading.parts]
+            if not told or reading.refusal or unclear(reading):
+                continue
+            if reading.question or any(one.question for one in told):
+                asks = asks or reading
+            elif any(one.acts for one in told) or all(one.reply.key for one in told):
+                return reading
+        return asks if questions else None
 
     def _aimed(self, phrase: Phrase, otherwise: Reading) -> Reading:
         """The sentence without what it is for."""
@@ -94,7 +144,9 @@ class Reader:
 
     def _in_context(self, phrase: Phrase, parts: Sequence[Segment]) -> Reading | None:
         """A command with statements around it, which say what "it" is, or where."""
-        divided = self._background.divide(parts, phrase.words) or self._background.topic(parts, phrase.words)
+        divided = self._background.divide(
+            parts, phrase.words, phrase.situation.home
+        ) or self._background.topic(parts, phrase.words)
         if divided is None or self._lead(phrase, parts)[1] is not None:
             return None
         asked: dict[str, Recognised | None] = {}
@@ -111,7 +163,7 @@ class Reader:
 
     def _command(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> Reading | None:
         """What can be done, or asked; a statement that means nothing by itself is no command."""
-        whole = self._clause(phrase, asked) or self._excepted(phrase, asked)
+        whole = self._clause(phrase, asked) or excepting(phrase, lambda again: self._clause(again, asked))
         if whole:
             return Reading(tuple(Part(one) for one in whole))
         parts = segments(phrase.words, self._language)
@@ -127,43 +179,7 @@ class Reader:
         referred = self._conversation.refer(phrase, ask)
         if referred is not None:
             return (self._of(referred, phrase.words),)
-        return self._clause(phrase, asked) or self._excepted(phrase, asked)
-
-    def _excepted(self, phrase: Phrase, asked: dict[str, Recognised | None]) -> tuple[Recognised, ...]:
-        """ "All the lights except the lamp", "... but leave the lamp on": the same without what is kept."""
-        divided = excepted(phrase.words, self._language)
-        if divided is None:
-            return ()
-        before, kept = divided
-        whole = self._clause(phrase.with_words(before), asked)
-        if len(whole) != 1 or not whole[0].acts or whole[0].question:
-            return ()
-        named: list[Recognised] = []
-        for way in kept:
-            found = [
-                next((one for words in each if (one := self._clause(phrase.with_words(words), asked))), ())
-                for each in way
-            ]
-            if all(found):
-                named = [one for several in found for one in several]
-                break
-        left_out = {one for part in named for act in part.acts for one in act.args.get("entities", ())}
-        everything = {one for act in whole[0].acts for one in act.args.get("entities", ())}
-        # What is kept and was never meant is a misunderstanding.
-        if not left_out or not left_out < everything:
-            return ()
-        spoken = tuple(word.at for word in phrase.plain)
-        acts = tuple(
-            msgspec.structs.replace(
-                act,
-                args={**act.args, "entities": [one for one in act.args["entities"] if one not in left_out]},
-                words={**act.words, "entities": spoken},
-            )
-            for act in whole[0].acts
-        )
-        acts = tuple(act for act in acts if act.args["entities"])
-        about = tuple(one for one in whole[0].entities if one not in left_out)
-        return (msgspec.structs.replace(whole[0], acts=acts, entities=about),)
+        return self._clause(phrase, asked) or excepting(phrase, lambda again: self._clause(again, asked))
 
     def _refusal(self, phrase: Phrase) -> str:
         if barred(phrase.words, self._language) and has_verb(phrase.words, self._language):

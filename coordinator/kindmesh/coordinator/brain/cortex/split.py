@@ -183,4 +183,9 @@ def excepted(words: Words, language: Language) -> tuple[Words, list[list[list[Wo
     return before, [[[(*verb, *one), (*one, *particle)] for one in way] for way in ways]
 
 
-__all__ = ["SEGMENTS_MAX", "Segment", "excepted", "groupings", "has_verb", "segments", "shared"]
+def leaves(words: Words, language: Language) -> bool:
+    """Whether it is said that something stays as it is: "but leave the heater on"."""
+    return any(word.low in language.words["leave"] for word in words[:3])
+
+
+__all__ = ["SEGMENTS_MAX", "Segment", "excepted", "groupings", "has_verb", "leaves", "segments", "shared"]

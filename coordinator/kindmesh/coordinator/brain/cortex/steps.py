@@ -7,7 +7,7 @@ itself is plain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +60,30 @@ def plan_of(text: str, clauses: Sequence[Ordered]) -> Plan | None:
     if not steps or len(steps) > PLAN_STEPS_MAX:
         return None
     return Plan(name=text[:NAME_MAX], steps=tuple(steps))
+
+
+def spanned(recognised: Recognised, more: Mapping[int, int]) -> Recognised:
+    """With the words that belong to those named: a value that was said in two words, and mended to one, has both."""
+    if not more:
+        return recognised
+
+    def whole(acts: tuple[Act, ...]) -> tuple[Act, ...]:
+        return tuple(
+            msgspec.structs.replace(
+                act,
+                words={
+                    name: tuple(sorted({*at, *(more[one] for one in at if one in more)}))
+                    for name, at in act.words.items()
+                },
+            )
+            for act in acts
+        )
+
+    back = recognised.back
+    return msgspec.structs.replace(
+        recognised, acts=whole(recognised.acts),
+        back=None if back is None else msgspec.structs.replace(back, acts=whole(back.acts)),
+    )  # fmt: skip
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -125,4 +149,4 @@ def spoken_value(value: Any, text: str, positions: Sequence[int]) -> dict[str, A
     return {"$value": value, **_label(words_of(text), positions)}
 
 
-__all__ = ["NAME_MAX", "Ordered", "labelled", "plan_of", "spoken_value", "too_far"]
+__all__ = ["NAME_MAX", "Ordered", "labelled", "plan_of", "spanned", "spoken_value", "too_far"]

@@ -1,4 +1,7 @@
-"""Whether a step only puts back what another step of the plan did, when the time is over that was said.
+"""Words under which the opposite of a command, or an "if", is no doubt: what is done for a while, and a condition that
+only names the state which the command ends.
+
+Whether a step only puts back what another step of the plan did, when the time is over that was said.
 
 "Turn the heater on for ten minutes" has two steps, of which the second is the opposite of the words. It is meant all
 the same when everything fits: the words say for how long, or until when; it comes after a wait, which comes after a
@@ -23,6 +26,15 @@ from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 _FOR_A_WHILE: Final = re.compile(
     r"\bfor\b(?:\W+[\w.,]+){0,6}?\W*(?:sec(?:ond)?|min(?:ute)?|hour|hr|day)s?\b|\b(?:until|till|til)\b"
 )
+_STATE_IF: Final = re.compile(
+    r"if [\w' -]{1,60}?(?: is| are|'s) (?:still )?(?P<state>on|off|open|closed|shut|unlocked|running|playing)\W+"
+    r"(?:then |please |just )*(?P<verb>turn|switch|put|shut|close|open|lock|stop|start|pause) (?:it|them)"
+    r"(?: (?P<particle>on|off))?(?: please)?"
+)
+_STATE_ENDS: Final = frozenset({
+    ("on", "off"), ("off", "on"), ("running", "off"), ("playing", "off"), ("open", "close"), ("open", "shut"),
+    ("unlocked", "lock"), ("running", "stop"), ("playing", "stop"), ("playing", "pause"), ("off", "start"),
+})  # fmt: skip
 _LETS_IN: Final = frozenset(map(stem, ("unlock", "open", "unbolt", "disarm", "dispense", "unlatch")))
 _BACK: Final = frozenset((stem(one), stem(other)) for one, other in PUT_BACK)
 
@@ -55,6 +67,14 @@ def puts_back(scene: Scene, call: Call) -> bool:
 def said_for_a_while(meant: str) -> bool:
     """Whether it is said for how long, or until when."""
     return bool(_FOR_A_WHILE.search(meant))
+
+
+@lru_cache(maxsize=512)
+def only_its_state(meant: str) -> bool:
+    """Whether an "if" says nothing but the state that the command ends: "if the radio is on, turn it off". Doing it
+    where it is not so changes nothing."""
+    found = _STATE_IF.fullmatch(meant.strip(" .!?"))
+    return found is not None and (found["state"], found["particle"] or found["verb"]) in _STATE_ENDS
 
 
 def _doing(call: Call) -> tuple[str, ...]:
@@ -90,4 +110,4 @@ def _opposite(first: Call, second: Call) -> bool:
     return not sets and any((word, back) in _BACK for word in one for back in other)
 
 
-__all__ = ["puts_back", "said_for_a_while"]
+__all__ = ["only_its_state", "puts_back", "said_for_a_while"]

@@ -19,7 +19,7 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla.review_kinds import KIND_STEMS
 from kindmesh.coordinator.brain.medulla.review_lexicon import STOP
-from kindmesh.coordinator.brain.medulla.review_names import SLIP_FROM, slipped
+from kindmesh.coordinator.brain.medulla.review_names import ALIKE_FIRST, SLIP_FROM, slipped
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, kin_of, name_parts, stem
 
 HEARD_MAX: Final = 64
@@ -69,8 +69,9 @@ class _Parts:
         """Names that a slip may have turned into one of these words."""
         parts: set[str] = set()
         for word in words:
-            for size in (len(word) - 1, len(word), len(word) + 1):
-                parts.update(part for part in self._near.get((word[0], size), ()) if slipped(part, word))
+            for first in (word[0], *ALIKE_FIRST.get(word[0], "")):
+                for size in (len(word) - 1, len(word), len(word) + 1):
+                    parts.update(part for part in self._near.get((first, size), ()) if slipped(part, word))
         yield from self._of(parts)
 
 

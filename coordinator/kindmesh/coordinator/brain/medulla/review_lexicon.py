@@ -15,7 +15,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 ALIKE: Final = """
-off out kill quench disable deactivate stop shut down
+off out kill quench disable deactivate stop shut down cut knock douse
 light dark bright
 on enable activate start
 light ignite
@@ -195,6 +195,7 @@ TEMPORAL: Final = _words(
 
 RELATIVE: Final = _words(
     """dim brighten brighter darker warm warmer cooler colder louder quieter higher lower more less up down
+    hot chilly freezing cold nippy boiling stuffy perishing roasting baking parky
     increase decrease raise reduce softer bright cosy cozy comfortable full max maximum min minimum
     half low high medium night movie bedtime reading relax"""
 )

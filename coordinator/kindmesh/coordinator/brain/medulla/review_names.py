@@ -10,9 +10,18 @@ from typing import Final
 SLIP_FROM: Final = 4
 """Letters of a word from which a slip in it can be told from another word."""
 
+ALIKE_FIRST: Final = {"c": "sk", "s": "c", "k": "c", "g": "j", "j": "g"}
+"""First letters that may sound the same: "sellar" is the cellar."""
+
 
 def slipped(name: str, said: str) -> bool:
     """Whether a word was meant for another one with one letter more, less, other, or two changed places."""
+    if (
+        len(name) == len(said) >= SLIP_FROM
+        and name[1:] == said[1:]
+        and name[0] in ALIKE_FIRST.get(said[0], "")
+    ):
+        return True
     if min(len(name), len(said)) < SLIP_FROM or name[0] != said[0] or abs(len(name) - len(said)) > 1:
         return False
     at = next((n for n, (one, other) in enumerate(zip(name, said, strict=False)) if one != other), None)
@@ -27,4 +36,4 @@ def slipped(name: str, said: str) -> bool:
     )
 
 
-__all__ = ["SLIP_FROM", "slipped"]
+__all__ = ["ALIKE_FIRST", "SLIP_FROM", "slipped"]

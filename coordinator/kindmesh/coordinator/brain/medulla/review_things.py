@@ -62,6 +62,7 @@ def thing_meant(scene: Scene, call: Call, text: str, words: Words, *, opening: b
     if not opening and _nearly(scene, text, words):
         return True
     there, kind_said = bool(said.intersection(called)), any(scene.words.says(word) for word in kinds)
+    kind_said = kind_said or (not opening and _implied(scene, call, kind))
     strays = _elsewhere(scene, said, words)
     if strays or points_elsewhere(scene, kinds, words):
         # Words that only say more of where it stands: "the lights off in the lounge".
@@ -79,6 +80,24 @@ def thing_meant(scene: Scene, call: Call, text: str, words: Words, *, opening: b
     if text in best and by_name and words.everything:
         return True
     return kind_said and _of_its_kind(scene, call, text, words, best, opening=opening)
+
+
+def _implied(scene: Scene, call: Call, kind: str) -> bool:
+    """Whether what is done says of which kind the thing is: a source by its name is a player's, ticking off is done on
+    a list."""
+    verbs = [
+        leaf.value.partition(".")[2] for leaf in call.leaves
+        if isinstance(leaf.value, str) and leaf.value.startswith(f"{kind}.")
+    ]  # fmt: skip
+    if kind == "media_player" and "select_source" in verbs:
+        return any(
+            leaf.field == "data" and isinstance(leaf.value, str) and scene.words.exactly(leaf.value)
+            for leaf in call.leaves
+        )
+    return kind == "todo" and "update_item" in verbs and bool(scene.words.stems & _TICKED)
+
+
+_TICKED: Final = _stems("tick cross check strike")
 
 
 def _of_its_kind(scene: Scene, call: Call, text: str, words: Words, best: set[str], *, opening: bool) -> bool:

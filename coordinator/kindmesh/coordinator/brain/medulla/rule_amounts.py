@@ -37,9 +37,12 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in text.split())
 
 
+_COMFORT_C: Final = (12.0, 26.0)
+_COMFORT_F: Final = (54.0, 79.0)
+"""Temperatures of rooms, in degrees Celsius, and in Fahrenheit."""
 _COMFORT: Final = {
     **dict.fromkeys(_stems("brightness bright percent pct level dim volume speed intensity"), (0.0, 100.0)),
-    **dict.fromkeys(_stems("temperature temp degree target setpoint"), (12.0, 26.0)),
+    **dict.fromkeys(_stems("temperature temp degree target setpoint"), _COMFORT_C),
     **dict.fromkeys(_stems("kelvin mired color_temp colour"), (140.0, 7_000.0)),
 }  # fmt: skip
 _LENGTH: Final = _stems(
@@ -249,6 +252,8 @@ def _follows(scene: Scene, leaf: Leaf, names: frozenset[str], value: float, call
         # How much louder or dimmer, or by how many degrees, is reckoned from how it is now.
         return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
     bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
+    if bounds == _COMFORT_C and words.relative and not plain and _COMFORT_F[0] <= value <= _COMFORT_F[1]:
+        return True
     if bounds is not None and words.relative and not plain:
         return bounds[0] <= value <= bounds[1] or ("brightness" in {*names} and 0 <= value <= 255)
     if (

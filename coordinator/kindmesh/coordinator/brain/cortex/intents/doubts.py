@@ -88,6 +88,11 @@ def _one_lamp(official: Meaning, said: str, home: Home, language: str) -> bool:
     )
 
 
+def said_as_pronoun(text: str, language: str) -> bool:
+    """Whether the "one" of the words is no number: "the kitchen one"."""
+    return plain(text).split()[-1:] == [words(language)["grammar"].get("pronoun_one", "")]
+
+
 def _degrees(official: Meaning, text: str, home: Home) -> bool:
     if official.intent != "HassLightSet" or "brightness" not in official.slots or "name" in official.slots:
         return False
@@ -118,4 +123,4 @@ def with_here(official: Meaning, text: str, language: str) -> Meaning:
     return msgspec.structs.replace(official, targets=targets)
 
 
-__all__ = ["BEARABLE_MAX", "misread", "not_ours", "with_here"]
+__all__ = ["BEARABLE_MAX", "misread", "not_ours", "said_as_pronoun", "with_here"]

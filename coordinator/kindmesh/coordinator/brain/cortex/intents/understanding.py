@@ -15,6 +15,7 @@ import msgspec
 from kindmesh.capabilities.home.model import Entity
 from kindmesh.coordinator.brain.cortex.intents.acts import DOMAINS, acts_of, calls_for
 from kindmesh.coordinator.brain.cortex.intents.book import plain
+from kindmesh.coordinator.brain.cortex.intents.doubts import said_as_pronoun
 from kindmesh.coordinator.brain.cortex.intents.household import (
     class_of,
     guarded,
@@ -67,6 +68,8 @@ class SentenceReader(msgspec.Struct, frozen=True):
     def understand(self) -> Recognised | None:
         """See `HomeIntents.recognise`."""
         meaning = self.meaning
+        if meaning.value("brightness") == 1 and said_as_pronoun(self.clause.text, self.language):
+            return None
         if meaning.doubt and meaning.intent not in _READING:
             asked = self._asked(say(self.language, "did_you_mean", {"name": meaning.doubt}))
             ids = tuple(one for target in meaning.targets for one in target.ids)

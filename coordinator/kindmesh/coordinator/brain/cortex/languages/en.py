@@ -6,6 +6,7 @@ from typing import Final
 
 from kindmesh.coordinator.brain.cortex.language import Language, Numbers, TimeWords
 from kindmesh.coordinator.brain.cortex.languages.en_background import BACKGROUND
+from kindmesh.coordinator.brain.cortex.languages.en_rephrased import REPHRASED
 from kindmesh.coordinator.brain.cortex.languages.en_replies import REPLIES
 from kindmesh.coordinator.brain.cortex.languages.en_sentences import SENTENCES
 
@@ -134,6 +135,10 @@ _ASKING: Final = (
     "you can", "you could", "you may", "you should", "feel free to", "be a dear and", "be so kind as to",
     "be so kind and", "be kind enough to", "do me a favor and", "do me a favour and", "make sure to", "be sure to",
     "make sure you", "go ahead and", "try to", "it is time to", "time to", "help me to", "help me", "go and",
+    "if it is no trouble", "if it is no bother", "if it is not too much trouble", "if you would not mind",
+    "if you do not mind", "if you would be so kind", "if you could", "if you can", "when you get a minute",
+    "when you get a moment", "when you have a minute", "when you have a moment", "there is a good lad",
+    "there is a dear",
     "please", "kindly", "quickly", "also", "maybe", "perhaps", "possibly", "now", "then", "let us",
 )  # fmt: skip
 
@@ -147,7 +152,15 @@ LANGUAGE: Final = Language(
         "right now",
         "right away", "immediately", "at once", "asap", "as soon as possible", "would you", "could you", "will you",
         "can you", "if you can", "if you could", "if you would", "if you do not mind", "if you please",
-        "if possible", "if that is okay", "if that is ok", "when you can", "when you get a chance", "okay", "ok",
+        "if possible", "if it is no trouble", "if it is no bother", "if it is not too much bother",
+        "if that is alright",
+        "if that is all right", "if you would be so kind", "if you would be so good", "if you could be so kind",
+        "if you would",
+        "if it is all the same to you", "if it is all the same", "when you get a minute", "when you get a moment",
+        "when you get a sec", "when you have a sec", "when you get a mo", "when you have got a minute",
+        "there is a good lad",
+        "there is a good girl", "there is a dear", "there is a love", "there is a good chap", "be a love", "be a dear",
+        "if that is okay", "if that is ok", "when you can", "when you get a chance", "okay", "ok",
         "for a bit please", "while you are at it", "while you are there", "when you have a minute",
         "when you have a moment", "when you have a second", "when you are ready", "if you get a chance",
         "if it is not too much trouble", "if you would not mind", "if you are able to", "if you like", "love",
@@ -229,6 +242,21 @@ LANGUAGE: Final = Language(
     replies=REPLIES,
     words={
         **BACKGROUND,
+        **REPHRASED,
+        "timer": ("timer", "timers"),
+        "is_contracted": ("is",),
+        "states": (
+            "ready", "done", "still", "on", "off", "asleep", "up", "too", "so", "gone", "here", "home", "awake", "over",
+            "late", "early", "cold", "hot", "warm", "dark", "bright", "loud", "noisy", "empty", "full", "open",
+            "closed",
+            "shut", "locked", "unlocked", "broken", "been", "not", "very", "really", "in", "out", "at", "lovely",
+            "great",
+            "nice", "fine", "left", "just", "finished", "wide", "on", "getting", "boiling", "burning", "ringing",
+            "crying",
+            "sleeping", "coming", "going", "running", "raining", "freezing", "playing", "leaking", "barking", "having",
+            "working", "watching", "doing", "beeping", "blinking", "flashing", "dripping", "driving", "making", "back",
+            "seeing", "got", "far", "way", "a", "rather", "quite", "bit", "pretty", "down", "under", "all", "always",
+        ),
         "probe": ("status", "of"),
         "asking_when": ("when does", "when do", "when will", "when is", "when are", "how long till", "how long until",
                         "how much longer until", "how much longer till"),

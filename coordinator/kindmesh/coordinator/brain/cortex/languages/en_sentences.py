@@ -175,6 +175,12 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "which lists (do i have|are there)",
         "tell me what lists i have",
     ),
+    "TimerByName": (
+        "(start|begin|run|set off|set going|kick off|restart) [the|my|our] {name} timer",
+        "(set|put|switch|turn) [the|my|our] {name} timer (going|on|running)",
+        "(set|put|switch|turn) on [the|my|our] {name} timer",
+        "[the|my|our] {name} timer on",
+    ),
     "Remind": (
         "remind me (to|about|of|that|for) {text}",
         "remind me {text}",

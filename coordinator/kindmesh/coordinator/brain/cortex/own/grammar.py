@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.own.calendars import Calendars
+from kindmesh.coordinator.brain.cortex.own.clocks import Clocks
 from kindmesh.coordinator.brain.cortex.own.lists import Lists
 from kindmesh.coordinator.brain.cortex.own.people import Memory, Messages
 from kindmesh.coordinator.brain.cortex.own.phrase import Phrase, Topic
@@ -20,7 +21,8 @@ class Grammar:
     def __init__(self, language: Language) -> None:
         self._urgent = Urgent(language)
         self._first: tuple[Topic, ...] = (
-            Talk(language), Lists(language, before=True), Reminders(language), Calendars(language), Messages(language),
+            Talk(language), Lists(language, before=True), Clocks(language), Reminders(language),
+            Calendars(language), Messages(language),
         )  # fmt: skip
         self._last: tuple[Topic, ...] = (Lists(language, before=False), Memory(language))
 

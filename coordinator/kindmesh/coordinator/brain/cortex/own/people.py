@@ -12,6 +12,7 @@ from kindmesh.coordinator.brain.cortex.language import Language
 from kindmesh.coordinator.brain.cortex.normalise import Words
 from kindmesh.coordinator.brain.cortex.own.phrase import Found, Phrase, Sentences, at
 from kindmesh.coordinator.brain.cortex.own.talk import SPEAK
+from kindmesh.coordinator.brain.cortex.split import has_verb
 from kindmesh.coordinator.brain.cortex.terms import Act, Recognised
 
 SEND: Final = "message.send"
@@ -129,6 +130,9 @@ class Memory:
         if found is None:
             return None
         thing = found.slots.get("thing", ())
+        if "place" in found.slots and has_verb(found.slots["place"], self._language):
+            # "I left the iron on, turn it off" is no note about where the iron is.
+            return None
         if found.intent == "Remember":
             return self._remember(found, phrase)
         if found.intent == "Recall" and not thing:
