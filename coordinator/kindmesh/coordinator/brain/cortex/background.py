@@ -84,6 +84,9 @@ class Background:
         lower = [word.low for word in words if word.text != COMMA]
         if not 2 <= len(lower) <= COMMENT_MAX or self.wishes(lower) or not self._harmless(lower):
             return False
+        # "Paint the fence" tells somebody to; "burning the bacon" does not.
+        if lower[1] in self._language.articles and not lower[0].endswith(self._group("going_on")):
+            return False
         times = self._language.times
         acting = {
             *self._language.verbs,

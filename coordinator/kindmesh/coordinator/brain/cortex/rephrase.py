@@ -151,7 +151,7 @@ class Rephrase:
             if not after or not before:
                 continue
             if after[0].low in self._language.verbs:
-                return after
+                return after if after[0].low == before[0].low else ()
             numbers = [n for n, word in enumerate(before) if self._is_number(word)]
             if self._is_number(after[0]):
                 return (*before[: numbers[-1]], *after) if numbers else ()

@@ -301,6 +301,7 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
         "back",
         "instead",
     ),
+    "going_on": ("ing",),
     "quoting": (
         "example",
         "quote",
