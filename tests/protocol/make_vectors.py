@@ -22,6 +22,7 @@ from kindmesh.protocol import (
     certificate,
     enrol,
     envelope,
+    label_reset,
     merkle,
     people,
     permit,
@@ -299,6 +300,7 @@ def owner() -> list[dict[str, Any]]:
         ("release", release_format.RELEASE_DOMAIN, samples.RELEASE),
         ("policy", policy.POLICY_DOMAIN, samples.POLICY),
         ("approval", policy.APPROVAL_DOMAIN, samples.APPROVAL),
+        ("label reset", label_reset.LABEL_RESET_DOMAIN, samples.LABEL_RESET),
     )
     lasting = standing.StandingApproval(
         MESH, time_id(62), encode(samples.REQUEST), "standing", NOW, NOW + 30 * standing.DAY_MS, 10, standing.DAY_MS,

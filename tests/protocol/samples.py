@@ -58,6 +58,7 @@ from kindmesh.protocol.enrol import (
 from kindmesh.protocol.envelope import envelope_hash, make_envelope
 from kindmesh.protocol.errors import EnrolmentRefused, PermitMissing, StreamLimit, error_to_wire
 from kindmesh.protocol.ids import key_id, new_id
+from kindmesh.protocol.label_reset import LabelReset
 from kindmesh.protocol.limits import CERTIFICATE_LIFETIME_MS, PERMIT_TTL_MS
 from kindmesh.protocol.manifest import Effect, Field, Limits, Manifest, Operation
 from kindmesh.protocol.messages import (
@@ -388,6 +389,7 @@ ROUTINE_REQUEST: Final = RoutineRequest(
     NOW + 600_000,
 )
 ROUTINE: Final = RoutineApproval(encode(ROUTINE_REQUEST), NOW, NOW + 30 * 86_400_000, 10)
+LABEL_RESET: Final = LabelReset(MESH, IDS["phone"], "notes", Carried("web", ("anna",), ("notes",)), NOW)
 RECEIPT: Final = Receipt(
     REQUEST.mesh,
     REQUEST.target,
@@ -406,7 +408,7 @@ RESULT_PROOF: Final = ResultProof(SIGNED_APPROVAL, "entities", b"\x01", 1, (byte
 ARGUMENT_SOURCE: Final = ArgumentSource("data.level", "read", ("entities", "0"))
 PROVENANCE: Final = (
     UTTERANCE, SPOKEN, EVIDENCE, ARGUMENT_LABEL, STANDING, ROUTINE_STEP,
-    ROUTINE_REQUEST, ROUTINE, RECEIPT, CARRIED, USE, RESULT_PROOF, ARGUMENT_SOURCE,
+    ROUTINE_REQUEST, ROUTINE, LABEL_RESET, RECEIPT, CARRIED, USE, RESULT_PROOF, ARGUMENT_SOURCE,
 )  # fmt: skip
 
 PERMIT: Final = Permit(

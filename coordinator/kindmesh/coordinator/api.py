@@ -10,6 +10,7 @@
     people people.* delegate undelegate                     people                          `people`
     events events.topics .emit                              what happens                    `event_desk`
     artifact.put_begin .put_append .put_finish .read        files                           `file_desk`
+    labels labels.reset                                     what devices keep counts as     `labels_desk`
     stream.permit .open .write .read .cancel                streams                         `stream_desk`
 
 Here is only the table, and what may be asked from where. Whoever runs this machine is the owner and sees all. A
@@ -42,6 +43,8 @@ LOCAL_ONLY: Final = frozenset(
         "audit.rows",
         "events",
         "events.emit",
+        "labels",
+        "labels.reset",
         "pair.answer",
         "pair.challenge",
         "pair.open",

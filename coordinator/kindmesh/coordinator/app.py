@@ -32,6 +32,7 @@ from kindmesh.coordinator.heart.retention import KeepRules
 from kindmesh.coordinator.heart.runs.runs import Runs
 from kindmesh.coordinator.heart.schedules.desk import ScheduleDesk
 from kindmesh.coordinator.job_desk import JobDesk
+from kindmesh.coordinator.labels_desk import LabelsDesk
 from kindmesh.coordinator.lasting import LastingDesk
 from kindmesh.coordinator.neighbours import Neighbours
 from kindmesh.coordinator.pairing import Pairing
@@ -223,7 +224,11 @@ class Coordinator:
         self.api.add(RunDesk(self.runs, self.heart, self.people, self.files.sources_of).methods())
         desk = JobDesk(self.heart, self.people)
         self.decisions.add(desk.waiting)
-        self.api.add({**desk.methods(), **LastingDesk(self.medulla, self.trust).methods()})
+        self.api.add(
+            desk.methods()
+            | LastingDesk(self.medulla, self.trust).methods()
+            | LabelsDesk(self.hub, self.heart.devices).methods()
+        )
         self.events = EventDesk(
             self.bus, event_log, heart=self.heart, hub=self.hub, trust=self.trust,
             trust_service=self.trust_service, clock=self.clock,

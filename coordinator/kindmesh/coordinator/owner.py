@@ -23,6 +23,7 @@ from kindmesh.protocol.codec import decode
 from kindmesh.protocol.crypto import SigningKey
 from kindmesh.protocol.errors import InvalidInput, NotInitialised, StoreDamaged
 from kindmesh.protocol.ids import key_id, new_id
+from kindmesh.protocol.label_reset import LabelReset, sign_label_reset
 from kindmesh.protocol.names import check_name
 from kindmesh.protocol.people import (
     Delegation,
@@ -122,6 +123,16 @@ class Owner:
         if check_routine(approval).mesh != self.mesh:
             raise InvalidInput("this routine comes from another mesh", field="mesh")
         return sign_routine(approval, self._key)
+
+    def sign_label_reset(self, reset: LabelReset) -> Signed:
+        """The word that what a capability of a device keeps counts as its own again.
+
+        Raises:
+            InvalidInput: for another mesh.
+        """
+        if reset.mesh != self.mesh:
+            raise InvalidInput("this is for another mesh", field="mesh")
+        return sign_label_reset(reset, self._key)
 
     def sign_removal(self, subject: bytes) -> Signed:
         """The removal of the member with that 20-byte id."""

@@ -51,6 +51,7 @@ from kindmesh.node.holding import HeldArtifacts, Uploads
 from kindmesh.node.homecoming import Homecoming
 from kindmesh.node.journal import NODE_SCHEMA, NodeJournal
 from kindmesh.node.kept_labels import KeptLabels
+from kindmesh.node.label_resets import LabelResets
 from kindmesh.node.leaving import Leaving
 from kindmesh.node.lookout import Finder, Lookout
 from kindmesh.node.people_renewal import PeopleRenewal
@@ -155,6 +156,7 @@ class Node:
             witnessing=Witnessing(trust=self.trust, audit=self.audit, witness=self.witness, clock=self.clock),
         )
         self.exchange = Exchange(self.uplink, self.artifacts, self.trust, self.clock, self.journal.produced)
+        kept = KeptLabels(self.store)
         self.executor = Executor(
             endpoint=self.uplink,
             trust=self.trust,
@@ -165,7 +167,7 @@ class Node:
             exchange=self.exchange,
             clock=self.clock,
             room=room,
-            receipts=Receipts(self.identity, self.trust, KeptLabels(self.store)),
+            receipts=Receipts(self.identity, self.trust, kept),
         )
         self.streams = Streams(self.uplink, self.clock, entropy)
         self.streaming = Streaming(
@@ -179,7 +181,12 @@ class Node:
             clock=self.clock,
         )
         self.executor.on_stop = self.streaming.stop
-        own = {"mesh.audit": self.witnessing.rows, "mesh.audit_heads": self.witnessing.heads}
+        resets = LabelResets(kept, self.trust, self.audit, self.clock, self.executor.under_way)
+        own = {
+            "mesh.audit": self.witnessing.rows,
+            "mesh.audit_heads": self.witnessing.heads,
+            **resets.calls(),
+        }
         self.calls = SessionCalls(self.uplink, self.supervisor, room, own)
         self.uploads = Uploads(self.artifacts, entropy, self.clock.monotonic)
         self.forwarding = Forwarding(self.uplink, self.trust)

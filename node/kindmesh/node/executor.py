@@ -417,6 +417,10 @@ class Executor:
         """Orders of all open jobs, with their state."""
         return [(order, state) for order, _, state in self._machine.open_jobs()]
 
+    def under_way(self) -> set[str]:
+        """Operations of all open jobs."""
+        return {order.operation for order, _, _ in self._machine.open_jobs()}
+
     def resume(self) -> None:
         """After a restart: what was begun and not finished is `interrupted` or `uncertain`."""
         records = self._journal.unfinished()

@@ -23,7 +23,7 @@ from kindmesh.mesh.clock import Entropy
 from kindmesh.mesh.event_log import EVENT_TABLES
 from kindmesh.mesh.store import Migration, Row, Schema, Store
 from kindmesh.node.job_events import Order, Record, WriteResult
-from kindmesh.node.kept_labels import KEPT_LABEL_TABLES
+from kindmesh.node.kept_labels import KEPT_LABEL_TABLES, LABEL_RESET_TABLES
 from kindmesh.node.stream_journal import STREAM_TABLES
 from kindmesh.node.ward import QUARANTINE_TABLE
 from kindmesh.protocol.codec import decode, encode
@@ -38,7 +38,7 @@ Done = Callable[[KindmeshError | None], None]
 
 NODE_SCHEMA: Final = Schema(
     name="node",
-    version=7,
+    version=8,
     migrations=(
         Migration(
             1,
@@ -66,6 +66,7 @@ NODE_SCHEMA: Final = Schema(
         Migration(5, ("ALTER TABLE jobs ADD COLUMN taken_ms INTEGER NOT NULL DEFAULT 0",)),
         Migration(6, (QUARANTINE_TABLE,)),
         Migration(7, KEPT_LABEL_TABLES),
+        Migration(8, LABEL_RESET_TABLES),
     ),
 )
 

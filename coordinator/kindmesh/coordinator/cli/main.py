@@ -31,6 +31,7 @@ from kindmesh.coordinator.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Output
 from kindmesh.coordinator.cli.people_app import people
 from kindmesh.coordinator.cli.plain_values import take_text_as_it_is
 from kindmesh.coordinator.cli.policy_app import policy
+from kindmesh.coordinator.cli.provenance_app import provenance
 from kindmesh.coordinator.cli.schedule_app import schedule
 from kindmesh.coordinator.cli.simulate_app import simulate
 from kindmesh.coordinator.cli.stream_app import stream as stream_command
@@ -455,6 +456,7 @@ app.command()(simulate)
 app.add_typer(people, name="people")
 app.add_typer(policy, name="policy")
 app.add_typer(schedule, name="schedule")
+app.add_typer(provenance, name="provenance")
 app.add_typer(bench, name="bench")
 
 
