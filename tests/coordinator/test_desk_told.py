@@ -25,6 +25,7 @@ from kindmesh.coordinator.brain.desk.withholding import (
     done_to,
     open_changes,
     told,
+    unknowable,
     withheld_words,
 )
 from kindmesh.coordinator.brain.desk.wording import plain_text
@@ -247,6 +248,33 @@ def test_where_medulla_does_not_answer_nothing_is_told(monkeypatch: pytest.Monke
     monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.01)
     hangs: Any = Hangs()
     assert asyncio.run(Disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
+
+
+def test_what_depends_on_how_a_hidden_thing_is_is_not_done_by_a_guess() -> None:
+    brighter = understood("make the hall lamp brighter", DOOR, home())
+    refused = unknowable(brighter, DOOR, home())
+    assert refused is not None
+    assert (refused.verdict, refused.messages) == (
+        "deny",
+        (f"it depends on how the hall lamp is now: {WHY}",),
+    )
+    for text in (
+        "make the kitchen lamp brighter",
+        "turn off the hall lamp",
+        "set the hall lamp to 50 percent",
+    ):
+        assert unknowable(understood(text, DOOR, home()), DOOR, home()) is None, text
+    assert unknowable(brighter, OPEN, home()) is None
+
+
+def test_people_are_called_by_their_names_and_a_named_thing_that_is_not_found_is_no_denial() -> None:
+    people = Home(entities={
+        "person.ida": Entity("person.ida", "Ida", state="home"),
+        "timer.egg": Entity("timer.egg", "Egg timer", state="active"),
+    })  # fmt: skip
+    hidden = Veil((Hidden("deny", "cedar", WHY, tuple(people.entities)),))
+    assert reply("where is Ida", hidden, people) == f"I may not tell you about Ida: {WHY}."
+    assert reply("how long is left on the egg timer", hidden, people).startswith("As far as I may tell you: ")
 
 
 def test_a_session_call_of_a_member_says_what_is_withheld_and_refuses_what_was_named() -> None:

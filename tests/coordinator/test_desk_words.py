@@ -355,6 +355,10 @@ def test_of_what_was_asked_for_it_is_told_what_changed_and_what_was_so_before() 
     said = confirmed("Turned off the lights", [], home, touched=lamps)
     assert said == "The light 0, the light 1 and 4 more were already off."
     assert confirmed("Brightness set", [], home, touched=lamps) == "Brightness set"
+    # Beside something else, the bare word gives way to how both doors are; what else was touched is not talked about.
+    said = confirmed("Locking. milk is on Shopping list now.", [front], home, touched=[*locks, "light.n1"])
+    assert said == "Milk is on Shopping list now. The front door is locked. The back door was already locked."
+    assert confirmed("Brightness set. Unlocking", [], home, touched=locks) == "Brightness set. Unlocking"
 
 
 def test_what_is_called_by_a_plural_is_spoken_of_as_several() -> None:

@@ -36,7 +36,7 @@ from kindmesh.coordinator.brain.desk.second import SecondReviewer
 from kindmesh.coordinator.brain.desk.thinking import Thinking
 from kindmesh.coordinator.brain.desk.veil import Veil
 from kindmesh.coordinator.brain.desk.verifying import lacks_yes, reported, verify
-from kindmesh.coordinator.brain.desk.withholding import open_changes
+from kindmesh.coordinator.brain.desk.withholding import open_changes, unknowable
 from kindmesh.coordinator.brain.desk.wording import Said, ended, listed, needs_yes, plain_text, refused
 from kindmesh.coordinator.heart.devices import Seat
 from kindmesh.coordinator.heart.heart import Heart
@@ -153,8 +153,10 @@ class Asking:
                     return off
                 return await self._answering.answered(understanding, situation, seen, veil)
             check_plan(understanding.plan)
-            judged = known.get(plan_digest(understanding.plan)) or await self._reviewed(
-                asked, understanding.plan
+            judged = (
+                unknowable(understanding, veil, seen.home)
+                or known.get(plan_digest(understanding.plan))
+                or await self._reviewed(asked, understanding.plan)
             )
             emit(
                 {

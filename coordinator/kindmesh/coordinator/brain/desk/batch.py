@@ -22,7 +22,7 @@ from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.judging import Judged, judge
 from kindmesh.coordinator.brain.desk.lines import Line, area_named, prepared, read_line
 from kindmesh.coordinator.brain.desk.veil import OPEN, Hidden, Veil
-from kindmesh.coordinator.brain.desk.withholding import as_far, told, withheld_words
+from kindmesh.coordinator.brain.desk.withholding import as_far, told, unknowable, withheld_words
 from kindmesh.coordinator.brain.desk.wording import (
     Said,
     batch_reply,
@@ -131,7 +131,8 @@ class Batch:
         judged = None
         if understanding.plan is not None:
             check_plan(understanding.plan)
-            judged = self._judged(understanding.plan, line.text, home, area, now_ms)
+            judged = unknowable(understanding, veil, home)
+            judged = judged or self._judged(understanding.plan, line.text, home, area, now_ms)
         return Thought(line.text, home, veil, understanding, judged)
 
     def _judged(self, plan: Plan, text: str, home: Home, area: str, now_ms: int) -> Judged:

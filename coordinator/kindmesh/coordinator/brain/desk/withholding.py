@@ -15,6 +15,7 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Change, Home
 from kindmesh.coordinator.brain.cortex.terms import Recognised, Understanding
+from kindmesh.coordinator.brain.desk.judging import Judged, Why
 from kindmesh.coordinator.brain.desk.veil import Veil
 from kindmesh.coordinator.brain.desk.verifying import Verified
 from kindmesh.coordinator.brain.desk.wording import Said, ended, listed, spoken_name
@@ -90,7 +91,7 @@ def _only(one: Recognised, rest: list[str]) -> Recognised:
 
 def _chosen_among_hidden(one: Recognised, about: list[str], veil: Veil, home: Home) -> bool:
     """Whether what is withheld could have been among what was asked about: of the same kind, and at the same place."""
-    if "name" in one.slots or not one.intent.startswith("Hass"):
+    if (about and "name" in one.slots) or not one.intent.startswith("Hass"):
         return False
     known = [home.entities[thing] for thing in about if thing in home.entities]
     kinds, places = {thing.domain for thing in known}, {thing.area for thing in known}
@@ -99,6 +100,31 @@ def _chosen_among_hidden(one: Recognised, about: list[str], veil: Veil, home: Ho
         for other in home.entities.values()
         if veil.on(other.id) is not None
     )
+
+
+def unknowable(understanding: Understanding, veil: Veil, home: Home) -> Judged | None:
+    """A refusal of what could only be worked out from how a thing is that may not be told: "brighter"; else None."""
+    for one in understanding.recognised if veil.hides else ():
+        acted = [str(thing) for act in one.acts for thing in act.args.get("entities", ())]
+        for thing, why in ((thing, veil.on(thing)) for thing in acted if _relative(one)):
+            if why is not None:
+                message = f"it depends on how {called(home, thing)} is now: {why.message}"
+                return Judged("deny", (Why(why.rule, "", message),))
+    return None
+
+
+def _relative(one: Recognised) -> bool:
+    return "step" in one.slots or (
+        "volume_step" in one.slots and any(act.args.get("data") for act in one.acts)
+    )
+
+
+def called(home: Home, thing: str) -> str:
+    """`the front door`; a person by their name."""
+    entity = home.entities.get(thing)
+    if entity is not None and entity.domain == "person" and entity.name.strip():
+        return entity.name.strip()
+    return spoken_name(entity, thing)
 
 
 def withheld_words(found: Told, veil: Veil, home: Home, language: str = "en") -> tuple[Said, ...]:
@@ -117,9 +143,7 @@ def _sentence(why: tuple[str, str, str], things: list[str], home: Home, language
     answer, rule, message = why
     german = language == "de"
     names = [
-        (home.entities[one].name if german else spoken_name(home.entities[one], one))
-        if one in home.entities
-        else one
+        home.entities[one].name if german and one in home.entities else called(home, one)
         for one in things[:NAMED_MAX]
     ]
     more = len(things) - NAMED_MAX
@@ -173,5 +197,6 @@ def as_done(verified: Verified, veil: Veil, home: Home) -> tuple[Change, ...]:
 
 
 __all__ = [
-    "NAMED_MAX", "Told", "as_done", "as_far", "done_to", "open_changes", "things_of", "told", "withheld_words",
+    "NAMED_MAX", "Told", "as_done", "as_far", "called", "done_to", "open_changes", "things_of", "told", "unknowable",
+    "withheld_words",
 ]  # fmt: skip

@@ -32,6 +32,11 @@ _PLAIN_DONE: Final = re.compile(
     re.IGNORECASE,
 )
 """What an official answer says of any thing; what it is called and how it is now says more."""
+_BECOMES: Final = {
+    "on": "on", "off": "off", "locking": "locked", "locked": "locked", "unlocking": "unlocked",
+    "unlocked": "unlocked", "opening": "open", "opened": "open", "closing": "closed", "closed": "closed",
+}  # fmt: skip
+"""What they say that a thing becomes."""
 Kind = Literal["done", "answer", "question", "lost", "safety"]
 """`done`: it was done and verified; `answer`: a question was answered; `lost`: not understood; `question`: one that
 the person is asked; `safety`: see the module."""
@@ -158,23 +163,25 @@ def confirmed(
     named = [one.entity for one in changes if one.attribute == "state" and one.after in _PLAIN_STATES]
     if language != "en":
         return good
-    plain = all(
-        _PLAIN_DONE.fullmatch(part.strip()) for part in re.split(r"(?<=[.!?])\s+", good) if part.strip()
-    )
+    parts = [part.strip() for part in re.split(r"(?<=[.!?])\s+", good) if part.strip()]
+    bare = [part for part in parts if _PLAIN_DONE.fullmatch(part)]
+    rest = " ".join(part for part in parts if part not in bare)
     told = [
         one for one in dict.fromkeys(named)
-        if plain or spoken_name(home.entities.get(one), one) not in good.lower()
+        if not rest or spoken_name(home.entities.get(one), one) not in rest.lower()
+    ]  # fmt: skip
+    # Beside something else that was asked for, only what the bare words are about is told of what was so before.
+    words = re.findall(r"[a-z]+", " ".join(bare).lower())
+    states = {_BECOMES[word] for word in words if word in _BECOMES} if rest else _PLAIN_STATES
+    changed = {one.entity for one in changes}
+    same = [
+        one for one in dict.fromkeys(touched) if one not in changed and _state_of(home, one) in states
     ]  # fmt: skip
     how = _counted(told, home, "{are} {state}")
-    if plain:
-        changed = {one.entity for one in changes}
-        same = [
-            one for one in dict.fromkeys(touched)
-            if one not in changed and _state_of(home, one) in _PLAIN_STATES
-        ]  # fmt: skip
-        how += _counted(same, home, "{were} already {state}", more=bool(told))
-        return " ".join(how or [good])
-    return " ".join([ended(good), *how] if how else [good]).strip()
+    how += _counted(same, home, "{were} already {state}", more=bool(told))
+    if not how:
+        return good
+    return " ".join([*([ended(rest)] if rest else []), *how])
 
 
 def _state_of(home: Home, named: str) -> str:
