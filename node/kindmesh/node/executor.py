@@ -1,8 +1,8 @@
 """Does what the job machine decides: the driver between the mesh, the journal and the capabilities.
 
-A job that arrives is judged once (`intake`); only then is it an order for the machine. One `Work` stands for each
-attempt that has room; its task runs the capability, and whatever ends that task becomes exactly one event. Nothing is
-awaited between a message and its instructions, so that all messages of one loop turn share one commit.
+A job that arrives is judged once (`intake`); only then is it an order for the machine. What it decides is written
+(`journal`), run (`attempts`) and told (`reporter`), each at once: nothing is awaited between a message and its
+instructions, so that all messages of one loop turn share one commit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.exchange import Exchange
 from kindmesh.mesh.trust import Trust
 from kindmesh.node.admission import Room
+from kindmesh.node.attempts import Attempts
 from kindmesh.node.gate import is_halted
 from kindmesh.node.intake import Intake
 from kindmesh.node.job_events import (
@@ -29,9 +30,7 @@ from kindmesh.node.job_events import (
     CancelAsked,
     DeadlinePassed,
     Event,
-    Failed,
     Fetch,
-    InputsReady,
     Instruction,
     IntentWritten,
     Order,
@@ -61,8 +60,6 @@ from kindmesh.protocol.envelope import Envelope
 from kindmesh.protocol.errors import (
     Busy,
     Cancelled,
-    CapabilityCrashed,
-    InternalError,
     Interrupted,
     KindmeshError,
     Stopped,
@@ -87,7 +84,7 @@ Watcher = Callable[[dict[str, Any]], None]
 
 
 class Executor:
-    """See the module. `drain` before the endpoint is closed; `tick` once a heartbeat."""
+    """See the module. `drain` before the endpoint is closed; `tick` once a heartbeat. `attempts` are what runs."""
 
     def __init__(
         self,
@@ -108,8 +105,6 @@ class Executor:
         self._journal = journal
         self._supervisor = supervisor
         self._reporter = reporter
-        self._artifacts = artifacts
-        self._exchange = exchange
         self._clock = clock
         self._room = room
         self._receipts = receipts
@@ -117,21 +112,23 @@ class Executor:
         self._intake = Intake(
             trust=trust, journal=journal, machine=self._machine, supervisor=supervisor, artifacts=artifacts, room=room,
         )  # fmt: skip
+        self.attempts = Attempts(
+            supervisor=supervisor, artifacts=artifacts, exchange=exchange, clock=clock, room=room,
+            device=endpoint.device_id, happened=self._happened, progress=self._progress,
+        )  # fmt: skip
         self._actions: dict[type, Callable[[Any], None]] = {
             WriteAccept: self._write_accept,
             WriteIntent: self._write_intent,
             WriteEpoch: self._write_epoch,
             Acknowledge: self._acknowledge,
-            Fetch: self._fetch,
-            Run: self._run,
-            StopWork: self._stop_work,
+            Fetch: self.attempts.fetch,
+            Run: self.attempts.run,
+            StopWork: self.attempts.stop,
             WriteResult: self._write_result,
             Report: self._report,
             Refuse: self._refuse_step,
             RetryLater: self._retry_later,
         }
-        self._work: dict[bytes, Work] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._results: dict[bytes, tuple[bytes, JobResult]] = {}
         self._soon: list[Order] = []
         self._ending = self._closed = False
@@ -157,8 +154,7 @@ class Executor:
             self._refuse(envelope.header.src, job.job_id, job.epoch, job.operation, error)
             return
         if accepted is not None:
-            self._work[job.job_id] = Work(accepted)
-            self._room.enter(accepted.operation.name)
+            self.attempts.enter(accepted)
         self._do(self._machine.handle(event, now_ms))
 
     def _on_cancel(self, envelope: Envelope, body: Any) -> None:
@@ -181,7 +177,7 @@ class Executor:
             log.warning("stopped", extra={"sender": sender.hex()})
         why = f"{short_id(sender)} told this device to stop"
         for order, attempt, _ in self._machine.open_jobs():
-            work = self._work.get(order.job_id)
+            work = self.attempts.of(order.job_id)
             if work is not None and is_halted(work.operation.name, work.operation.effects, work.job.priority):
                 self._happened(CancelAsked(order.job_id, attempt, Stopped(why)))
         self.on_stop(sender)
@@ -203,7 +199,7 @@ class Executor:
     def _write_intent(self, step: WriteIntent) -> None:
         job_id, attempt = step.order.job_id, step.attempt
         written = partial(self._written, IntentWritten(job_id, attempt))
-        work = self._work.get(job_id)
+        work = self.attempts.of(job_id)
         args = None if work is None else work.job.args
         if work is not None:
             try:
@@ -255,72 +251,6 @@ class Executor:
         except TransportError as error:
             log.info("not told", extra={"code": error.code, "type": type_.name})
 
-    def _fetch(self, step: Fetch) -> None:
-        self._start(step, self._fetch_inputs)
-
-    def _run(self, step: Run) -> None:
-        self._start(step, self._perform)
-
-    def _start(self, step: Fetch | Run, what: Callable[[Work], Any]) -> None:
-        work = self._work[step.order.job_id]
-        work.attempt = step.attempt
-        work.task = task = asyncio.get_running_loop().create_task(what(work))
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, work))
-
-    async def _fetch_inputs(self, work: Work) -> None:
-        job = work.job
-        event: Event = InputsReady(job.job_id, work.attempt)
-        try:
-            if job.permit is not None:
-                for source in work.missing:
-                    await self._exchange.fetch(source, job.permit, job.args)
-        except KindmeshError as error:
-            event = Failed(job.job_id, work.attempt, error)
-        if not work.abandoned:
-            self._happened(event)
-
-    async def _perform(self, work: Work) -> None:
-        job, operation = work.job, work.operation
-        event: Event
-        try:
-            now_ms = self._clock.now_ms()
-            work.until_ms = min(job.deadline_ms, now_ms + operation.limits.timeout_ms)
-            value = await self._supervisor.call(
-                operation.name,
-                work.values,
-                job_id=job.job_id,
-                timeout_ms=max(0, work.until_ms - now_ms),
-                progress=partial(self._progress, work),
-            )
-            event = work.finished(value, self._endpoint.device_id, self._artifacts)
-            self._supervisor.succeeded(operation.name)
-        except KindmeshError as error:
-            if isinstance(error, (CapabilityCrashed, InternalError)):
-                self._supervisor.failed(operation.name, error.message)
-            event = Failed(job.job_id, work.attempt, error)
-        if not work.abandoned:
-            self._happened(event)
-
-    def _ended(self, work: Work, task: asyncio.Task[None]) -> None:
-        """A task that did not turn its own end into an event: it was cancelled, or a capability has a bug."""
-        self._tasks.discard(task)
-        cancelled = task.cancelled()
-        error = None if cancelled else task.exception()
-        if not cancelled and error is None:
-            return
-        if isinstance(error, KindmeshError):  # not a capability's: the machine or the journal has a bug
-            log.error("a job went wrong", exc_info=error, extra={"job": work.job.job_id.hex()})
-            return
-        if error is not None:
-            log.error("a capability failed", exc_info=error, extra={"operation": work.operation.name})
-            self._supervisor.failed(work.operation.name, f"a mistake of its own ({type(error).__name__})")
-        if not work.abandoned:
-            failure = Cancelled() if cancelled else CapabilityCrashed(
-                f"{work.operation.name} failed by a mistake of its own", hint="The log of the device has the details."
-            )  # fmt: skip
-            self._happened(Failed(work.job.job_id, work.attempt, failure))
-
     def _progress(self, work: Work, fraction: float | None, text: str) -> None:
         found = self._machine.find(work.job.job_id)
         if found is not None and not work.abandoned:
@@ -328,15 +258,9 @@ class Executor:
             body = JobProgress(order.job_id, order.epoch, min(1.0, max(0.0, fraction or 0.0)), text[:200])
             self._tell(order.sender, SessionType.JOB_PROGRESS, body)
 
-    def _stop_work(self, step: StopWork) -> None:
-        work = self._work.get(step.job_id)
-        if work is not None and work.task is not None:
-            work.abandoned = work.abandoned or step.abandon
-            work.task.cancel()
-
     def _write_result(self, step: WriteResult) -> None:
         order = step.order
-        work = self._leave(
+        work = self.attempts.leave(
             order.job_id, step.ended_ms - step.started_ms if step.outcome == "succeeded" else None
         )
         if order.job_id not in self._results:
@@ -371,7 +295,7 @@ class Executor:
     def _refuse_step(self, step: Refuse) -> None:
         order = step.order
         if self._machine.find(order.job_id) is None:
-            self._leave(order.job_id, None)
+            self.attempts.leave(order.job_id, None)
             self._results.pop(order.job_id, None)
         self._refuse(order.sender, order.job_id, order.epoch, order.operation, step.error)
 
@@ -393,12 +317,6 @@ class Executor:
             return self._room.retry_ms(self._supervisor.find(operation))
         except KindmeshError:
             return int(RETRY_S * 1000)
-
-    def _leave(self, job_id: bytes, took_ms: int | None) -> Work | None:
-        work = self._work.pop(job_id, None)
-        if work is not None:
-            self._room.leave(work.operation.name, took_ms)
-        return work
 
     def _tell_watchers(self, event: str, job_id: bytes) -> None:
         found = self._machine.find(job_id)
@@ -431,7 +349,7 @@ class Executor:
     def tick(self) -> None:
         """Once a heartbeat: leave those behind that should have ended and did not."""
         now_ms = self._clock.now_ms()
-        for work in [work for work in self._work.values() if now_ms > work.until_ms + OVERDUE_MS]:
+        for work in [work for work in self.attempts.open() if now_ms > work.until_ms + OVERDUE_MS]:
             if self._machine.state(work.job.job_id) in ("running", "stopping"):
                 self._supervisor.failed(
                     work.operation.name, f"{work.operation.name} did not end when it must"
@@ -445,7 +363,7 @@ class Executor:
         `FINISH_MS` more the others (`why`: at once, and not because the device is switched off); all results are
         written."""
         self._ending = True
-        running = {work.task for work in self._work.values() if work.task is not None}
+        running = {work.task for work in self.attempts.open() if work.task is not None}
         if running and grace_ms:
             await asyncio.wait(running, timeout=grace_ms / 1000)
             if why is None:
@@ -453,8 +371,8 @@ class Executor:
         for order, attempt, _ in self._machine.open_jobs():
             cause = why or Interrupted("the device was switched off before it was done; nothing was changed")
             self._happened(CancelAsked(order.job_id, attempt, cause))
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
+        if self.attempts.tasks:
+            await asyncio.wait(self.attempts.tasks, timeout=OVERDUE_MS / 1000)
         for order, attempt, state in self._machine.open_jobs():
             if state not in ("saving", "unsaved"):
                 self._happened(DeadlinePassed(order.job_id, attempt))
@@ -467,7 +385,7 @@ class Executor:
         """What has begun and may not be repeated gets more time; what may be repeated is given back meanwhile."""
         left = set()
         for order, attempt, state in self._machine.open_jobs():
-            work = self._work.get(order.job_id)
+            work = self.attempts.of(order.job_id)
             if work is None or work.task is None or work.task.done():
                 continue
             if order.repeatable or state not in ("running", "stopping"):
@@ -482,12 +400,7 @@ class Executor:
     async def close(self) -> None:
         """Leave everything as it is; what was under way is found in the journal at the next start."""
         self._ending = self._closed = True
-        for work in self._work.values():
-            work.abandoned = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=OVERDUE_MS / 1000)
+        await self.attempts.close(OVERDUE_MS)
 
 
 def _nobody(sender: bytes) -> None:

@@ -272,7 +272,7 @@ class Player:
     def _effect(self, life: Life, job_id: bytes, operation: str, args: dict[str, Any]) -> None:
         name, node = life.process.name, life.node
         trust = node.trust
-        work = node.executor._work.get(job_id)
+        work = node.executor.attempts.of(job_id)
         woke_ms = self._woke_ms.get(name, -1_000_000)
         asleep_ms = self._slept_ms.get(name, 0) if self.now_ms - woke_ms < 30_000 else 0
         job: Job | None = None if work is None else work.job
