@@ -18,7 +18,8 @@ _NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in
                  "german_second": "flat, in German, anew", "terrace": "terraced house, British",
                  "ranch": "ranch house, American", "narrowboat": "narrowboat",
                  "condo": "condominium, brand names", "plain": "plain house, one name in many rooms",
-                 "vicarage": "vicarage"}  # fmt: skip
+                 "vicarage": "vicarage", "villa": "villa, numbered things", "share": "student house share",
+                 "annex": "granny annexe"}  # fmt: skip
 _KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
 
 
