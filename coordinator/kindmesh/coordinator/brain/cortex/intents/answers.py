@@ -157,6 +157,13 @@ def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, la
         return truth(entities, str(values.get("state", "")), language) + _age(entities, now_ms, language)
     if response in ("extreme", "compare"):
         return told(response, values, entities, home, language) + _age(entities, now_ms, language)
+    if response == "which_not":
+        left = [
+            one for one in entities if known(one) and not is_in(one, str(values.get("state", "")), language)
+        ]
+        return joined(language, [one.name for one in left]) or say(language, "none_of_them")
+    if response == "place":
+        return _places(entities, home, language)
     if response == "listed":
         return _listed(entities, language)
     if response == "low":
@@ -183,6 +190,16 @@ def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, la
 
 def _each(entities: Iterable[Entity], language: str) -> str:
     return ", ".join(f"{one.name}: {StateView.of(one, language).state_with_unit}" for one in entities)
+
+
+def _places(entities: Sequence[Entity], home: Home, language: str) -> str:
+    """Where things are: room by room."""
+    said = []
+    for one in entities[:NAMED_MAX]:
+        area = home.areas.get(one.area)
+        key = "stands_in" if area is not None else "stands_nowhere"
+        said.append(say(language, key, {"name": one.name, "area": area.name if area is not None else ""}))
+    return " ".join(said)
 
 
 def _listed(entities: Sequence[Entity], language: str) -> str:

@@ -61,7 +61,7 @@ class Asker(msgspec.Struct, frozen=True):
         pool = indoors(self.home, kind, self.language)
         slots = {"order": Slot(phrase.slots["order"])}
         if phrase.response == "extreme":
-            found = self._names().read(place) if place else None
+            found = msgspec.structs.replace(self._names(), bare=("sensor",)).read(place) if place else None
             if place and found is None:
                 return None
             where = found.targets[0] if found is not None else Target()
@@ -107,11 +107,12 @@ class Asker(msgspec.Struct, frozen=True):
 
     def so(self, phrase: Phrase, holes: Holes, place: list[Word]) -> Meaning | None:
         """Whether something is done, plugged in, all the way up."""
-        spoken = holes["p"]
-        asked = words(self.language).get("truths", {}).get(" ".join(word.text for word in spoken))
+        spoken = holes.get("p", [])
+        fixed = phrase.slots.get("truth")
+        asked = fixed or words(self.language).get("truths", {}).get(" ".join(word.text for word in spoken))
         if asked is None:
             return None
-        said = [*holes["t"], *place]
+        said = [*holes.get("t", []), *place]
         slots = {"state": Slot(str(asked), words=tuple(word.at for word in spoken))}
         found = msgspec.structs.replace(self._names(), domains=domains_of(asked)).read(said)
         if found is not None and not found.doubt and asked not in MORE:

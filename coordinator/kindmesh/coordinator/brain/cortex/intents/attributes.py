@@ -11,6 +11,7 @@ from typing import Final
 from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.colours import colour_name
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, known, number, of_kind
+from kindmesh.coordinator.brain.cortex.intents.truths import each_so
 from kindmesh.coordinator.brain.cortex.intents.words import joined, say, state_word, words
 
 MAIN: Final[Mapping[str, str]] = {
@@ -173,11 +174,7 @@ def sensed(entities: Iterable[Entity], language: str) -> str:
         return say(language, "not_sensed")
     active = [one for one in pool if one.state == "on"]
     shown = active or pool
-    states = {state_word(language, one.domain, class_of(one), one.state) for one in shown}
-    names = joined(language, [one.name for one in shown[:4]])
-    return say(
-        language, "is_so" if active else "is_so_not", {"name": names, "state": ", ".join(sorted(states))}
-    )
+    return each_so(shown, "is_so" if active else "is_so_not", language)
 
 
 def low(home: Home, language: str) -> str:

@@ -28,7 +28,7 @@ from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Tar
 from kindmesh.coordinator.brain.cortex.intents.phrase_table import Phrase, phrases
 from kindmesh.coordinator.brain.cortex.intents.settable import EVERYTHING, SLOT_OF, bearable, fits, together
 from kindmesh.coordinator.brain.cortex.intents.truths import COMMON
-from kindmesh.coordinator.brain.cortex.intents.values import NUMBER, Value, duration_of, value_of
+from kindmesh.coordinator.brain.cortex.intents.values import COLOUR, NUMBER, Value, duration_of, value_of
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WORDS_MAX: Final = 32
@@ -115,7 +115,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if "v" in holes:
             value = value_of([word.text for word in holes["v"]], self.language)
             value_at = tuple(word.at for word in holes["v"])
-            if value is None or (phrase.do == "set_on" and value.kind == NUMBER and value.value <= HOURS):
+            if value is None or _no_value(phrase.do, value):
                 return None
         slots = {name: Slot(given, words=_spoken(found, said)) for name, given in phrase.slots.items()}
         special = self._special(phrase, holes)
@@ -183,7 +183,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return asker.compared
         if "n" in holes:
             return asker.timer_asked
-        if "p" in holes:
+        if "p" in holes or "truth" in phrase.slots:
             return asker.so
         if "h" in holes:
             return asker.sensed
@@ -319,6 +319,13 @@ class PhraseReader(msgspec.Struct, frozen=True):
         table = words(self.language)["asked"]
         found = table.get(" ".join(word.text for word in said))
         return str(found) if found is not None else None
+
+
+def _no_value(do: str, value: Value) -> bool:
+    """Whether a value means something else there: an hour after "on at", an amount after "is it"."""
+    if do == "HassGetState":
+        return value.kind != COLOUR
+    return bool(do == "set_on" and value.kind == NUMBER and value.value <= HOURS)
 
 
 def _words_of(found: re.Match[str], name: str, said: list[Word]) -> list[Word]:

@@ -39,8 +39,14 @@ def measuring(
                 if kind
                 else ()
             )
-    elif area:
-        pool = placed(home, pool, (area,), ()) or pool
+    elif len(pool) > 1:
+        # Of the whole house, where something says that; else here.
+        whole = {*words(language)["grammar"]["whole"]}
+        pool = (
+            tuple(one for one in pool if whole & set(plain(one.name).split()))
+            or (placed(home, pool, (area,), ()) if area else ())
+            or pool
+        )
     return pool[0] if len(pool) == 1 else None
 
 

@@ -136,11 +136,14 @@ TRUTHS: Final[Mapping[str, tuple[Row, ...]]] = {
     "dry": tuple(Row(row.domain, _not(row.holds), row.classes) for row in _WET),
     "in_bed": _THERE,
     "charged": (Row("vacuum", _charged), Row("lawn_mower", _charged), Row("sensor", _charged, ("battery",))),
+    "up": (Row("cover", _open(1, 100)),),
+    "down": (Row("cover", _open(0, 0)),),
+    "stuck": (Row("vacuum", _in("error")), Row("lawn_mower", _in("error"))),
     "charging": (Row("binary_sensor", _in("on"), ("battery_charging", "plug")),),
     "all_open": (Row("cover", _open(100, 100)), Row("valve", _open(100, 100))),
     "all_closed": (Row("cover", _open(0, 0)), Row("valve", _open(0, 0))),
     "half_open": (Row("cover", _open(1, 99)), Row("valve", _open(1, 99))),
-    "full_speed": (Row("fan", _level("percentage", 100, 100)),),
+    "full_speed": (Row("fan", _level("percentage", 100, 100)), Row("light", _level("brightness", 250, 255))),
     "high": (Row("fan", _level("percentage", 67, 100)),),
     "medium": (Row("fan", _level("percentage", 34, 66.9)),),
     "low": (Row("fan", _level("percentage", 1, 34)),),
@@ -172,7 +175,7 @@ def called(home: Home, asked: str, said: Sequence[str], language: str) -> tuple[
     wanted = {stem(text.removesuffix("s") if asked == "in_bed" else text, language) for text in said
               if text not in determiners(language)}  # fmt: skip
     also = MORE.get(asked, ())
-    if not wanted:
+    if not wanted and not also:
         return ()
     return tuple(
         one.id for one in home.entities.values()
@@ -200,9 +203,7 @@ def truth(entities: Sequence[Entity], asked: str, language: str) -> str:
     parts = []
     for pool, key in ((hits, "is_so"), (misses, "is_so_not")):
         if pool:
-            names = joined(language, [one.name for one in pool[:_NAMED]])
-            states = ", ".join(sorted({_state(one, language) for one in pool}))
-            parts.append(say(language, key, {"name": names, "state": states}))
+            parts.append(each_so(pool, key, language))
     if unknown:
         parts.append(
             say(language, "not_known", {"names": joined(language, [one.name for one in unknown[:_NAMED]])})
@@ -219,6 +220,14 @@ _TELLING: Final = (
 )
 
 
+def each_so(pool: Sequence[Entity], key: str, language: str) -> str:
+    """One thing with its state in a sentence, several each with its own; `key`: `is_so` or `is_so_not`."""
+    if len(pool) == 1:
+        return say(language, key, {"name": pool[0].name, "state": _state(pool[0], language)})
+    names = [f"{one.name} ({_state(one, language)})" for one in pool[:_NAMED]]
+    return say(language, f"{key}_each", {"names": joined(language, names)})
+
+
 def _state(one: Entity, language: str) -> str:
     """How it is, in words: of what has a position or a speed, that; of a heating what it does."""
     if one.domain == "climate" and one.attributes.get("hvac_action"):
@@ -231,4 +240,4 @@ def _state(one: Entity, language: str) -> str:
     return state_word(language, one.domain, class_of(one), one.state)
 
 
-__all__ = ["COMMON", "MORE", "TRUTHS", "Row", "asked_of", "called", "domains_of", "truth"]
+__all__ = ["COMMON", "MORE", "TRUTHS", "Row", "asked_of", "called", "domains_of", "each_so", "truth"]

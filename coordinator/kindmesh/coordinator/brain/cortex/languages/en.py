@@ -259,7 +259,7 @@ LANGUAGE: Final = Language(
         ),
         "probe": ("status", "of"),
         "asking_when": ("when does", "when do", "when will", "when is", "when are", "how long till", "how long until",
-                        "how much longer until", "how much longer till"),
+                        "how much longer until", "how much longer till", "which", "what", "whats", "is nobody"),
         "units": ("percent", "%", "degrees", "degree", "celsius", "fahrenheit", "kelvin", "km", "miles", "dollars"),
         "stop": ("stop", "halt", "emergency stop", "stop everything", "stop now", "everything stop"),
         "pronouns": ("it", "that", "this", "them", "those", "these"),

@@ -155,7 +155,8 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "ListHas": (
         "(is|are) [there] {item} [already|still] on [the|my|our] {list}",
-        "do i have {item} on [the|my|our] {list}",
+        "(do|did) (i|we) (have|put|write) [any] {item} [down] on [the|my|our] {list}",
+        "(have|has) (i|we|somebody|someone) [got|put] [any] {item} [down] on [the|my|our] {list}",
     ),
     "ListPut": ("{item} (on|onto|to) [the|my|our] {list}",),
     "TickAny": (
