@@ -151,6 +151,35 @@ async def test_a_learned_plan_no_longer_claims_the_words_it_came_from() -> None:
         as_routine("film time", moment)
 
 
+async def test_what_a_model_or_the_web_made_up_stays_that_when_it_is_learned() -> None:
+    labels = {name: {"source": name, "words": ["lamp"]} for name in ("model", "web", "device", "user")}
+    data = {name: {"$value": 1, "$label": label} for name, label in labels.items()}
+    args = {"service": {"$value": "light.turn_on"}, "data": data}
+    plan = plan_from_document({"plan": 1, "steps": [{"id": "a", "call": "home.control", "args": args}]})
+    learned = as_routine("film time", plan, "model")
+    assert learned.why == "model"
+    found = learned.plan.steps[0].args
+    assert found["service"]["$label"] == {"source": "memory"}
+    sources = {name: value["$label"] for name, value in found["data"].items()}
+    assert sources == {
+        "model": {"source": "model"}, "web": {"source": "web"}, "device": {"source": "device"},
+        "user": {"source": "memory"},
+    }  # fmt: skip
+
+
+async def test_the_newest_plan_that_a_model_made_of_a_sentence_is_known(desk: Desk) -> None:
+    other = msgspec.structs.replace(PLAN, name="newer")
+    for key, plan, modelled in (("a", PLAN, True), ("b", other, True), ("c", PLAN, False)):
+        desk.clock.now += 1
+        meant = Understanding(understood=True, plan=plan)
+        desk.said.take("ann", key, Taken("film time", meant, plan, modelled=modelled))
+    desk.store.close()
+    desk.open()
+    assert desk.said.modelled("ann", "film time") == other
+    assert desk.said.modelled("ann", "film") is None
+    assert desk.said.modelled("bob", "film time") is None
+
+
 async def test_a_choice_is_each_persons_own(desk: Desk) -> None:
     desk.said.choose("ann", "butler")
     assert (desk.said.persona("ann"), desk.said.persona("bob")) == ("butler", "")

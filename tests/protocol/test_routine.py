@@ -109,7 +109,8 @@ def test_the_prompt_says_the_sentence_each_step_and_how_long() -> None:
     assert (first, other) == ("step 1     speech.say: notify", "step 2     speech.say: notify, after 1")
     assert "data       home" in lines
     assert lines.count('    "text": "Good morning"') == 2
-    assert lines[-3:] == [
+    assert lines[-1].startswith("even so    asked about in quiet hours")
+    assert lines[-4:-1] == [
         "agreed     until 2026-01-31 00:00 UTC; kindmesh review grants ends it earlier",
         "may differ nothing: these words, these steps, these values",
         "how often  at most 10 times a day",

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.system.test_ask import asked, household, state_of
+from tests.system.kit import mesh
+from tests.system.test_ask import ROOMS, allow_home, asked, household, load, state_of
 from tests.system.test_lasting import kindmesh
+from tests.system.test_llm import DARK, DARKER, set_up
 
 from kindmesh.coordinator.lab.mesh import Lab
 
@@ -77,3 +79,35 @@ async def test_a_routine_that_was_agreed_to_is_done_when_it_is_said_until_that_i
         code, out, errors = await kindmesh(lab, "ask", "routines", "forget", routine, "--json")
         assert json.loads(out)["agreement_ended"] is True
         assert json.loads((await kindmesh(lab, "review", "grants", "--json"))[1]) == []
+
+
+async def test_what_a_model_solved_once_needs_no_model_the_next_time(tmp_path: Path) -> None:
+    async with mesh(tmp_path / "lab", KINDMESH_NODE_CAPABILITIES="device,home,llm") as lab:
+        set_up(lab.device("upstairs"), DARKER)
+        for name in ROOMS:
+            await lab.add(name)
+        await lab.alive("desk", *ROOMS)
+        allow_home(lab, "home.load")
+        await load(lab, "downstairs", ROOMS["downstairs"])
+        code, found = await asked(lab.desk, DARK)
+        assert (code, found["outcome"], state_of(lab, LIGHT)) == (0, "done", "off"), found
+        code, out, errors = await kindmesh(lab, "ask", "--good", "--json")
+        proposed = json.loads(out)["proposed"]
+        assert proposed["sentence"] == DARK, errors
+        (listed,) = [
+            json.loads(line) for line in (await kindmesh(lab, "ask", "routines", "--json"))[1].splitlines()
+        ]
+        assert (listed["why"], listed["state"]) == ("model", "proposed")
+        code, out, errors = await kindmesh(
+            lab, "ask", "routines", "confirm", proposed["id"], said="\n\nyes\n"
+        )
+        assert (code, "Agreed to" in errors) == (0, True), errors
+        assert (await asked(lab.desk, "turn on the kitchen light"))[0] == 0
+        await lab.devices["upstairs"].kill()
+        code, found = await asked(lab.desk, DARK, "--wait", "2")
+        assert (code, found["outcome"], found["verdict"], state_of(lab, LIGHT)) == (
+            0,
+            "done",
+            "allow",
+            "off",
+        ), found

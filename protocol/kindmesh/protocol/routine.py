@@ -158,6 +158,8 @@ def describe_routine(approval: RoutineApproval) -> list[str]:
         f"agreed     until {utc_text(approval.expires_ms)}; kindmesh review grants ends it earlier",
         "may differ nothing: these words, these steps, these values",
         f"how often  at most {approval.times} times a day",
+        "even so    asked about in quiet hours, beyond the owner's bounds, and where somebody could be hurt or let in"
+        " while nobody is known to be there",
     ]
 
 

@@ -219,7 +219,8 @@ def run_feedback(out: Output, wish: Wish, *, good: bool) -> int:
     if proposed:
         out.result(
             found,
-            f'Noted. Shall "{proposed["sentence"]}" mean that from now on? {found["does"]}',
+            f'{"Thank you" if good else "Noted"}. Shall "{proposed["sentence"]}" mean that from now on?'
+            f" {found['does']}",
             f"Yes: kindmesh ask routines confirm {proposed['id']}",
         )
     elif good or not meant:

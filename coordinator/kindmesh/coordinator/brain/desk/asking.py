@@ -138,7 +138,8 @@ class Asking:
             understanding = await self._thinking.understand(
                 asked.text, situation, self._conversations.routines(person)
             )
-            if not understanding.understood and self._planning.is_there():
+            modelled = not understanding.understood and self._planning.is_there()
+            if modelled:
                 emit({"event": "thinking"})
                 understanding = await self._planning.plan(
                     asked.text, situation, asked.who,
@@ -168,6 +169,7 @@ class Asking:
             if not act or judged.verdict == "deny":
                 return self._withheld(understanding, judged, seen.home)
             taken = self._taken(asked, understanding, judged, seen, veil)
+            taken = msgspec.structs.replace(taken, modelled=modelled)
             self._conversations.take(person, asked.key, taken)
         elif taken.text != asked.text:
             raise StoreConflict(

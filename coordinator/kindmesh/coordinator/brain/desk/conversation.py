@@ -33,7 +33,7 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 class Taken(msgspec.Struct, frozen=True):
     """A sentence that was taken: what it means, and the plan as it is run (None: there is nothing to do).
-    `veil`: what whoever said it may not know."""
+    `veil`: what whoever said it may not know; `modelled`: a language model planned it."""
 
     text: str
     understanding: Understanding
@@ -43,6 +43,7 @@ class Taken(msgspec.Struct, frozen=True):
     where: dict[str, str] = {}
     reasons: tuple[Why, ...] = ()
     veil: Veil = OPEN
+    modelled: bool = False
 
 
 class Feedback(msgspec.Struct, frozen=True):
@@ -112,6 +113,18 @@ class Conversations:
     def take(self, person: str, key: str, taken: Taken) -> None:
         """Before anything is begun: what this sentence became."""
         self._keeping.put("ask", person, _hashed(key), encode(taken), self._clock.now_ms())
+
+    def modelled(self, person: str, text: str) -> Plan | None:
+        """What a language model last made of exactly this sentence, of those that are still kept."""
+        found = (_read(Taken, note.data) for note in reversed(self._keeping.all("ask", person)))
+        return next(
+            (
+                one.understanding.plan
+                for one in found
+                if one is not None and one.modelled and one.text == text
+            ),
+            None,
+        )
 
     # ---------------------------------------------------------------------------------------------- feedback
 

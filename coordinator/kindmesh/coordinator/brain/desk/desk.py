@@ -22,7 +22,7 @@ import msgspec
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.desk.agreeing import Agreeing, Laid
 from kindmesh.coordinator.brain.desk.asking import YES_MS, Answer, Asked, Asking
-from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Kept
+from kindmesh.coordinator.brain.desk.conversation import Conversations, Feedback, Kept, Routine
 from kindmesh.coordinator.brain.desk.describe import plan_sentence
 from kindmesh.coordinator.brain.desk.homes import Seen
 from kindmesh.coordinator.brain.desk.personas import DEFAULT, persona_named, persona_names, worded
@@ -217,6 +217,8 @@ class Desk:
                 "nothing was said here yet", field="good", hint='Ask first: kindmesh ask "turn on the lamp".'
             )
         self._conversations.judge(person, Feedback(turn.text, turn.reply, good, meant))
+        if good and not meant:
+            return {"ok": True, "text": turn.text, **await self._solved(who, turn.text)}
         if good or not meant:
             return {"ok": True, "text": turn.text, "proposed": None}
         asked = Asked(
@@ -240,15 +242,27 @@ class Desk:
                 "reply": worded(answer.parts, persona_named(DEFAULT)),
             }
         routine = as_routine(turn.text, plan)
+        return {"ok": True, "text": turn.text, **await self._proposed(who, routine), "does": answer.would}
+
+    async def _solved(self, who: Principal, text: str) -> dict[str, Any]:
+        """What a language model made of this sentence, and was good, is proposed, so that it needs no model again."""
+        plan = self._conversations.modelled(principal_text(who), text)
+        try:
+            routine = None if plan is None else as_routine(text, plan, "model")
+        except InvalidInput as error:
+            log.info("a plan cannot be learned", extra={"field": error.field})
+            routine = None
+        if routine is None:
+            return {"proposed": None}
+        home = (await self._seen(who)).home
+        return {**await self._proposed(who, routine), "does": plan_sentence(routine.plan, home)}
+
+    async def _proposed(self, who: Principal, routine: Routine) -> dict[str, Any]:
         # What was agreed to for this sentence was agreed to for what it meant before.
         await self._agreeing.end(who, routine.sentence)
-        made = self._conversations.propose(person, routine)
-        return {
-            "ok": True,
-            "text": turn.text,
-            "proposed": {"id": made, "sentence": turn.text, "plan": plan_to_document(plan)},
-            "does": answer.would,
-        }
+        made = self._conversations.propose(principal_text(who), routine)
+        shown = {"id": made, "sentence": routine.sentence, "plan": plan_to_document(routine.plan)}
+        return {"proposed": shown}
 
     # ---------------------------------------------------------------------------------------------- routines
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kindmesh.coordinator.brain.cortex.terms import Recogniser, Situation, Understanding
 from kindmesh.coordinator.brain.desk.conversation import Kept, Routine
@@ -107,7 +107,7 @@ def _as_heard(sentence: str, language: Language) -> str:
     return heard if any(letter.isalnum() for letter in heard) else sentence
 
 
-def as_routine(sentence: str, plan: Plan) -> Routine:
+def as_routine(sentence: str, plan: Plan, why: Literal["correction", "model"] = "correction") -> Routine:
     """A proposal that a sentence means a plan, word by word.
 
     Raises:
@@ -121,15 +121,17 @@ def as_routine(sentence: str, plan: Plan) -> Routine:
     if any(step.pause is not None and step.pause.until_ms is not None for step in plan.steps):
         raise InvalidInput("what is meant for one moment cannot be learned", field="meant")
     routines.check_routine(routines.Routine("proposal", plain, plan))
-    return Routine(plain, plan_from_document(_remembered(plan_to_document(plan))))
+    return Routine(plain, plan_from_document(_remembered(plan_to_document(plan))), why=why)
 
 
 def _remembered(value: Any) -> Any:
-    """A plan's document whose values come from memory: the words they came from are not said the next time."""
+    """A plan's document in which what was said comes from memory: it is not said the next time. What a model made up,
+    or the web, stays that."""
     if isinstance(value, dict):
         if "$value" in value:
-            label = {**value.get("$label", {}), "source": "memory"}
-            label.pop("words", None)
+            label = {name: item for name, item in value.get("$label", {}).items() if name != "words"}
+            if label.get("source", "user") == "user":
+                label["source"] = "memory"
             return {**value, "$label": label}
         return {name: _remembered(item) for name, item in value.items()}
     return [_remembered(item) for item in value] if isinstance(value, list | tuple) else value
