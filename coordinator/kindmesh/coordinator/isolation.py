@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from kindmesh.coordinator.isolation_tries import tries_to_start
 from kindmesh.mesh import confine
 from kindmesh.mesh.confine import Sandbox, User
 from kindmesh.mesh.home import RECOVERY_KIT, Home
@@ -213,10 +214,9 @@ def _device_groups() -> tuple[int, ...]:
 
 def _reachable(home: Home, user: User) -> str:
     """Why `user` cannot run Kindmesh in this folder, or an empty text."""
-    code = "import kindmesh.coordinator.brain.medulla.service, os, sys; os.stat(sys.argv[1])"
     try:
         tried = subprocess.run(
-            [sys.executable, "-P", "-c", code, os.fspath(home.root)],
+            tries_to_start("medulla", home.root),
             user=user.uid,
             group=user.gid,
             extra_groups=list(user.groups),
@@ -337,7 +337,7 @@ def _break_out(home: Home, outside: int) -> list[str]:
         return list(done.shortfalls)
     broken = _reached(home, outside, signals=done.signals == "refused")
     started = subprocess.run(
-        [sys.executable, "-P", "-c", "import kindmesh.coordinator.isolation"],
+        tries_to_start("coordinator"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_TIMEOUT_S,
@@ -357,7 +357,7 @@ def _break_out_as_node(home: Home, folders: Sequence[str], outside: int) -> list
     if _opens(home.coordinator / "identity" / "device.key", os.O_RDONLY):
         broken.append("a confined node can still read the coordinator's key")
     started = subprocess.run(
-        [sys.executable, "-P", "-c", _NODE_NEEDS, home.identity, home.node, home.run],
+        tries_to_start("node", home.identity, home.node, home.run),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_TIMEOUT_S,
@@ -367,18 +367,6 @@ def _break_out_as_node(home: Home, folders: Sequence[str], outside: int) -> list
         last = started.stderr.decode(errors="replace").strip().splitlines()
         broken.append(f"a confined node cannot work: {last[-1] if last else 'it ended'}")
     return broken
-
-
-_NODE_NEEDS: Final = """
-import os, socket, sys
-import kindmesh.node.process, kindmesh.mesh.zmq_transport
-for folder in sys.argv[1:]:
-    path = os.path.join(folder, ".tried")
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    os.unlink(path)
-socket.create_server(("127.0.0.1", 0)).close()
-open("/proc/self/status").close()
-"""
 
 
 def _reached(home: Home, outside: int, *, signals: bool) -> list[str]:
