@@ -31,7 +31,7 @@ from kindmesh.coordinator.brain.desk.withholding import (
 from kindmesh.coordinator.brain.desk.wording import plain_text
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked, Withheld
 from kindmesh.mesh.clock import SystemClock
-from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning
+from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning, StoreError
 from kindmesh.protocol.ids import format_id, key_id
 from kindmesh.protocol.policy import Answer
 from kindmesh.protocol.principal import OWNER
@@ -234,18 +234,34 @@ def test_a_device_that_may_not_be_told_of_hides_its_things_and_all_that_are_refu
 
 
 def test_where_medulla_does_not_answer_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: Look) -> Looked:
+        raise StoreError("its store failed")
+
+    found, looks = veil_of(damaged, seen(0))
+    assert (found, len(looks)) == (Veil(every=UNCHECKED), 1)
+    died: list[int] = []
+
+    def started_anew(_: Look) -> Looked:
+        died.append(1)
+        if len(died) < 3:
+            raise NotRunning("Medulla is not running")
+        return Looked("allow")
+
+    monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.AGAIN_S", 0.0)
+    found, looks = veil_of(started_anew, seen(0))
+    assert (found, len(looks)) == (OPEN, 3)
+
     def away(_: Look) -> Looked:
         raise NotRunning("Medulla is not running")
 
-    found, _ = veil_of(away, seen(1))
-    assert found == Veil(every=UNCHECKED)
+    monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.02)
+    assert veil_of(away, seen(0))[0] == Veil(every=UNCHECKED)
 
     class Hangs:
         async def look(self, wanted: Look) -> Looked:
             await asyncio.get_running_loop().create_future()
             raise KindmeshError("never")
 
-    monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.01)
     hangs: Any = Hangs()
     assert asyncio.run(Disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
 

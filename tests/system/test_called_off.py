@@ -53,6 +53,9 @@ async def test_never_mind_calls_off_what_waits_and_nothing_of_anybody_else(tmp_p
             "All right. What you said before still counts: I will turn off the kitchen light. To call it off: "
         )
         assert run(lab, later["run"])["state"] == "running"
+        # What runs already is not claimed to be called off.
+        await asked(lab.desk, "set a timer for five minutes")
+        assert (await asked(lab.desk, "cancel that"))[1]["reply"].startswith("The timer still runs.")
         # Too late.
         code, later = await asked(lab.desk, "turn off the counter lamp in one second")
         assert code == 0, later

@@ -138,7 +138,8 @@ class CallingOff:
                 said = "I called it off, and something of it is still under way: kindmesh jobs runs shows it."
                 return Answer((Said(said, "safety"),), "partly", understanding, run=turns[-1].run)
         elif document["state"] != "cancelled" and not _waited(turns[-1]):
-            return None
+            said = _runs_on(turns[-1], home, language)
+            return Answer((Said(said, "safety"),), "answered", understanding) if said else None
         after = rest_of(plan, document["items"])
         outcome = "done" if not after.unclear else "partly"
         return Answer(called_off(before, after, home, language), outcome, understanding, run=turns[-1].run)
@@ -170,6 +171,17 @@ class CallingOff:
             # Forgotten since, or gone with an older journal.
             return None
         return run_id if row.principal == principal_text(who) else None
+
+
+def _runs_on(turn: Turn, home: Home, language: str) -> str:
+    """What to say of a timer that the turn started, and that still runs; empty: there is none."""
+    acts = [act for part in turn.recognised for act in part.acts if act.args.get("service") == "timer.start"]
+    things = [thing for act in acts for thing in act.args.get("entities", ())]
+    if not any(thing in home.entities and home.entities[thing].state == "active" for thing in things):
+        return ""
+    if language == "de":
+        return "Der Timer läuft noch. Sag „Timer abbrechen“, um ihn zu beenden."
+    return 'The timer still runs. Say "cancel the timer" to end it.'
 
 
 def _waited(turn: Turn) -> bool:

@@ -18,7 +18,7 @@ from kindmesh.coordinator.brain.desk.homes import LOOK, Seen
 from kindmesh.coordinator.brain.desk.veil import Hidden, Veil, as_withheld, things_told
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked
-from kindmesh.protocol.errors import AccessRefused, KindmeshError, PeerUnreachable
+from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning, PeerUnreachable
 from kindmesh.protocol.ids import format_id, parse_id
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import Purpose
@@ -29,6 +29,8 @@ log = logging.getLogger("kindmesh.coordinator.desk")
 
 WITHIN_S: Final = 3.0
 """How long Medulla may take."""
+AGAIN_S: Final = 0.2
+"""Pause before a Medulla that is not there is asked again."""
 UNCHECKED: Final = Hidden(
     "deny", "unchecked", "nobody can check just now whether I may; please try again in a moment"
 )
@@ -59,9 +61,7 @@ class Disclosing:
             devices.setdefault(device, []).append(thing)
         try:
             async with asyncio.timeout(WITHIN_S):
-                found = await asyncio.gather(
-                    *(self._of(device, things, who, asked) for device, things in devices.items())
-                )
+                found = await self._patiently(devices, who, asked)
         except TimeoutError:
             log.warning("what may be told was not checked in time")
             return Veil(every=UNCHECKED)
@@ -79,6 +79,18 @@ class Disclosing:
         return Veil(
             tuple(msgspec.structs.replace(hidden, things=tuple(some)) for hidden, some in groups.items())
         )
+
+    async def _patiently(
+        self, devices: dict[str, list[str]], who: Principal, asked: Called
+    ) -> list[list[tuple[Hidden, list[str]]]]:
+        """What is withheld on each device; a Medulla that has just died is started anew, and asked again."""
+        while True:
+            try:
+                return await asyncio.gather(
+                    *(self._of(device, things, who, asked) for device, things in devices.items())
+                )
+            except (NotRunning, PeerUnreachable):
+                await asyncio.sleep(AGAIN_S)
 
     async def call(
         self, asked: Called, who: Principal, told: dict[str, Any], named: Sequence[str]
