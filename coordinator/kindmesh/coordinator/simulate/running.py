@@ -163,7 +163,7 @@ class Running:
     def patience_s(self, coordinator: Coordinator) -> float:
         """For how long no run has anything to do by the clock; 0: now."""
         runs = coordinator.runs
-        if runs._repairs:
+        if runs.rereading.due:
             return 0.0
         now_ms = self._world.clock.now_ms()
         times = [live.machine.next_time() for live in runs.open.values()]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from kindmesh.coordinator.heart.runs.run_journal import Asked, RunRow
 from kindmesh.coordinator.heart.runs.run_machine import RunMachine
+from kindmesh.coordinator.heart.runs.run_words import ITEM_ENDED
 from kindmesh.protocol.codec import decode_value
 from kindmesh.protocol.limits import ARGUMENTS_MAX, PLAN_MAX
 from kindmesh.protocol.plan import plan_from_document
@@ -31,6 +32,12 @@ class Live:
         self.watchers: list[OnRun] = []
         self.broken = False
         self.shown = "running"
+
+    def unlisten(self, *, everything: bool) -> None:
+        """End the subscriptions of items that have ended; or all of them."""
+        for path in list(self.listening):
+            if everything or self.machine.items[path].state in ITEM_ENDED:
+                self.listening.pop(path)()
 
 
 __all__ = ["Live", "OnRun"]

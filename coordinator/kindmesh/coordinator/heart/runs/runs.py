@@ -4,8 +4,8 @@
 
 Rules: what a machine decided is committed before it is acted upon; a run that was acknowledged goes on after any
 restart from its rows; a run ends once, and is told to have ended when that survives a power cut. When the disk fails,
-memory is thrown away and read anew from what is there. All runs go on in the turn of the loop in which something
-happened; there are no tasks.
+memory is thrown away and read anew from what is there (`rereading`). What items ask of the Heart is in `run_work`, runs
+of runs in `sub_runs`. All runs go on in the turn of the loop in which something happened; there are no tasks.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from kindmesh.coordinator.heart.journal import Finished
 from kindmesh.coordinator.heart.retention import DAY_MS
 from kindmesh.coordinator.heart.runs import run_documents as documents
 from kindmesh.coordinator.heart.runs.live import Live, OnRun
+from kindmesh.coordinator.heart.runs.rereading import Rereading
 from kindmesh.coordinator.heart.runs.run_journal import Asked, Result, RunJournal, RunRow, Standing
 from kindmesh.coordinator.heart.runs.run_words import (
-    ITEM_ENDED,
     Answered,
-    Attached,
     Begin,
     CancelRun,
     CancelWork,
@@ -35,27 +34,21 @@ from kindmesh.coordinator.heart.runs.run_words import (
     EndRun,
     Listen,
     Memorise,
-    NotStarted,
     Recall,
     Resumed,
     RunEvent,
     RunInstruction,
     Spawn,
     Submit,
-    Trouble,
     Wake,
-    WorkEnded,
 )
 from kindmesh.coordinator.heart.runs.run_work import (
-    DISK_MS,
     Bus,
     MayHear,
     Past,
     Work,
-    doubts_below,
-    trouble,
-    work_key,
 )
+from kindmesh.coordinator.heart.runs.sub_runs import SUBRUNS_OPEN_MAX, SubRuns
 from kindmesh.coordinator.heart.timers import Timers
 from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.store import Store
@@ -70,12 +63,11 @@ from kindmesh.protocol.errors import (
     StoreConflict,
     UnknownJob,
 )
-from kindmesh.protocol.ids import RANDOM_BYTES, format_time_id, new_id, time_id_range
+from kindmesh.protocol.ids import RANDOM_BYTES, new_id, time_id_range
 from kindmesh.protocol.manifest import check_fields
 from kindmesh.protocol.messages.jobs import ArtifactInfo, Priority
-from kindmesh.protocol.plan import Plan, plan_from_bytes, plan_from_document, plan_to_bytes
+from kindmesh.protocol.plan import Plan, plan_from_bytes, plan_to_bytes
 from kindmesh.protocol.plan_check import check_inputs, check_plan
-from kindmesh.protocol.plan_labels import Label
 from kindmesh.protocol.principal import OWNER, Principal, belongs_to, principal_text
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
@@ -86,8 +78,6 @@ log = logging.getLogger("kindmesh.coordinator.runs")
 RUNS_OPEN_MAX: Final = 256
 RUNS_RESERVE: Final = 32
 """The last of these are for emergencies."""
-SUBRUNS_OPEN_MAX: Final = 1_024
-REPAIR_S: Final = 1.0
 KEY_MAX: Final = 200
 
 
@@ -114,16 +104,25 @@ class Runs:
         self._entropy = entropy
         self._timers = Timers(clock, self._rang)
         self._work = Work(heart, self._journal, clock, tell=self.tell, bus=bus, past=past, may_hear=may_hear)
-        self._repairs: dict[bytes, asyncio.TimerHandle] = {}
-        self._closed = False
         self.open: dict[bytes, Live] = {}
+        self._below = SubRuns(
+            heart,
+            self._journal,
+            self.open,
+            most=RUNS_OPEN_MAX + SUBRUNS_OPEN_MAX,
+            tell=self.tell,
+            begin=self._begin,
+        )
+        self.rereading = Rereading(
+            self._journal, store, clock, self.open, tell=self.tell, drop=self._timers.drop, over=self._over
+        )
         self._do: dict[type, Callable[[Live, Any], None]] = {
             Submit: self._work.submit,
-            Spawn: self._spawn,
+            Spawn: self._below.spawn,
             Recall: self._work.recall,
             Memorise: self._work.memorise,
             Listen: self._work.listen,
-            CancelWork: lambda live, wish: self._work.cancel(live, wish, self._cancel_below),
+            CancelWork: lambda live, wish: self._work.cancel(live, wish, self._below.cancel),
             Wake: lambda live, wish: self._timers.at(live.row.run_id, wish.at_ms),
             EndRun: self._ended,
         }
@@ -134,41 +133,19 @@ class Runs:
         """Read the journal: all open runs go on; how many."""
         rows = self._journal.open_runs()
         for row in rows:
-            self._load(row)
+            self.rereading.load(row)
         for live in list(self.open.values()):
             self.tell(live.row.run_id, Resumed())
         if rows:
             log.info("runs go on after a restart", extra={"count": len(rows)})
         return len(rows)
 
-    def _load(self, row: RunRow) -> Live | None:
-        try:
-            live = Live(row, self._journal.asked(row))
-            cause = self._journal.result(row).cause
-            live.machine.resume(row.state, row.end, cause, row.where, self._journal.items(row.run_id))
-        except KindmeshError as error:
-            log.error("a run cannot be read any more", extra={"code": error.code, "run": row.run_id.hex()})
-            self._give_up(row, error)
-            return None
-        self.open[row.run_id] = live
-        return live
-
-    def _give_up(self, row: RunRow, error: KindmeshError) -> None:
-        """A run whose contents are gone, or damaged, ends visibly."""
-        try:
-            standing = Standing("failed", "failed", "", self._clock.now_ms())
-            self._journal.save(row.run_id, standing, Result(None, trouble(error)))
-        except KindmeshError as failed:
-            log.error("its end was not written", extra={"code": failed.code, "run": row.run_id.hex()})
-
     async def close(self) -> None:
         """Stop. Open runs stay in the journal and go on at the next start."""
-        self._closed = True
         self._timers.close()
-        for handle in self._repairs.values():
-            handle.cancel()
+        self.rereading.close()
         for live in self.open.values():
-            _unlisten(live, everything=True)
+            live.unlisten(everything=True)
         self.open.clear()
 
     # ------------------------------------------------------------------------------------------------- start
@@ -256,57 +233,6 @@ class Runs:
         self.tell(run_id, Begin())
         return live
 
-    def _spawn(self, live: Live, wish: Spawn) -> None:
-        """Start a sub-run, once for this key."""
-        above = live.row
-        key = work_key(above.run_id, wish.path, wish.attempt)
-        try:
-            known = self._journal.find_key(key)
-            if known is None:
-                if wish.known_only:
-                    raise Busy("it had not begun when the run stopped")
-                known = self._begin_below(live, wish, key).row
-        except KindmeshError as error:
-            again = DISK_MS if error.code in ("DISK_FULL", "STORE") else 0
-            self.tell(above.run_id, NotStarted(wish.path, wish.attempt, trouble(error), again))
-            return
-        self.tell(above.run_id, Attached(wish.path, wish.attempt, known.run_id))
-        if known.ended_ms:
-            self._tell_above(known)
-
-    def _begin_below(self, live: Live, wish: Spawn, key: str) -> Live:
-        above = live.row
-        if len(self.open) >= RUNS_OPEN_MAX + SUBRUNS_OPEN_MAX:
-            raise Busy(f"{len(self.open)} runs are open already")
-        plan = plan_from_document(wish.plan)
-        check_plan(plan, depth=above.depth + 1, emergency=above.priority == "emergency")
-        given = encode_value(check_inputs(plan, wish.inputs))
-        asked = Asked(
-            plan_to_bytes(plan),
-            given,
-            live.asked.principal,
-            live.asked.proof,
-            self._parent_permit(live, wish.after),
-            live.asked.sources,
-            live.asked.heard,
-            doubts_below(live.asked.doubts, wish.path),
-        )
-        return self._begin(
-            asked, key, above.priority, above.purpose, until_ms=wish.deadline_ms,
-            parent=(above.run_id, wish.path, wish.attempt), depth=above.depth + 1,
-        )  # fmt: skip
-
-    def _parent_permit(self, live: Live, after: tuple[bytes, ...]) -> Signed | None:
-        """The permit of the latest job that led here; of a run in which nothing was permitted yet, its own parent's."""
-        for job_id in after:
-            try:
-                permit = self._heart.read.row(job_id).now.permit
-            except UnknownJob:
-                continue
-            if permit is not None:
-                return permit
-        return live.asked.permit
-
     # -------------------------------------------------------------------------------------- the machine's wishes
 
     def tell(self, run_id: bytes, event: RunEvent) -> None:
@@ -331,21 +257,21 @@ class Runs:
                 standing = Standing(machine.state, machine.end, machine.where, now_ms if machine.ended else 0)
                 self._journal.save(run_id, standing, result)
         except KindmeshError as error:
-            asyncio.get_running_loop().call_soon(self._repair, live, error)
+            asyncio.get_running_loop().call_soon(self.rereading.repair, live, error)
             return
         act = partial(self._act, live, wishes)
         if machine.ended:
             self._store.after_sync(act)
         else:
             self._store.after_commit(act)
-        _unlisten(live, everything=machine.ended)
+        live.unlisten(everything=machine.ended)
         for item in changed:
             for watcher in live.watchers:
                 watcher(documents.change(live, item))
 
     def _act(self, live: Live, wishes: list[RunInstruction], error: KindmeshError | None) -> None:
         if error is not None:
-            self._repair(live, error)
+            self.rereading.repair(live, error)
             return
         for wish in wishes:
             if self.open.get(live.row.run_id) is not live or live.broken:
@@ -353,58 +279,8 @@ class Runs:
             try:
                 self._do[type(wish)](live, wish)
             except KindmeshError as failed:
-                self._repair(live, failed)
+                self.rereading.repair(live, failed)
                 return
-
-    def _repair(self, live: Live, error: KindmeshError) -> None:
-        """The turn was undone: what memory believes of this run is not so. It is read anew, a little later."""
-        run_id = live.row.run_id
-        if live.broken or self._closed:
-            return
-        live.broken = True
-        log.error("the journal failed", extra={"code": error.code, "run": run_id.hex()})
-        _unlisten(live, everything=True)
-        self._timers.drop(run_id)
-        self._later(live)
-
-    def _later(self, live: Live) -> None:
-        loop = asyncio.get_running_loop()
-        self._repairs[live.row.run_id] = loop.call_later(REPAIR_S, self._reload, live)
-
-    def _reload(self, live: Live) -> None:
-        run_id = live.row.run_id
-        self._repairs.pop(run_id, None)
-        try:
-            row = self._journal.load(run_id)
-        except KindmeshError as error:
-            log.error("the journal cannot be read", extra={"code": error.code, "run": run_id.hex()})
-            self._later(live)
-            return
-        if self.open.get(run_id) is live:
-            del self.open[run_id]
-        if row is None:
-            return
-        again = None if row.ended_ms else self._load(row)
-        if again is None:
-            self._store.after_sync(partial(self._over, live))
-        else:
-            again.waiters, again.watchers = live.waiters, live.watchers
-            self.tell(run_id, Resumed())
-
-    def _over(self, live: Live, error: KindmeshError | None) -> None:
-        """It has ended, or was given up, while memory believed otherwise: whoever waits is told now."""
-        try:
-            row = self._journal.load(live.row.run_id) if error is None else live.row
-        except KindmeshError as unread:
-            error, row = unread, live.row
-        if row is None:
-            return
-        if error is not None or not row.ended_ms:
-            self._later(live)
-            return
-        self._tell_above(row)
-        for waiter in live.waiters:
-            waiter(self.document(row.run_id))
 
     def _ended(self, live: Live, wish: EndRun) -> None:
         run_id = live.row.run_id
@@ -414,27 +290,14 @@ class Runs:
         if row is None:
             return
         log.info("run ended", extra={"run": run_id.hex(), "state": row.state})
-        self._tell_above(row)
-        document = self.document(run_id)
+        self._over(live, row)
+
+    def _over(self, live: Live, row: RunRow) -> None:
+        """It has ended, and the disk knows: the run that it works for goes on, and whoever waits is told."""
+        self._below.tell_above(row)
+        document = self.document(row.run_id)
         for waiter in live.waiters:
             waiter(document)
-
-    def _tell_above(self, row: RunRow) -> None:
-        """A sub-run has ended: its item goes on. No parent: nobody waits."""
-        parent, path, attempt = row.parent
-        if not parent or row.end is None:
-            return
-        output, cause = None, None
-        try:
-            result = self._journal.result(row)
-            output, cause = result.output, result.cause
-        except KindmeshError as error:
-            cause = trouble(error)
-        why = cause or Trouble("JOB", f"the sub-run {row.end}")
-        said = Trouble(why.code, f"sub-run {format_time_id(row.run_id)}: {why.message}", why.hint, why.field)
-        value = None if output is None else output.value
-        label = Label("device") if output is None else output.label
-        self.tell(parent, WorkEnded(path, attempt, row.end, value, label, said))
 
     def _rang(self, run_id: bytes) -> None:
         self.tell(run_id, ClockRang())
@@ -562,9 +425,6 @@ class Runs:
         self.tell(run_id, CancelRun(by))
         return documents.summary(self.row(run_id))
 
-    def _cancel_below(self, run_id: bytes) -> None:
-        self.tell(run_id, CancelRun("the run that it belongs to"))
-
     def leave(self, who: Principal) -> None:
         """Somebody was removed: their runs, and those of what acted for them, end."""
         for live in list(self.open.values()):
@@ -595,15 +455,9 @@ def _digest(asked: Asked) -> bytes:
     return sha256(encode_value([asked.plan, asked.inputs]))
 
 
-def _unlisten(live: Live, *, everything: bool) -> None:
-    for path in list(live.listening):
-        if everything or live.machine.items[path].state in ITEM_ENDED:
-            live.listening.pop(path)()
-
-
 def _resolve(ended: asyncio.Future[dict[str, Any]], document: dict[str, Any]) -> None:
     if not ended.done():
         ended.set_result(document)
 
 
-__all__ = ["KEY_MAX", "RUNS_OPEN_MAX", "RUNS_RESERVE", "SUBRUNS_OPEN_MAX", "Runs"]
+__all__ = ["KEY_MAX", "RUNS_OPEN_MAX", "RUNS_RESERVE", "Runs"]
