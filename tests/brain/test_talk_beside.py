@@ -87,6 +87,13 @@ KETTLE_ON, HALL_OFF = ("switch.turn_on", "switch.kettle"), ("light.turn_off", "l
         ("turn off the bathroom, no, the hall light", [HALL_OFF]),
         ("turn of the hall lite", [HALL_OFF]),
         ("cut the hall light", [HALL_OFF]),
+        ("we won't be needing the hall light, switch it off", [HALL_OFF]),
+        ("could somebody turn off the hall light", [HALL_OFF]),
+        ("the kitchen light a bit brighter, say ninety percent", [("light.turn_on", "light.kitchen_ceiling")]),
+        ("the paint has been bought, take it off", [("todo.update_item", "todo.errands")]),
+        ("note down flour for the errands list", []),
+        ("turn off the hall light and in an hour turn on the kettle", [HALL_OFF, KETTLE_ON]),
+        ("hall light on now and off again in ten minutes", [("light.turn_on", "light.hall"), HALL_OFF]),
     ],
 )  # fmt: skip
 def test_a_command_is_done_with_what_is_said_beside_it(text: str, acts: list[tuple[str, ...]]) -> None:
@@ -107,6 +114,9 @@ def test_a_command_is_done_with_what_is_said_beside_it(text: str, acts: list[tup
         "unless Tom's in, kettle on",
         "turn the hall light off, a little dimmer",
         "the hall light, turn nothing off",
+        "paint the fence, turn off the hall light",
+        "shut the skylights and turn off the hall light",
+        "the moon a bit brighter, say ninety percent",
         "turn off the hall light after the film",
         "got the paint, hang it up",
         "wake the children at seven",
@@ -114,6 +124,33 @@ def test_a_command_is_done_with_what_is_said_beside_it(text: str, acts: list[tup
 )
 def test_what_is_no_command_stays_undone(text: str) -> None:
     assert done(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("book club meeting on Friday at seven, put it in the diary", "book club meeting"),
+        ("House meeting on Friday at seven, pop it in the calendar", "House meeting"),
+        (
+            "Aunt Jo is coming on Sunday at one for lunch, put it in the calendar",
+            "Aunt Jo is coming for lunch",
+        ),
+        ("Dad's seeing the optician on Monday at two, write it in the diary", "Dad's seeing the optician"),
+        ("make a note in the diary, dentist on the ninth of December at ten", "dentist"),
+    ],
+)
+def test_a_statement_is_put_in_the_calendar_with_all_of_its_words(text: str, title: str) -> None:
+    one = home().with_entities(Entity("calendar.us", "Our calendar", (), "", "off", {}))
+    found = CORTEX.understand(text, Situation(one, NOW_MS, operations=HOME_OPERATIONS))
+    assert found.plan is not None, found.reply or found.question
+    assert _plain(found.plan.steps[0].args["data"]["summary"]) == title
+    assert judge(found.plan, text, one, area="", now_ms=NOW_MS, zone="UTC").verdict == "allow"
+
+
+def test_what_is_only_told_is_put_in_no_calendar() -> None:
+    one = home().with_entities(Entity("calendar.us", "Our calendar", (), "", "off", {}))
+    for text in ("Aunt Jo is coming on Sunday at one for lunch", "do not put it in the calendar"):
+        assert CORTEX.understand(text, Situation(one, NOW_MS, operations=HOME_OPERATIONS)).plan is None
 
 
 def test_a_timer_without_a_length_of_its_own_is_asked_about() -> None:

@@ -82,6 +82,9 @@ class Background:
     def _comments(self, words: Words, home: Home) -> bool:
         """Whether these words, without a verb that could be one of a command, are about nothing of the home."""
         lower = [word.low for word in words if word.text != COMMA]
+        if not self._group("quoting"):
+            # A language without the words for what others said cannot tell a remark from a report.
+            return False
         if not 2 <= len(lower) <= COMMENT_MAX or self.wishes(lower) or not self._harmless(lower):
             return False
         # "Paint the fence" tells somebody to; "burning the bacon" does not.

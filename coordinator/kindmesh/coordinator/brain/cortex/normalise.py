@@ -236,7 +236,10 @@ def _opened(words: Words, language: Language) -> Words:
         if starts(words, phrase) and after < len(words) - 1 and words[after].low in language.wake:
             return words[after + 1 :]
     if len(words) > 1 and words[0].low in language.wake:
-        return words[1:]
+        # "House, lights off" calls it; the house of "house meeting" is part of a name.
+        named = words[0].low in language.words.get("wake_and_name", ())
+        if not named or words[1].text == COMMA or words[1].low in language.verbs:
+            return words[1:]
     for polite in language.mind:
         phrase = polite.split(" ")
         if starts(words, phrase) and len(words) > len(phrase):

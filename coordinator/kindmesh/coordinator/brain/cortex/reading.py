@@ -340,7 +340,7 @@ class Reader:
         at = 0
         while at < len(way):
             follow = at + 1
-            while follow < len(way) and not has_verb(way[follow].words, self._language):
+            while follow < len(way) and not self._begins(way[follow].words, phrase):
                 follow += 1
             group = way[at:follow]
             about = made[-1].recognised if made else None
@@ -368,6 +368,13 @@ class Reader:
             ]
             at = follow
         return checked(phrase, told_later(made, lambda text: phrase.reply("after_that", text=text)), lead)
+
+    def _begins(self, words: Words, phrase: Phrase) -> bool:
+        """Whether these words begin a sentence of their own, also behind a time: "and in an hour turn it off"."""
+        if has_verb(words, self._language):
+            return True
+        when = self._times.read(words, 0, phrase.situation.now_ms, phrase.situation.zone)
+        return when is not None and when.firm and has_verb(words[when.last + 1 :], self._language)
 
     def _group(
         self,

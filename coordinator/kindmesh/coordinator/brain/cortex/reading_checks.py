@@ -14,6 +14,8 @@ from kindmesh.coordinator.brain.cortex.readings import Part, Reading
 from kindmesh.coordinator.brain.cortex.terms import Recognised
 from kindmesh.coordinator.brain.cortex.times import When
 
+_SURE: Final = 0.4
+"""What is less sure than this was said of something that is not here."""
 _HEAVY: Final = frozenset({"home.access"})
 """What is never done at a time that the words leave open."""
 
@@ -45,6 +47,13 @@ def idle(words: Words, phrase: Phrase, background: Background) -> bool:
 
 def checked(phrase: Phrase, parts: Sequence[Part], lead: When | None) -> Reading:
     """The parts; a question where what opens or unlocks now may have been meant for the time at the end."""
+    done = any(part.recognised.acts for part in parts)
+    lost = next((part.recognised for part in parts if done and _names_nothing(part.recognised)), None)
+    if lost is not None:
+        # One part is about something that is not here: then it is open what the others were meant for.
+        return Reading(
+            refusal=phrase.reply("part_not_understood", part=phrase.original(_words_at(phrase, lost)))
+        )
     later = [part for part in parts if part.recognised.clause.delay_ms or part.recognised.clause.at_ms]
     heavy = [
         part for part in parts
@@ -54,6 +63,16 @@ def checked(phrase: Phrase, parts: Sequence[Part], lead: When | None) -> Reading
         question = phrase.reply("delay_which", first=heavy[0].recognised.clause.text)
         return Reading(tuple(parts), question=question)
     return Reading(tuple(parts))
+
+
+def _names_nothing(one: Recognised) -> bool:
+    """Whether nothing of the kind is here; "brighter, say fifty percent" is nothing to say aloud."""
+    told = not one.acts and not one.question and bool(one.reply.text)
+    return told and (one.score < _SURE or one.intent == "Say")
+
+
+def _words_at(phrase: Phrase, one: Recognised) -> Words:
+    return tuple(word for word in phrase.words if word.at in one.clause.words)
 
 
 def where_named(about: Recognised) -> tuple[int, ...]:

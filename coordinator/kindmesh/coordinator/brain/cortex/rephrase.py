@@ -208,7 +208,10 @@ def _matched(patterns: Sequence[tuple[Template, str]], phrase: Phrase) -> Iterat
     for template, way in patterns:
         found = template.match_said(text, plain)
         if found is not None:
-            yield _filled(way, found.slots, plain[0].at)
+            # The words that a pattern puts in stand where no slot is, so that they are part of no value.
+            slots = {word.at for words in found.slots.values() for word in words}
+            place = next((word.at for word in plain if word.at not in slots), plain[0].at)
+            yield _filled(way, found.slots, place)
 
 
 def _filled(way: str, slots: dict[str, Words], place: int) -> Words:

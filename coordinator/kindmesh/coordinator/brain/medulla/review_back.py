@@ -25,6 +25,7 @@ from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 
 _FOR_A_WHILE: Final = re.compile(
     r"\bfor\b(?:\W+[\w.,]+){0,6}?\W*(?:sec(?:ond)?|min(?:ute)?|hour|hr|day)s?\b|\b(?:until|till|til)\b"
+    r"|\bagain in\b"
 )
 _STATE_IF: Final = re.compile(
     r"if [\w' -]{1,60}?(?: is| are|'s) (?:still )?(?P<state>on|off|open|closed|shut|unlocked|running|playing)\W+"
@@ -35,6 +36,18 @@ _STATE_ENDS: Final = frozenset({
     ("on", "off"), ("off", "on"), ("running", "off"), ("playing", "off"), ("open", "close"), ("open", "shut"),
     ("unlocked", "lock"), ("running", "stop"), ("playing", "stop"), ("playing", "pause"), ("off", "start"),
 })  # fmt: skip
+_STATE_ASKED: Final = re.compile(
+    r"(?:is|are) [\w' -]{1,60}? (?P<state>on|off|closed|shut|locked|running)\W+if not\W+(?:then |please |just )*"
+    r"(?P<verb>turn|switch|put|shut|close|lock|start) (?:it|them)(?: (?P<particle>on|off))?(?: please)?"
+)
+_STATE_MEETS: Final = frozenset({
+    ("on", "on"), ("off", "off"), ("running", "on"), ("running", "start"), ("on", "start"), ("locked", "lock"),
+    ("closed", "close"), ("closed", "shut"), ("shut", "shut"), ("shut", "close"),
+})  # fmt: skip
+_POLITE: Final = re.compile(
+    r"\bif (?:it|that)(?:'s| is) (?:no (?:trouble|bother)|not too much (?:trouble|bother)|all right|alright|ok|okay|"
+    r"all the same(?: to you)?)\b|\bif you(?:'d| would| could)(?:n't| not)? (?:mind|be so (?:kind|good))\b"
+)
 _LETS_IN: Final = frozenset(map(stem, ("unlock", "open", "unbolt", "disarm", "dispense", "unlatch")))
 _BACK: Final = frozenset((stem(one), stem(other)) for one, other in PUT_BACK)
 
@@ -73,8 +86,17 @@ def said_for_a_while(meant: str) -> bool:
 def only_its_state(meant: str) -> bool:
     """Whether an "if" says nothing but the state that the command ends: "if the radio is on, turn it off". Doing it
     where it is not so changes nothing."""
-    found = _STATE_IF.fullmatch(meant.strip(" .!?"))
-    return found is not None and (found["state"], found["particle"] or found["verb"]) in _STATE_ENDS
+    text = meant.strip(" .!?").replace("\u2019", "'")
+    found = _STATE_IF.fullmatch(text)
+    if found is not None:
+        return (found["state"], found["particle"] or found["verb"]) in _STATE_ENDS
+    found = _STATE_ASKED.fullmatch(text)
+    return found is not None and (found["state"], found["particle"] or found["verb"]) in _STATE_MEETS
+
+
+def unconditional(text: str) -> str:
+    """A text without the "if" of politeness, which nothing depends on: "if it is no trouble"."""
+    return _POLITE.sub(" ", text)
 
 
 def _doing(call: Call) -> tuple[str, ...]:
@@ -110,4 +132,4 @@ def _opposite(first: Call, second: Call) -> bool:
     return not sets and any((word, back) in _BACK for word in one for back in other)
 
 
-__all__ = ["only_its_state", "puts_back", "said_for_a_while"]
+__all__ = ["only_its_state", "puts_back", "said_for_a_while", "unconditional"]

@@ -60,7 +60,7 @@ daily day
 weekly week
 monthly month
 yearly annually year
-complete done finish check tick mark cross strike
+complete done finish check tick mark cross strike bought fetched
 clean vacuum hoover sweep mop robot cleaner
 water irrigate sprinkle sprinkler valve irrigation
 announce broadcast say speak tell read aloud

@@ -97,7 +97,7 @@ def _implied(scene: Scene, call: Call, kind: str) -> bool:
     return kind == "todo" and "update_item" in verbs and bool(scene.words.stems & _TICKED)
 
 
-_TICKED: Final = _stems("tick cross check strike")
+_TICKED: Final = _stems("tick cross check strike bought fetched done finished")
 
 
 def _of_its_kind(scene: Scene, call: Call, text: str, words: Words, best: set[str], *, opening: bool) -> bool:

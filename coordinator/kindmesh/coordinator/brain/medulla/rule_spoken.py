@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
+from kindmesh.coordinator.brain.medulla.review_back import only_its_state, unconditional
 from kindmesh.coordinator.brain.medulla.review_clause import clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
@@ -85,7 +86,9 @@ def spoken(scene: Scene) -> Iterator[Reason]:
     made = scene.made
     if made.events or made.conditional or made.pauses or made.unseen:
         return
-    if _IF.search(_WHETHER.sub(" ", text)) and not any(_keeps(call) for call in doing):
+    tied = not (len(doing) == 1 and only_its_state(scene.words.meant))
+    conditional = tied and _IF.search(_WHETHER.sub(" ", unconditional(text)))
+    if conditional and not any(_keeps(call) for call in doing):
         yield _ASKED(doing[0].step, "there was an “if”, and nothing in the plan depends on anything")
     clock = _CLOCK.search(text)
     if clock and not any(_keeps(call) for call in doing):

@@ -125,6 +125,7 @@ _PARTICIPLES: Final = {
 
 _ASKING: Final = (
     "could not you", "can not you", "could not we", "can not we", "would not you",
+    "could somebody", "can somebody", "would somebody", "could someone", "can someone", "would someone",
     "could you", "can you", "would you", "will you", "can i get you to", "could i get you to", "can we", "could we",
     "i want you to", "i would like you to", "i need you to", "i like you to", "i want to", "i need to",
     "i would like to", "i would love you to", "i would love it if you could", "i would appreciate it if you could",
@@ -244,6 +245,7 @@ LANGUAGE: Final = Language(
         **BACKGROUND,
         **REPHRASED,
         "timer": ("timer", "timers"),
+        "wake_and_name": ("house", "home"),
         "is_contracted": ("is",),
         "states": (
             "ready", "done", "still", "on", "off", "asleep", "up", "too", "so", "gone", "here", "home", "awake", "over",

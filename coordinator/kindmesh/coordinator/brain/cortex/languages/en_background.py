@@ -191,6 +191,11 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
         "forget",
     ),
     "harmless_not": (
+        "will not be needing",
+        "do not need",
+        "does not need",
+        "is not needed",
+        "no longer need",
         "can not see",
         "can not hear",
         "can not sleep",

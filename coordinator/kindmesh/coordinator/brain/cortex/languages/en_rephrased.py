@@ -11,7 +11,6 @@ _HAVE_GOT: Final = (
     "[the|some|a|an|all the|my]"
 )
 _CROSS_THEM: Final = "[so|and] (cross|tick|check|strike|mark|scratch|knock|take) (it|them|that|those|em) off"
-_DIARY: Final = "(calendar|diary|agenda|schedule|planner)"
 
 REPHRASED: Final[dict[str, tuple[str, ...]]] = {
     "rephrased_first": (
@@ -22,10 +21,15 @@ REPHRASED: Final[dict[str, tuple[str, ...]]] = {
         f"there (is|are) no [more] {{item}} [left] {_ADD_THEM} {{list}} => add {{item}} to the {{list}}",
         f"{_HAVE_GOT} {{item}} {_CROSS_THEM} [of|from] [the|my|our] {{list}} => tick {{item}} off the {{list}}",
         f"{_HAVE_GOT} {{item}} {_CROSS_THEM} => tick off {{item}}",
-        f"{{event}} {_PUT} (it|that|this) [down] (in|on|into|onto|to) [the|my|our] {_DIARY} => "
-        "add {event} to my calendar",
-        f"(in|on|to|into) [the|my|our] {_DIARY} {_PUT} [down] {{event}} => add {{event}} to my calendar",
-        f"{_PUT} [down] (in|on|to|into) [the|my|our] {_DIARY} {{event}} => add {{event}} to my calendar",
+        "give [the|my] {thing} {n:word} more {unit:word} => add {n} {unit} to the {thing} timer",
+        "give [the|my] {thing} another {n:word} {unit:word} => add {n} {unit} to the {thing} timer",
+        "[make|turn|set|get] {thing} [a] [bit|little|touch|tad] (brighter|dimmer|darker) "
+        "(say|about|maybe|like|to) {n:word} (percent|%) => set {thing} to {n} percent",
+        "{thing} on [now|please] and [then] off again in {length} => turn on {thing} for {length}",
+        "(turn|switch|put) on {thing} [now] and [then] off again in {length} => turn on {thing} for {length}",
+        "{item} (is|are|has been|have been) (done|bought|in|finished|sorted|fetched) [so|and] "
+        "(take|cross|tick|strike|check|knock) (it|them|that|those|em) off [the list] => tick off {item}",
+        "(note|jot|write|put) [down] {item} for the (shopping|shops|shop) => add {item} to the shopping list",
         "how (long|much longer) (till|until|before) [the|my] {thing} (is|are) (done|ready|finished|cooked|up|due) => "
         "how long is left on the {thing} timer",
         "how (long|much time) (has|have|does|do) [the|my] {thing} (got|have) [left|to go] => "
@@ -33,6 +37,7 @@ REPHRASED: Final[dict[str, tuple[str, ...]]] = {
         "how long is left (on|for) [the|my] {thing:word} => how long is left on the {thing} timer",
     ),
     "rephrased": (
+        "(i|we) [have] [just] (finished|done|bought|got|picked up) [the|some|all the|my] {item} => tick off {item}",
         "wake [up] [the] {thing} => turn on the {thing}",
         "run [the|my] {thing} => turn on the {thing}",
         "leave [the|my] {thing} running => turn on the {thing}",

@@ -12,6 +12,9 @@ _OFF: Final = "(remove|delete|take|erase|strike|drop|pull|get rid of)"
 _TICK: Final = "(cross|check|tick|scratch|mark)"
 _EVENT: Final = "(add|put|schedule|create|make|set|set up|book|plan|arrange|enter|insert|place|save)"
 
+_DIARY: Final = "(calendar|diary|agenda|schedule|planner)"
+_PUT_IN: Final = "(add|put|pop|stick|jot|write|note|get|enter|bung|mark)"
+
 SENTENCES: Final[dict[str, tuple[str, ...]]] = {
     "Emergency": (
         "(emergency|this is an emergency|it is an emergency|i have an emergency|medical emergency)",
@@ -177,10 +180,12 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "tell me what lists i have",
     ),
     "TimerByName": (
+        "(start|begin|run|set off|set going|kick off) [the|my|our] timer",
         "(start|begin|run|set off|set going|kick off|restart) [the|my|our] {name} timer",
         "(set|put|switch|turn) [the|my|our] {name} timer (going|on|running)",
         "(set|put|switch|turn) on [the|my|our] {name} timer",
         "[the|my|our] {name} timer on",
+        "(carry on with|continue|resume|unpause) [the|my|our] {name} timer",
     ),
     "Remind": (
         "remind me (to|about|of|that|for) {text}",
@@ -229,6 +234,12 @@ SENTENCES: Final[dict[str, tuple[str, ...]]] = {
         "(cancel|delete|remove|stop|turn off|get rid of|clear|disable|erase) [the|my|all|any|all my|all of "
         "my|all the|every] alarm[s] "
         "[that i have set|i have set|set]",
+    ),
+    "CalendarStated": (
+        f"{{event}} {_PUT_IN} (it|that|this) [down] (in|on|into|onto|to) [the|my|our] {_DIARY}",
+        f"(in|on|to|into) [the|my|our] {_DIARY} {_PUT_IN} [down] {{event}}",
+        f"{_PUT_IN} [down] (in|on|to|into) [the|my|our] {_DIARY} {{event}}",
+        f"make a note (in|on) [the|my|our] {_DIARY} [that|about|of] {{event}}",
     ),
     "CalendarAdd": (
         f"{_EVENT} [a|an|the|my] [new] {{event}} (to|on|in|into|onto|for) [the|my|our] {{calendar}} calendar",

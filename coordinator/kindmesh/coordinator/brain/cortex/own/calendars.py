@@ -29,6 +29,7 @@ class Calendars:
         self._sentences = Sentences(
             language,
             (
+                "CalendarStated",
                 "CalendarClear",
                 "CalendarNext",
                 "CalendarQuery",
@@ -74,6 +75,8 @@ class Calendars:
             )
         if not phrase.offers(NOTE):
             return phrase.nobody_can(found.intent)
+        if found.intent == "CalendarStated":
+            return self._add(found, event, when, calendars, phrase)
         if found.intent == "CalendarRemove":
             return self._remove(event, when, calendars, phrase)
         return self._add(found, event, when, calendars, phrase)
@@ -91,7 +94,11 @@ class Calendars:
         chosen = self._chosen(found.slots.get("calendar", ()), calendars, phrase)
         if isinstance(chosen, Recognised):
             return chosen
-        said = phrase.original(event)
+        # A time that stands in the middle of a title is no part of it.
+        stated = found.intent == "CalendarStated"
+        said = (
+            " ".join(phrase.original((one,)) for one in _apart(event)) if stated else phrase.original(event)
+        )
         if when is None or when.every or (when.vague and not when.at_ms) or when.days > 1:
             if when is not None and when.every:
                 return phrase.understood("CalendarAdd", text=phrase.reply("no_repeat"))
@@ -216,6 +223,11 @@ class Calendars:
     def _day(self, start: Any, phrase: Phrase) -> str:
         moment = _moment(str(start), phrase)
         return moment.date().isoformat() if moment is not None else ""
+
+
+def _apart(words: Words) -> Words:
+    """One word for each position: "Dad's" was two, "Dad is"."""
+    return tuple(word for n, word in enumerate(words) if not n or words[n - 1].at != word.at)
 
 
 def _rows(calendar: Entity) -> list[dict[str, Any]]:

@@ -23,10 +23,13 @@ class Clocks:
         found = self._sentences.first(phrase.words)
         if found is None:
             return None
-        name = found.slots["name"]
-        said = " ".join(word.low for word in name)
         timers = [one for one in phrase.situation.home.entities.values() if one.domain == "timer"]
-        fitting = [one for one in timers if said in self._names(one)]
+        if "name" in found.slots:
+            said = " ".join(word.low for word in found.slots["name"])
+            fitting = [one for one in timers if said in self._names(one)]
+        else:
+            here = [one for one in timers if one.area and one.area == phrase.situation.area]
+            fitting = here or timers
         if len(fitting) != 1 or not phrase.offers(NOTE):
             return None
         timer = fitting[0]
