@@ -16,9 +16,13 @@ from typing import Any
 import pytest
 from tests.node.rig import Rig, value
 
+from kindmesh.mesh.clock import SystemClock, SystemEntropy
 from kindmesh.mesh.control_async import AsyncControlClient
 from kindmesh.mesh.home import Home
 from kindmesh.mesh.zmq_transport import ZmqTransport
+from kindmesh.node.app import Node
+from kindmesh.node.config import Config, MeshSection
+from kindmesh.node.process import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBES = "tests.node.node_process"
@@ -160,6 +164,30 @@ async def test_a_second_sigterm_does_not_wait(mesh: RealRig) -> None:
         assert await asyncio.wait_for(process.process.wait(), 8) == 0
     async with mesh.process():
         assert (await mesh.desk.result(job.job_id)).outcome == "interrupted"
+
+
+async def test_a_graceful_end_that_goes_wrong_is_in_the_log_and_still_an_end(
+    mesh: RealRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = mesh.home("phone", mesh.desk.hub.address.removeprefix("tcp://"))
+    config = Config(mesh=MeshSection(mdns=False))
+    node = Node(home, config, clock=SystemClock(), entropy=SystemEntropy(), transport=ZmqTransport())
+    told: list[str] = []
+
+    async def wrong() -> None:
+        raise ValueError("a bug")
+
+    def say(event: str, **details: Any) -> None:
+        told.append(event)
+        if event == "ready":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(node, "drain", wrong)
+    async with asyncio.timeout(20):
+        await serve(node, say)
+    assert (told[0], told[-1]) == ("ready", "stopped")
+    assert "the graceful end went wrong" in caplog.text
+    assert "a bug" in caplog.text
 
 
 async def test_the_real_program_serves_and_says_that_it_is_ready(mesh: RealRig) -> None:

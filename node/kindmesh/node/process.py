@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ from kindmesh.node.app import Node
 from kindmesh.node.config import load_config
 from kindmesh.protocol.errors import KindmeshError, error_to_wire
 from kindmesh.protocol.ids import format_id
+
+log = logging.getLogger("kindmesh.node.process")
 
 EXIT_CANNOT_RUN: Final = 2
 """Tells the launcher that another try would end the same."""
@@ -53,7 +56,10 @@ async def serve(node: Node, say: Callable[..., None]) -> None:
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, hurry):
             task.cancel()
-        await asyncio.gather(draining, hurry, return_exceptions=True)
+        drained, _ = await asyncio.gather(draining, hurry, return_exceptions=True)
+        if isinstance(drained, Exception):
+            # What was under way is found in the journal at the next start.
+            log.error("the graceful end went wrong", exc_info=drained)
     say("stopped")
 
 
