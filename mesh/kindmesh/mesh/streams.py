@@ -1,10 +1,10 @@
 """All streams of one device: the driver between their machines, the links and the programs at this end.
 
-A stream uses the best way there is now: a direct link to the other end, else the coordinator, which passes the frames
-on; it changes over without a pause, since every frame is numbered and under the stream's own keys. Streams of one
-device take turns, a frame each, at most `TURN_FRAMES` in one turn of the loop, so that neither one stream nor all of
-them together keep anything else waiting. Who opens what is judged elsewhere (`on_open`); nobody but the two ends of a
-stream can end it. An end is told again to whoever shows that it did not hear of it.
+A stream uses the best way there is now (`stream_ways`) and changes over without a pause, since every frame is numbered
+and under the stream's own keys. Streams of one device take turns, a frame each, at most `TURN_FRAMES` in one turn of
+the loop, so that neither one stream nor all of them together keep anything else waiting. Who opens what is judged
+elsewhere (`on_open`); nobody but the two ends of a stream can end it. An end is told again to whoever shows that it did
+not hear of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kindmesh.mesh.clock import Clock, Entropy
 from kindmesh.mesh.endpoint import Endpoint
 from kindmesh.mesh.stream_end import StreamHandle
 from kindmesh.mesh.stream_relay import StreamRelay
+from kindmesh.mesh.stream_ways import StreamWays
 from kindmesh.protocol import stream_words as w
 from kindmesh.protocol.codec import decode, encode
 from kindmesh.protocol.crypto import CurveKey
@@ -31,7 +32,6 @@ from kindmesh.protocol.errors import (
     Busy,
     KindmeshError,
     Malformed,
-    PeerUnreachable,
     PermitUsed,
     Revoked,
     StreamBroken,
@@ -106,7 +106,7 @@ class Streams:
 
     def __init__(self, endpoint: Endpoint, clock: Clock, entropy: Entropy, *, relays: bool = False) -> None:
         self._endpoint = endpoint
-        self._direct: list[Endpoint] = []
+        self._ways = StreamWays(endpoint)
         self._clock = clock
         self._entropy = entropy
         self.relay = StreamRelay() if relays else None
@@ -131,12 +131,11 @@ class Streams:
         endpoint.on_session(SessionType.STREAM, self._on_carried)
         endpoint.on_peer(self._on_peer)
         if direct:
-            self._direct.append(endpoint)
+            self._ways.add(endpoint)
 
     def detach(self, endpoint: Endpoint) -> None:
         """A direct link's endpoint is closed for good."""
-        if endpoint in self._direct:
-            self._direct.remove(endpoint)
+        self._ways.remove(endpoint)
         self._on_peer(b"", False)
 
     @property
@@ -165,7 +164,7 @@ class Streams:
         _, frames = self._endpoint.letters.write(MessageType.STREAM_OPEN, target, body)
         stream.open_hash = envelope_hash(frames)
         try:
-            self._deliver(target, frames)
+            self._ways.deliver(target, frames)
         except KindmeshError as error:
             self._happened(stream, w.Refused(error))
         self._reroute(stream)
@@ -219,7 +218,7 @@ class Streams:
             refusal = StreamAnswer(
                 asked.stream_id, envelope.hash, error_to_wire(error), key.public, FIRST_CREDIT
             )
-            self._say(opener, MessageType.STREAM_ANSWER, refusal)
+            self._ways.say(opener, MessageType.STREAM_ANSWER, refusal)
             return
         machine = StreamMachine(
             acting=True,
@@ -241,7 +240,7 @@ class Streams:
         machine.sending.credited(asked.credit)
         self._open[asked.stream_id, True] = self._by_session[stream.keys.session_id, True] = stream
         try:
-            self._deliver(opener, frames)
+            self._ways.deliver(opener, frames)
         except TransportError as error:
             log.info("a stream was not answered", extra={"code": error.code})
         self._reroute(stream)
@@ -291,7 +290,7 @@ class Streams:
         elif not end.back:
             tomb = self._tombs.get(end.stream_id)
             if tomb is not None and tomb.peer == envelope.header.src:
-                self._say(tomb.peer, MessageType.STREAM_END, tomb.end)
+                self._ways.say(tomb.peer, MessageType.STREAM_END, tomb.end)
 
     def _tell_again(self, session_id: bytes) -> None:
         """Somebody goes on with a stream that has ended here."""
@@ -299,14 +298,14 @@ class Streams:
         for tomb in self._tombs.values():
             if tomb.session_id == session_id and now - tomb.told_at >= TOLD_AGAIN_S:
                 tomb.told_at = now
-                self._say(tomb.peer, MessageType.STREAM_END, tomb.end)
+                self._ways.say(tomb.peer, MessageType.STREAM_END, tomb.end)
 
     def _on_peer(self, peer: bytes, up: bool) -> None:
         for stream in list(self._open.values()):
             self._reroute(stream)
 
     def _reroute(self, stream: StreamHandle) -> None:
-        route = self._route(stream.peer)
+        route = self._ways.route(stream.peer)
         if route == stream.route:
             return
         before, stream.route = stream.route, route
@@ -315,28 +314,6 @@ class Streams:
         elif before or stream.machine.state == "broken":
             log.info("stream goes another way", extra={"route": route, "peer": stream.peer.hex()[:8]})
             self._happened(stream, w.LinkUp())
-
-    def _route(self, peer: bytes) -> str:
-        if any(endpoint.connected(peer) for endpoint in self._direct) or self._endpoint.connected(peer):
-            return "direct"
-        try:
-            return "relayed" if self._endpoint.connected(self._endpoint.hop_to(peer)) else ""
-        except TransportError:
-            return ""
-
-    def _way(self, peer: bytes) -> Endpoint:
-        return next((one for one in self._direct if one.connected(peer)), self._endpoint)
-
-    def _deliver(self, peer: bytes, frames: Sequence[bytes]) -> None:
-        """A signed message: as any other goes, so that it does not depend on a direct link that may have gone; over
-        that link only when there is no other way."""
-        try:
-            self._endpoint.deliver(peer, frames)
-        except PeerUnreachable:
-            way = self._way(peer)
-            if way is self._endpoint:
-                raise
-            way.deliver(peer, frames)
 
     def drop(self, member: bytes, error: KindmeshError | None = None) -> None:
         """End all streams with a member that was removed."""
@@ -377,7 +354,7 @@ class Streams:
             self._endpoint.device_id, stream.peer, stream.acting, (frames[0], frames[1], frames[2])
         )
         try:
-            way = self._way(stream.peer)
+            way = self._ways.to(stream.peer)
             way.tell(way.hop_to(stream.peer), SessionType.STREAM, carried)
         except TransportError:
             # Lost, as anything may be: it is sent again when it is missed.
@@ -396,14 +373,7 @@ class Streams:
             self._tombs[stream.stream_id] = _Tomb(stream.peer, session_id, end, self._clock.monotonic())
             while len(self._tombs) > TOMBS_MAX:
                 self._tombs.popitem(last=False)
-        self._say(stream.peer, MessageType.STREAM_END, end)
-
-    def _say(self, peer: bytes, type_: MessageType, body: msgspec.Struct) -> None:
-        try:
-            _, frames = self._endpoint.letters.write(type_, peer, body)
-            self._deliver(peer, frames)
-        except KindmeshError as error:
-            log.info("not told", extra={"code": error.code, "type": type_.name})
+        self._ways.say(stream.peer, MessageType.STREAM_END, end)
 
     def _bury(self, stream: StreamHandle, over: w.Over) -> None:
         self._open.pop((stream.stream_id, stream.acting), None)
