@@ -19,7 +19,7 @@ _NAMES: Final = {"flat": "flat", "farmhouse": "farmhouse", "care_room": "room in
                  "ranch": "ranch house, American", "narrowboat": "narrowboat",
                  "condo": "condominium, brand names", "plain": "plain house, one name in many rooms",
                  "vicarage": "vicarage", "villa": "villa, numbered things", "share": "student house share",
-                 "annex": "granny annexe"}  # fmt: skip
+                 "annex": "granny annexe", "cottage": "cottage"}  # fmt: skip
 _KINDS: Final = {"command": "commands", "question": "questions", "leave": "to be left alone"}
 
 

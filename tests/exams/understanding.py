@@ -25,8 +25,10 @@ FOURTH: Final = ("condo", "plain", "vicarage")
 """The fourth, likewise, when most of what the third showed had yet to be mended."""
 FIFTH: Final = ("villa", "share", "annex")
 """The fifth, likewise, while what the third and fourth showed was being mended; its wording is the hardest."""
+SIXTH: Final = ("cottage",)
+"""The sixth: everyday wording for an ordinary home, written when most of that was mended."""
 SETS: Final[Mapping[str, tuple[str, ...]]] = {"first": HOMES, "second": SECOND, "third": THIRD,
-                                                "fourth": FOURTH, "fifth": FIFTH}  # fmt: skip
+                                                "fourth": FOURTH, "fifth": FIFTH, "sixth": SIXTH}  # fmt: skip
 ALL: Final = tuple(home for homes in SETS.values() for home in homes)
 GERMAN: Final = ("german_flat", "german_second")
 KINDS: Final = ("command", "question", "leave")
@@ -255,6 +257,7 @@ __all__ = [
     "ROOMS",
     "SECOND",
     "SETS",
+    "SIXTH",
     "THIRD",
     "acted",
     "asked",
