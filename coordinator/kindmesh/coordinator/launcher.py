@@ -32,7 +32,7 @@ from kindmesh.coordinator.isolation import (
     take_over,
 )
 from kindmesh.coordinator.isolation_words import describe, isolation_words, remember_plan
-from kindmesh.mesh import confine
+from kindmesh.mesh import begin, confine
 from kindmesh.mesh.exposure import check_private
 from kindmesh.mesh.files import disk_error, write_all
 from kindmesh.mesh.home import Home
@@ -60,7 +60,8 @@ def commands(
 ) -> dict[str, list[str]]:
     """Command line of each part, without `--ready-fd`; `options` are further arguments by part."""
     found = {
-        part: [sys.executable, "-P", "-m", _MODULES[part], "--home", os.fspath(home.root)] for part in PARTS
+        part: [sys.executable, "-P", *begin.command(_MODULES[part]), "--home", os.fspath(home.root)]
+        for part in PARTS
     }
     found["medulla"] += ["--isolation", plan.mode]
     if plan.others is not None:

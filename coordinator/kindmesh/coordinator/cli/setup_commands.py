@@ -142,11 +142,13 @@ def run_up(out: Output, listen: str) -> int:
 def _become_node(home: Home, *, as_json: bool) -> NoReturn:
     """In place of this process: what the command line needed for its looks would stay in a node's memory for ever."""
     from kindmesh.coordinator.cli.unlocking import unlock_folder
+    from kindmesh.mesh import begin
     from kindmesh.mesh.key_conversion import clear_leftovers
     from kindmesh.mesh.key_files import give_keys
 
     sys.stdout.flush()
-    words = ["-m", "kindmesh.node.process", "--home", os.fspath(home.root), *(["--json"] if as_json else [])]
+    words = [*begin.command("kindmesh.node.process"), "--home", os.fspath(home.root)]
+    words += ["--json"] if as_json else []
     guard_process()
     opened = unlock_folder(home)
     clear_leftovers(home)
