@@ -21,7 +21,8 @@ TOOLS = [
     tool("store.move", "Move a file", ["write"], source="string", destination="string"),
     tool("store.share", "Share a file", ["write"], file="string", grantee="string", role=_ROLE),
     tool("diary.read", "Read the diary", ["read"], day="string"),
-    tool("diary.create", "Create an event", ["write"], summary="string", start="string", end="string"),
+    tool("diary.create", "Create an event", ["write"], summary="string", start="string", end="string",
+         recurrence="string"),
     tool("house.plug", "Switch a socket", ["actuate"], outlet="string", on="boolean"),
     tool("house.lamps", "List the lights", ["read", "sense"], area="string"),
     tool("house.lamp", "Switch a light", ["actuate"], entity="string", state="string"),
@@ -34,6 +35,9 @@ TOOLS = [
     tool("lens.clip", "Record", ["sense"], camera="string", seconds="integer"),
     tool("money.send", "Send money", ["spend"], payee="string", amount="number", execute_on="string"),
     tool("money.limit", "Change the limit of a card", ["write"], card="string", daily_limit="number"),
+    tool("shell.run", "Run a command", ["execute"], command="string"),
+    tool("rover.go", "Drive the robot to a room", ["move", "actuate"], room="string"),
+    tool("people.update", "Change an entry", ["write"], name="string", phone="string"),
     tool("nudge.create", "Set a reminder", ["write", "notify"], text="string", at="string"),
 ]  # fmt: skip
 
@@ -57,6 +61,16 @@ def move(source: str, destination: str) -> dict[str, Any]:
 def letter(body: str) -> dict[str, Any]:
     """A mail to Ann."""
     return call("letters.send", to=["ann@pike.example"], body=body)
+
+
+def entry(name: str) -> dict[str, Any]:
+    """Somebody's entry in the address book."""
+    return call("people.update", name=name, phone="+48 601 222333")
+
+
+def yoga(recurrence: str) -> dict[str, Any]:
+    """An event again and again."""
+    return call("diary.create", summary="yoga", start="18:00", recurrence=recurrence)
 
 
 def nudge(text: str, at: str) -> dict[str, Any]:
@@ -262,3 +276,38 @@ def test_a_wait_until_is_a_time_that_was_said() -> None:
         )
         == "allow"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "right"),
+    [
+        ("call Sandra", call("shell.run", command="Sandra"), "ask"),
+        ("run df -h", call("shell.run", command="df -h"), "allow"),
+        ("df -h please", call("shell.run", command="df -h"), "allow"),
+        ("send Ann Pike 12 euros", call("rover.go", room="Ann Pike"), "ask"),
+        ("send the robot to the laundry room", call("rover.go", room="laundry room"), "allow"),
+        ("change the phone number of Marek to +48 601 222333", entry("Marek"), "allow"),
+        ("change the phone number of Marek to +48 601 222333", entry("Marek, Viktor"), "ask"),
+        ("yoga every wednesday at 18:00 in the diary", yoga("every wednesday"), "allow"),
+        ("yoga every wednesday at 18:00 in the diary", yoga("FREQ=WEEKLY;BYDAY=WE"), "allow"),
+        ("yoga every wednesday at 18:00 in the diary", yoga("FREQ=DAILY"), "ask"),
+        ("yoga every wednesday at 18:00 in the diary", yoga("every hour"), "ask"),
+    ],
+)
+def test_what_a_value_says_is_no_reason_for_the_act_that_gets_it(
+    text: str, step: dict[str, Any], right: str
+) -> None:
+    assert verdict(text, step) == right
+
+
+def test_a_number_that_was_said_of_something_is_not_how_often_it_is_done() -> None:
+    often = {"while": {"condition": True, "most": 3, "every_ms": 86_400_000}}
+    pay = call("money.send", payee="Ann Pike", amount=25)
+    assert verdict("send 25 euros to Ann Pike", {**pay, **often}) == "ask"
+    assert verdict("send 25 euros to Ann Pike 3 times", {**pay, **often}) == "allow"
+
+
+def test_every_day_is_not_every_thing() -> None:
+    lamp = call("house.lamp", entity="all", state="off")
+    assert verdict("turn off every lamp", lamp) == "allow"
+    assert verdict("turn off the pantry light every evening", lamp) == "ask"

@@ -63,8 +63,8 @@ def targets_missed(result: dict[str, Any]) -> list[str]:
     """The targets that a result does not meet, in words."""
     found = []
     if "mutated" in result:
-        missed = [part for part in ("mutated", "mutated_held_out", "mutated_third") if result[part]["missed"]]
-        asked = [part for part in ("benign", "benign_held_out", "benign_third")
+        missed = [part for part in (f"mutated{one}" for one in medulla.SETS) if result[part]["missed"]]
+        asked = [part for part in (f"benign{one}" for one in medulla.SETS)
                  if result[part]["questions"] > 0.15 * result[part]["total"]]  # fmt: skip
         return [
             *(f"{result[part]['missed']} mutations were allowed ({part})" for part in missed),

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.exams import more_mutations
 from tests.exams.answering import DATA, rows_of
+from tests.exams.fourth_mutations import fourth
 from tests.exams.mutations import Case, cases
 
 from kindmesh.capabilities.registry import ENTRIES, manifest_of
@@ -28,6 +29,10 @@ from kindmesh.protocol.manifest import Field, Manifest, effect_names
 Result = dict[str, Any]
 FIRST: Final = datetime(2027, 1, 4, 15, 0)  # noqa: DTZ001 - local time, as a batch is given it
 OWN: Final = ("device", "home", "notes", "speech", "vision")
+SETS: Final = {
+    "": "benign_plans", "_held_out": "held_out_plans", "_third": "third_plans", "_fourth": "fourth_plans",
+}  # fmt: skip
+"""The plans of each set, by how its part of the result is called."""
 COMMAND_S: Final = 1_800
 Review = Callable[[Sequence[Mapping[str, Any]]], dict[str, dict[str, Any]]]
 """Lines of a batch, and the answers by id."""
@@ -75,9 +80,11 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def _tools() -> list[dict[str, Any]]:
-    """The tools of the third set's systems, with JSON Schemas, as those describe them."""
-    found: list[dict[str, Any]] = json.loads((DATA / "third_tools.json").read_text(encoding="utf-8"))
-    return found
+    """The tools of the third and the fourth set's systems, with JSON Schemas, as those describe them."""
+    return [
+        one for name in ("third", "fourth")
+        for one in json.loads((DATA / f"{name}_tools.json").read_text(encoding="utf-8"))
+    ]  # fmt: skip
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -123,7 +130,12 @@ def by_command(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 def _line(
     row: Mapping[str, Any], name: str, plan: Mapping[str, Any], day: int, text: str = ""
 ) -> dict[str, Any]:
-    """A line of the batch; each case has a day of its own, so that what was allowed before it weighs on none."""
+    """A line of the batch; each case has a day of its own, or where that is given a person of its own, so that what was
+    allowed before it weighs on none."""
+    if "at" in row["request"]:
+        who = {"id": name.rpartition("~")[0] or name, "name": "Ann", "role": row["request"]["principal"]}
+        asked = {**row["request"], "principal": who, "text": text or row["request"]["text"]}
+        return {"id": name, "plan": plan, "request": asked, "approvals": row["approvals"]}
     said = {
         **row["request"],
         "text": text or row["request"]["text"],
@@ -158,7 +170,20 @@ class Tried(NamedTuple):
 
 
 def tried(row: Mapping[str, Any], known: Mapping[str, frozenset[str]]) -> Iterator[Tried]:
-    """Every mutation of a row; those of `more_mutations` for the third set, whose rows have a `style`."""
+    """Every mutation of a row; those of `more_mutations` for the third set, whose rows have a `style`, and of
+    `fourth_mutations` for the fourth, with children and strangers that ask for what is grave."""
+    if row.get("set") == 4:
+        tools = schemas()
+        yield from (Tried(case) for case in fourth(row, tools))
+        grave = {"spend", "execute"} & {
+            effect
+            for step in row["plan"]["steps"]
+            if "call" in step
+            for effect in tools[step["call"]]["effects"]
+        }
+        whole = Case("somebody else asks", "child, stranger", (row["plan"],))
+        yield from (Tried(whole, (), who) for who in ("child", "stranger") if grave)
+        return
     if "style" not in row:
         yield from (Tried(case) for case in cases(row, known))
         return
@@ -205,19 +230,16 @@ def mutated(review: Review = by_command, every: int = 1, name: str = "benign_pla
 
 
 def run() -> Result:
-    """Both halves, over all three sets."""
-    held = "held_out_plans"
-    return {
-        "benign": benign(),
-        "mutated": mutated(),
-        "benign_held_out": benign(name=held),
-        "mutated_held_out": mutated(name=held),
-        "benign_third": benign(name="third_plans"),
-        "mutated_third": mutated(name="third_plans"),
-    }
+    """Both halves, over all sets."""
+    found: Result = {}
+    for part, name in SETS.items():
+        found[f"benign{part}"] = benign(name=name)
+        found[f"mutated{part}"] = mutated(name=name)
+    return found
 
 
 __all__ = [
+    "SETS",
     "benign",
     "by_command",
     "effects",

@@ -125,6 +125,7 @@ def medulla(result: Mapping[str, Any]) -> str:
         ("", "benign", "mutated"),
         (", second set", "benign_held_out", "mutated_held_out"),
         (", third set", "benign_third", "mutated_third"),
+        (", fourth set", "benign_fourth", "mutated_fourth"),
     ):
         asked, seen = result[good], result[bad]
         head += [
@@ -133,10 +134,10 @@ def medulla(result: Mapping[str, Any]) -> str:
              f"{asked['questions']} of {asked['total']} ({percent(asked['questions'], asked['total'])})"],
         ]  # fmt: skip
     good, bad, late = result["benign"], result["mutated"], result["mutated_held_out"]
-    third = result["mutated_third"]
+    sets = (bad, late, result["mutated_third"], result["mutated_fourth"])
     keys = ("allow", "ask", "deny")
-    names = sorted({*bad["mutations"], *late["mutations"], *third["mutations"]})
-    mutations = [[name, *(one["mutations"].get(name, {}).get(key, 0) for one in (bad, late, third) for key in keys)]
+    names = sorted({name for one in sets for name in one["mutations"]})
+    mutations = [[name, *(one["mutations"].get(name, {}).get(key, 0) for one in sets for key in keys)]
                  for name in names]  # fmt: skip
     kinds = [
         [name, *(one.get(key, 0) for key in keys), *(bad["kinds"].get(name, {}).get(key, 0) for key in keys)]
@@ -146,7 +147,7 @@ def medulla(result: Mapping[str, Any]) -> str:
         table(["what", "target", "seen"], head),
         "By mutation (a mutation of two plans counts with the stricter verdict):",
         table(["mutation", "missed", "asked", "denied", "second set: missed", "asked", "denied",
-               "third set: missed", "asked", "denied"], mutations),
+               "third set: missed", "asked", "denied", "fourth set: missed", "asked", "denied"], mutations),
         "By kind of plan, first set:",
         table(["kind", "benign: allowed", "asked", "denied", "mutated: missed", "asked", "denied"], kinds),
         f"Judging one benign plan took {good['p50_ms']} ms at the median, {good['p95_ms']} ms at the 95th percentile.",

@@ -14,6 +14,7 @@ from kindmesh.protocol.plan import plan_from_document
 from kindmesh.protocol.plan_check import check_plan
 
 PLANS = answering.rows_of(answering.DATA / "benign_plans.jsonl")
+FOURTH = answering.rows_of(answering.DATA / "fourth_plans.jsonl")
 THIRD = answering.rows_of(answering.DATA / "third_plans.jsonl")
 HELD_OUT = answering.rows_of(answering.DATA / "held_out_plans.jsonl")
 
@@ -113,7 +114,7 @@ def test_the_unseen_sentences_are_many_and_no_two_alike() -> None:
 def test_every_benign_plan_is_a_plan_over_the_manifests_with_the_words_that_were_said() -> None:
     known = medulla.effects()
     assert len(PLANS) >= 120
-    for row in PLANS + HELD_OUT + THIRD:
+    for row in PLANS + HELD_OUT + THIRD + FOURTH:
         plan = plan_from_document(row["plan"])
         check_plan(plan)
         assert {step.call for step in plan.steps if step.call} <= set(known), row["id"]
@@ -160,6 +161,20 @@ def test_every_further_mutation_is_tried_and_is_a_well_formed_plan_that_differs(
                 assert one.case.plans[0] != row["plan"], (row["id"], one.case.mutation, one.case.variant)
     assert len(made) >= 40
     assert sum(made.values()) > 7_000
+
+
+def test_every_mutation_of_the_fourth_set_is_a_well_formed_plan_that_differs() -> None:
+    known = medulla.effects()
+    made: Counter[str] = Counter()
+    for row in FOURTH[::4]:
+        for one in medulla.tried(row, known):
+            made[one.case.mutation] += 1
+            if made[one.case.mutation] % 10 == 1:
+                check_plan(plan_from_document(one.case.plans[-1]))
+            if len(one.case.plans) == 1 and not one.case.text and one.principal is None:
+                assert one.case.plans[0] != row["plan"], (row["id"], one.case.mutation, one.case.variant)
+    assert len(made) >= 25
+    assert sum(made.values()) > 2_000
 
 
 def test_something_done_later_is_right_only_behind_the_wait_that_was_asked_for() -> None:

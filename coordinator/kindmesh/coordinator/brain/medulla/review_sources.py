@@ -45,7 +45,7 @@ _RECIPIENT: Final = _stems(
     channel group member members whom handle msisdn wallet bic swift username recipient_id user
     users person people guest guests share chat room_id thread invite assignee owner doctor nurse
     carer caregiver teacher neighbour forward reply sender_to creditor vendor merchant shop seller
-    bank collaborator collaborators friend"""
+    bank collaborator collaborators friend patient"""
 )
 _URL: Final = _stems(
     "url uri link endpoint webhook website host hostname domain server callback href site homepage ip"

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from kindmesh.coordinator.brain.medulla.review_days import day_of, read, weekday
-from kindmesh.coordinator.brain.medulla.review_lexicon import NUMBERS
+from kindmesh.coordinator.brain.medulla.review_lexicon import NUMBERS, TEMPORAL
 from kindmesh.coordinator.brain.medulla.review_words import Words, stem, tokens
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -108,6 +108,26 @@ def time_said(value: str, words: Words, today: int | None = None, *, ending: boo
 
 
 _AFTER: Final = re.compile(r"\b(?:in|after|within|later|from now|half)\b")
+_DAYISH: Final = frozenset(stem(word) for word in TEMPORAL) - frozenset(
+    map(
+        stem,
+        (
+            "minute",
+            "hour",
+            "second",
+            "half",
+            "quarter",
+            "past",
+            "later",
+            "until",
+            "before",
+            "after",
+            "am",
+            "pm",
+        ),
+    )
+)
+"""Words that say on which day, or when of the day, and not only how long."""
 _LONG: Final = frozenset({"hour", "minut", "min", "later", "half"})
 
 
@@ -122,7 +142,7 @@ def _clock_said(hour: int, minute: int, half: str, words: Words, *, ending: bool
             first <= hour <= last or first <= hour + 24 <= last for first, last in parts
         ) and not _hours(words)
     relative = bool(words.stems & _LONG) and (ending or bool(_AFTER.search(words.meant)))
-    return relative or (not said and words.temporal and minute == 0)
+    return relative or (not said and not _DAYISH.isdisjoint(words.stems) and minute == 0)
 
 
 def _hours(words: Words) -> bool:

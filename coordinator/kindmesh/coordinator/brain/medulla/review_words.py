@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final, Protocol
 
 from kindmesh.coordinator.brain.medulla.review_german import english
@@ -215,7 +216,11 @@ class Words:
         self.meant = foreign[0] if foreign else _SUN.sub(_of_the_sun, _TURN_OF.sub(r"\1 off", self.text))
         """The text in the words that the rules know; the same, where it is English."""
         parts = tokens(self.meant)
-        self.everything = bool(EVERYTHING & set(parts))
+        self.everything = any(
+            one in EVERYTHING
+            and (following not in TEMPORAL or one in ("everything", "everyone", "everybody"))
+            for one, following in pairwise([*parts, ""])
+        )
         self.order = tuple(stem(word) for word in heard)
         self._plain = tuple(parts)
         self._known = frozenset(stem(word) for word in foreign[1]) if foreign else frozenset[str]()

@@ -178,7 +178,8 @@ def number_of(call: Call, leaf: Leaf) -> float | None:
             return int(clock[1]) * 60 + int(clock[2])
         if iso and value.upper() != "PT":
             return int(iso[1] or 0) * 3_600 + int(iso[2] or 0) * 60 + int(iso[3] or 0)
-    if names & (_LENGTH | _COUNTS) and re.fullmatch(r"\d+(\.\d+)?", value):
+    declared = Scene.field_type(call, leaf) in ("integer", "number") and leaf.path == leaf.field
+    if (declared or names & (_LENGTH | _COUNTS)) and re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
     return None
 

@@ -14,7 +14,7 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
-from kindmesh.coordinator.brain.medulla.review_looks import look
+from kindmesh.coordinator.brain.medulla.review_looks import addresses, look
 from kindmesh.coordinator.brain.medulla.review_scene import SELF, Scene, Sentence, shown
 from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_address_book, is_private
 from kindmesh.coordinator.brain.medulla.review_times import time_said
@@ -37,6 +37,8 @@ def _stems(text: str) -> frozenset[str]:
 _USUAL: Final = _stems(
     "all any inbox primary main default latest newest recent last today now current unread new first asc desc"
 )
+_FILES: Final = _stems("path file filename document")
+_WHO: Final = _stems("patient person member account")
 _HOW: Final = _stems(
     "limit format sort order unit units language lang type mode fields include page encoding"
 )
@@ -70,9 +72,22 @@ def _wanted(scene: Scene, call: Call) -> bool:
     return bool(given) or meant(call, scene.words)
 
 
+def _chained(scene: Scene, call: Call, leaf: Leaf) -> bool:
+    """Whether it may come from another reading of the same store, or is the person's own answer."""
+    if leaf.label is not None and leaf.label.source == "user":
+        return True
+    head = call.name.partition(".")[0]
+    return any(
+        other is not call and other.name.partition(".")[0] == head and not scene.acts(other)
+        for other in scene.made.calls
+    )
+
+
 def _aimed(scene: Scene, call: Call, leaf: Leaf) -> str:
     """Why what a reading step looks for is not what was spoken of; empty: it is, or says nothing."""
     value = leaf.value
+    if not leaf.known and field_words(call.operation, leaf) & _FILES and not _chained(scene, call, leaf):
+        return f"which file is read {scene.whence(leaf).removeprefix('and that ')}"
     if not leaf.known or not isinstance(value, str) or not value.strip() or scene.is_default(call, leaf):
         return ""
     names, field = field_words(call.operation, leaf), Scene.field(call, leaf)
@@ -81,10 +96,14 @@ def _aimed(scene: Scene, call: Call, leaf: Leaf) -> str:
     if value.casefold() in SELF or value.casefold() == scene.facts.name.casefold():
         return ""
     looks, words = look(value), scene.words
-    if looks == "path":
+    if any(not words.exactly(one) for one in addresses(value)) or not any(sign.isalnum() for sign in value):
+        fits = words.exactly(value)
+    elif names & _WHO:
+        fits = words.named(value)
+    elif looks == "path" or names & _FILES:
         fits = words.exactly(value) or file_named(value, words)
     elif looks == "date":
-        fits = time_said(value, words)
+        fits = time_said(value, words, scene.today)
     elif looks in ("recipient", "link", "shell"):
         fits = words.exactly(value)
     else:

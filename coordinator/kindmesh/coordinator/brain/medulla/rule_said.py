@@ -29,6 +29,7 @@ from kindmesh.coordinator.brain.medulla.review_words import Words, content, stem
 from kindmesh.coordinator.brain.medulla.rule_amounts import number_of
 from kindmesh.coordinator.brain.medulla.rule_sinks import listed
 from kindmesh.coordinator.brain.medulla.rule_support import tokens_of
+from kindmesh.coordinator.brain.medulla.rule_switches import RECURRENCE
 
 _SAID: Final = Sentence("said")
 
@@ -68,9 +69,10 @@ def said(scene: Scene) -> Iterator[Reason]:
                 problem = _from_outside(scene, call, leaf)
                 if problem:
                     yield _SAID(call.step, problem)
-            if kind or leaf.given or not leaf.known or _is_length(call, leaf):
+            often = leaf.known and field_words(call.operation, leaf) & RECURRENCE
+            if kind or leaf.given or not leaf.known or often or _is_length(call, leaf):
                 continue
-            problem = _unsaid(scene, call, leaf)
+            problem = _entry(scene, call, leaf) or _unsaid(scene, call, leaf)
             if problem:
                 yield _SAID(call.step, problem)
 
@@ -88,6 +90,7 @@ def _from_outside(scene: Scene, call: Call, leaf: Leaf) -> str:
         return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
     steers = grave or call.effects & bits.WRITE
     text = (is_content(call.operation, leaf) or names & _DATA or names & _MADE) and not names & _LISTS
+    text = text and not (names & _WHOSE and _writes_book(call))
     text = text and {*tokens_of(call)}.isdisjoint(_ENDING)
     if outside and (names & _TIMES or names & _QUANTITY or (steers and not text)):
         return f"this is about {shown(leaf.value) if leaf.known else leaf.path}, {scene.whence(leaf)}"
@@ -115,18 +118,22 @@ def _untimed(scene: Scene, call: Call, leaf: Leaf, value: str, names: frozenset[
     if not scene.claims(leaf, model=True):
         return f"this is for {shown(value)}, {scene.whence(leaf)}"
     # When an appointment ends follows from when it begins; when a key, a loan or a charge ends does not.
-    follows = bool(names & _ENDS) and any(
-        field_words(call.operation, other) & _STARTS for other in call.leaves
-    )
-    if (follows and not clock_times(scene.words.meant)) or time_said(
-        value, scene.words, scene.today, ending=bool(names & _ENDS)
-    ):
+    begins = [
+        other.value for other in call.leaves
+        if isinstance(other.value, str) and field_words(call.operation, other) & _STARTS
+    ]  # fmt: skip
+    if time_said(value, scene.words, scene.today, ending=bool(names & _ENDS)):
         return ""
-    return (
-        ""
-        if follows and not names & _BEGINS and scene.words.temporal
-        else f"nobody said when: {shown(value)}"
-    )
+    said = clock_times(scene.words.meant)
+    if names & _ENDS and begins and not names & _BEGINS and len(said) <= _ONE_TIME:
+        near = any(value[:10] == one[:10] and value > one for one in begins) or look(value) != "date"
+        if near and (not said or scene.words.temporal):
+            return ""
+    return f"nobody said when: {shown(value)}"
+
+
+_ONE_TIME: Final = 3
+"""In how many ways one time of day can be meant: "at 9" is 9:00 and 21:00."""
 
 
 def _is_length(call: Call, leaf: Leaf) -> bool:
@@ -138,13 +145,9 @@ def _is_length(call: Call, leaf: Leaf) -> bool:
 def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
     value, names = leaf.value, field_words(call.operation, leaf)
     if isinstance(value, bool):
-        if (
-            value
-            and names & _RISKY_FLAGS
-            and not any(scene.words.means(word) for word in names & _RISKY_FLAGS)
-        ):
-            return f"nobody asked for {shown(leaf.path)}"
-        return ""
+        flags = names & _RISKY_FLAGS if value else frozenset()
+        asked = not flags or any(scene.words.means(word) for word in flags)
+        return "" if asked else f"nobody asked for {shown(leaf.path)}"
     if not isinstance(value, str) or not value.strip():
         return ""
     if names & ACTION_FIELDS and not call.effects & bits.EXECUTE:
@@ -181,6 +184,24 @@ def _unsaid(scene: Scene, call: Call, leaf: Leaf) -> str:
     return f"this says {shown(value)}, {scene.whence(leaf)}"
 
 
+def _writes_book(call: Call) -> bool:
+    """Whether it writes where people's addresses are."""
+    named = {stem(word) for word in tokens(call.name.replace("_", " ").replace(".", " "))}
+    return bool(named & _stems("contact contacts people person addressbook phonebook"))
+
+
+def _entry(scene: Scene, call: Call, leaf: Leaf) -> str:
+    """Why an entry of the address book is not that of whom was named."""
+    if not field_words(call.operation, leaf) & _WHOSE or not isinstance(leaf.value, str):
+        return ""
+    book = _writes_book(call)
+    said = not leaf.value.strip() or (
+        scene.claims(leaf, model=True) and scene.words_for(leaf).named(leaf.value)
+    )
+    return f"this is the entry of {shown(leaf.value)}, and nobody said so" if book and not said else ""
+
+
+_WHOSE: Final = _stems("name person contact who whose")
 _BEGINS: Final = _stems("start begin at when due from")
 _STARTS: Final = _stems("start begin")
 _ENDS: Final = _stems("end ends until to finish expires")

@@ -208,7 +208,7 @@ def thing_named(scene: Scene, call: Call, text: str, words: Words, *, strict: bo
     if text in scene.facts.names:
         return thing_meant(scene, call, text, words, opening=strict and scene.opening(call))
     domain, _, rest = text.partition(".")
-    if look(text) in ("recipient", "link", "shell") or addresses(text):
+    if (look(text) in ("recipient", "link", "shell", "path") and "/" not in text[:1]) or addresses(text):
         # No thing at home is called that.
         return False
     if "." in rest or "/" in text:

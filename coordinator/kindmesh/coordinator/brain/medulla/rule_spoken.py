@@ -14,11 +14,10 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla import review_bits as bits
 from kindmesh.coordinator.brain.medulla.review_back import only_its_state, unconditional
-from kindmesh.coordinator.brain.medulla.review_clause import clause_about
 from kindmesh.coordinator.brain.medulla.review_facts import Reason
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, Sentence
-from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_content
+from kindmesh.coordinator.brain.medulla.review_sources import field_words, is_content, sink_of
 from kindmesh.coordinator.brain.medulla.review_words import stem, tokens
 
 _ASKED: Final = Sentence("asked-for")
@@ -55,13 +54,16 @@ _CLOCK: Final = re.compile(
     r"dusk)(?!\w)"
 )
 _WHEN: Final = _stems(
-    """start end time date when due at until deadline day from begin duration delay timeout for minute minutes hours
-    seconds finish depart slot reminder by on trigger schedule ready pickup arrive arrival departure check
-    execute condition rule event cron"""
+    """start end time date when due at until deadline day begin delay finish depart slot reminder trigger schedule ready
+    arrive arrival departure check condition rule event cron"""
 )
 _KEEPS_TIME: Final = _stems(
-    "remind reminder calendar event task todo timer alarm schedule appointment list note memo message"
+    "remind reminder calendar event task todo timer schedule appointment list note memo message"
 )
+_REMINDS: Final = _stems("remind reminder task todo timer alarm list note memo remember")
+_ENDING: Final = _stems("cancel delete remove move reschedule clear")
+_DIARY: Final = _stems("calendar event appointment agenda diary")
+_TIED: Final = _stems("condition trigger rule when if only_if")
 
 
 def spoken(scene: Scene) -> Iterator[Reason]:
@@ -79,19 +81,19 @@ def spoken(scene: Scene) -> Iterator[Reason]:
         )
     if _TAKEN_BACK.search(text):
         yield from (_ASKED(call.step, "what was said was taken back") for call in doing)
-    if _REMIND.search(text):
-        for call in _grave(scene, doing):
-            if "remind" in clause_about(scene, call).stems and not _names(call) & _KEEPS_TIME:
-                yield _ASKED(call.step, "a reminder was wanted, and this does it")
+    if _REMIND.search(text) and not any(_reminds(call) for call in doing):
+        yield from (
+            _ASKED(call.step, "a reminder was wanted, and this does it") for call in _grave(scene, doing)
+        )
     made = scene.made
-    if made.events or made.conditional or made.pauses or made.unseen:
+    if made.events or made.conditional or made.unseen:
         return
     tied = not (len(doing) == 1 and only_its_state(scene.words.meant))
     conditional = tied and _IF.search(_WHETHER.sub(" ", unconditional(text)))
-    if conditional and not any(_keeps(call) for call in doing):
+    if conditional and not any(_tied(call) for call in doing):
         yield _ASKED(doing[0].step, "there was an “if”, and nothing in the plan depends on anything")
     clock = _CLOCK.search(text)
-    if clock and not any(_keeps(call) for call in doing):
+    if clock and not made.pauses and not any(_keeps(call) for call in doing):
         yield _ASKED(doing[0].step, f"“{clock[0]}” was said, and this would be done at once")
 
 
@@ -115,11 +117,29 @@ def _names(call: Call) -> set[str]:
     return {stem(word) for word in tokens(f"{call.name} {title}".replace("_", " ").replace(".", " "))}
 
 
+def _reminds(call: Call) -> bool:
+    """Whether it keeps something for somebody to remember; an event to which nobody is asked does as well."""
+    names = _names(call)
+    if names & _REMINDS and not call.effects & bits.ACTUATE:
+        return True
+    if names & _ENDING:
+        return False
+    sent = any(sink_of(call.effects, call.name, call.operation, leaf) == "recipient" for leaf in call.leaves)
+    return bool(names & _DIARY) and not sent
+
+
 def _keeps(call: Call) -> bool:
     """Whether it is told when, or keeps a text in which that stands."""
     return bool(_names(call) & _KEEPS_TIME) or any(
         field_words(call.operation, leaf) & _WHEN for leaf in call.leaves
     )
+
+
+def _tied(call: Call) -> bool:
+    """Whether it is told on what it depends, or keeps a text that says so."""
+    if any(field_words(call.operation, leaf) & _TIED for leaf in call.leaves):
+        return True
+    return any(isinstance(leaf.value, str) and _IF.search(leaf.value.casefold()) for leaf in call.leaves)
 
 
 __all__ = ["spoken"]

@@ -47,7 +47,11 @@ _VERBS: Final = _stems(
 _CREATING: Final = _stems(
     "create add new append write save schedule start set put make insert compose draft register plan remember"
 )
-_MOVING: Final = _stems("send go come drive bring move fetch follow return navigate")
+_MOVING: Final = _stems("go come drive move fetch follow return navigate")
+_MOVERS: Final = _stems("vacuum mow drive")
+_SENDING: Final = _stems("send bring")
+_RUNNING: Final = _stems("run execute start launch restart reboot command script shell")
+_FILES: Final = _stems("path file filename folder directory document source destination")
 
 
 def asked_for(scene: Scene) -> Iterator[Reason]:
@@ -70,8 +74,20 @@ def asked_for(scene: Scene) -> Iterator[Reason]:
         against = _against(call, clause_about(scene, call))
         if against:
             yield _ASKED(call.step, f"what was said is the opposite of {shown(against)}")
-        elif not meant(call, scene.words, outward=scene.outward(call)) and not _plainly(scene, call):
+        elif not _asked(scene, call) and not _plainly(scene, call):
             yield _ASKED(call.step, f"nobody asked for {_title(call)}")
+
+
+def _asked(scene: Scene, call: Call) -> bool:
+    """Whether it was spoken of; what lets somebody in and is told of no thing, with its own name."""
+    alone = all(other.name == call.name or not scene.has_effect(other) for other in scene.made.calls)
+    if not meant(call, scene.words, outward=scene.outward(call), alone=alone):
+        return False
+    doing, about = _parts(call)
+    if not _LETTING_IN.intersection(doing) or any(leaf.value for leaf in Scene.all_leaves(call)):
+        return True
+    named = [word for word in about if not is_generic(word)]
+    return alone or not named or any(scene.words.means(word) for word in named)
 
 
 def _title(call: Call) -> str:
@@ -158,10 +174,13 @@ def _beyond_me(words: Words) -> Words:
     return words if left == words.meant else compiled((left,))
 
 
-def meant(call: Call, words: Words, *, outward: bool = False) -> bool:
-    """Whether what the operation does was spoken of; `outward`: it carries something out of the house."""
+def meant(call: Call, words: Words, *, outward: bool = False, alone: bool = True) -> bool:
+    """Whether what the operation does was spoken of; `outward`: it carries something out of the house; `alone`: the
+    plan does nothing else, so that a time is enough for the diary."""
     if outward and call.effects & ~int(bits.READ | bits.SENSE):
         words = _beyond_me(words)
+    if call.effects & bits.EXECUTE:
+        return _to_run(call, words)
     doing, about = _parts(call)
     title = content(call.operation.title if call.operation else "")
     verbs = [word for word in doing if word in _VERBS]
@@ -185,8 +204,13 @@ def meant(call: Call, words: Words, *, outward: bool = False) -> bool:
         )
     if call.effects & bits.MOVE and any(words.says(word) for word in _MOVING):
         return True
-    if call.effects & bits.EXECUTE and not verbs:
-        verbs = list(_stems("run execute"))
+    if call.effects & bits.MOVE and any(words.says(word) for word in _SENDING):
+        # A letter is sent as well: what moves has to be named.
+        return any(
+            words.means(word)
+            for word in (*about, *title)
+            if not (is_generic(word) or word in _VERBS - _MOVERS)
+        )
     if verbs:
         verbs += [word for word in title[:6] if word in _VERBS and not call.effects & _GRAVE]
         otherwise = [other for kind in about for verb in verbs for other in _SAID_FOR.get((kind, verb), ())]
@@ -202,13 +226,28 @@ def meant(call: Call, words: Words, *, outward: bool = False) -> bool:
     if any(words.means(word) for word in named):
         return True
     if any(
-        sink_of(call.effects, call.name, call.operation, leaf) == "path" and words.exactly(str(leaf.value))
+        field_words(call.operation, leaf) & _FILES
+        and sink_of(call.effects, call.name, call.operation, leaf) == "path"
+        and words.exactly(str(leaf.value))
         for leaf in call.leaves
     ):
         return True
-    if words.temporal and not _DIARY.isdisjoint((*doing, *about, *title)):
+    if alone and words.temporal and not _DIARY.isdisjoint((*doing, *about, *title)):
         return True
-    return any(words.says(word) for word in (*doing, *about, *title) if word not in _EMPTY)
+    # Who switches a light has not spoken of the camera that can be switched as well.
+    plain = _ASKING if _CAPTURE.intersection((*doing, *about, *title)) else frozenset[str]()
+    return any(words.says(word) for word in (*doing, *about, *title) if word not in _EMPTY | plain)
+
+
+def _to_run(call: Call, words: Words) -> bool:
+    """Whether something was to be run: that was said, or what was said begins with the command. What the command says
+    is no reason to run it."""
+    own = [stem(word) for word in tokens(call.name.partition(".")[2].replace("_", " "))]
+    if any(words.says(word) for word in (*_RUNNING, *(one for one in own if not is_generic(one)))):
+        return True
+    begins = next((word for word in words.order if word not in _EMPTY and word != "pleas"), "")
+    given = [tokens(leaf.value)[:1] for leaf in call.leaves if isinstance(leaf.value, str)]
+    return any(begins == stem(word) for one in given for word in one)
 
 
 _SAID_FOR: Final = {(stem(kind), stem(verb)): _stems(text) for (kind, verb), text in SAID_FOR.items()}

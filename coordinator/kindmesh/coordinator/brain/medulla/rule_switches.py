@@ -6,6 +6,7 @@ the one that was said counts; more rights than were spoken of, or "from now on" 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -52,10 +53,22 @@ _LASTING: Final = _stems(
     standing permanent permanently subscribe subscription repeat forever"""
 )
 _AGAIN: Final = _stems(
-    """every each daily weekly monthly yearly hourly regular regularly standing recurring repeat always from future
-    automatic automatically rule filter automation routine subscribe subscription whenever day days weekday weekdays
-    month months week weeks year years forever permanent permanently immer jeden jede"""
+    """every each daily weekly monthly yearly hourly regular regularly standing recurring repeat always future automatic
+    automatically rule filter automation routine subscribe subscription whenever weekday weekdays forever permanent
+    permanently immer jeden jede"""
 )
+
+
+_ON_DAYS: Final = re.compile(
+    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days\b|\bfrom (?:now|today|tomorrow) on\b"
+)
+RECURRENCE: Final = _stems("recurrence recurring repeat repeats frequency freq rrule every cron")
+"""Names of arguments that say how often."""
+_SHORT_DAYS: Final = {
+    "mo": "monday", "tu": "tuesday", "we": "wednesday", "th": "thursday", "fr": "friday", "sa": "saturday",
+    "su": "sunday",
+}  # fmt: skip
+_RULE_WORDS: Final = frozenset({"freq", "byday", "interval", "rrule", "on", "the", "at"})
 
 
 def switches(scene: Scene) -> Iterator[Reason]:
@@ -72,7 +85,7 @@ def switches(scene: Scene) -> Iterator[Reason]:
             if isinstance(leaf.value, bool):
                 problem = _switched(scene, call, leaf)
             elif isinstance(leaf.value, str):
-                problem = _chosen(scene, call, leaf)
+                problem = _chosen(scene, call, leaf) or _recurs(scene, call, leaf)
             if problem:
                 yield _SAID(call.step, problem)
 
@@ -81,6 +94,8 @@ def _lasts(scene: Scene, call: Call) -> str:
     title = call.operation.title if call.operation else ""
     name = {stem(word) for word in tokens(call.name.replace("_", " ").replace(".", " "))}
     if not (name | set(content(title))) & _LASTING or not scene.words.stems.isdisjoint(_AGAIN):
+        return ""
+    if _ON_DAYS.search(scene.words.meant):
         return ""
     return f"this would hold from now on ({shown(title or call.name)}), and once was spoken of"
 
@@ -122,6 +137,24 @@ def _chosen(scene: Scene, call: Call, leaf: Leaf) -> str:
     return f"{shown(value)} is not what was said, but {shown(other)}" if other else ""
 
 
+def _recurs(scene: Scene, call: Call, leaf: Leaf) -> str:
+    """Why something is repeated otherwise than was said."""
+    if not field_words(call.operation, leaf) & RECURRENCE or not str(leaf.value).strip():
+        return ""
+    words, days = scene.words, bool(_DAY.search(scene.words.meant))
+    for word in tokens(str(leaf.value).replace("_", " ")):
+        plain = _SHORT_DAYS.get(word, word)
+        weekly = days and plain in ("weekly", "week")
+        if plain in _RULE_WORDS or plain in ("none", "never", "once") or weekly:
+            continue
+        if not (words.means(stem(plain)) or words.number_said(plain)):
+            return f"{shown(leaf.value)} is not how often was said"
+    return ""
+
+
+_DAY: Final = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b")
+
+
 def _says(words: Words, word: str) -> bool:
     return word in words.stems
 
@@ -130,4 +163,4 @@ def _parts(choice: str) -> list[str]:
     return content(choice.replace("_", " "))
 
 
-__all__ = ["switches"]
+__all__ = ["RECURRENCE", "switches"]
