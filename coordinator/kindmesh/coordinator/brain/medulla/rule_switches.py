@@ -60,7 +60,8 @@ _AGAIN: Final = _stems(
 
 
 _ON_DAYS: Final = re.compile(
-    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days\b|\bfrom (?:now|today|tomorrow) on\b"
+    r"\b(?:an?|per|each) (?:day|week|month|year)\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days\b|"
+    r"\bfrom (?:now|today|tomorrow) on\b"
 )
 RECURRENCE: Final = _stems("recurrence recurring repeat repeats frequency freq rrule every cron")
 """Names of arguments that say how often."""
