@@ -65,7 +65,7 @@ class Counter:
             people=people,
             sources_of=files.sources_of,
             decisions=Decisions(),
-            disclosing=Disclosing(none),
+            disclosing=Disclosing(none, rig.heart, none),
         )
         trust = TrustDesk(
             heart=rig.heart, device=device, trust=none, trust_service=none, pairing=none, returning=none,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,9 +33,17 @@ from kindmesh.coordinator.brain.desk.withholding import (
 from kindmesh.coordinator.brain.desk.wording import plain_text
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked, Withheld
 from kindmesh.mesh.clock import SystemClock
-from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning, StoreError
+from kindmesh.protocol.errors import (
+    AccessRefused,
+    KindmeshError,
+    NotRunning,
+    PeerUnreachable,
+    StoreError,
+    UnknownOperation,
+)
 from kindmesh.protocol.ids import format_id, key_id
-from kindmesh.protocol.policy import Answer
+from kindmesh.protocol.manifest import Effect, Operation
+from kindmesh.protocol.policy import Answer, Policy, Rule, first_policy
 from kindmesh.protocol.principal import OWNER
 
 T0 = 1_800_000_000_000
@@ -188,6 +198,33 @@ class Judge:
         return self._say(wanted)
 
 
+class Devices:
+    """What stands for the devices that offer to tell how things are; `policy` of the household beside it."""
+
+    def __init__(self, policy: Policy, effects: int = int(Effect.READ)) -> None:
+        self.policy = policy
+        operation = Operation("home.get", "Tell", (), (), effects, idempotent=True)
+        self._seats: list[Any] = [SimpleNamespace(operation=operation)] if effects else []
+
+    @property
+    def devices(self) -> Devices:
+        return self
+
+    def seats(self, operation: str) -> list[Any]:
+        if not self._seats:
+            raise UnknownOperation("nobody offers that")
+        return self._seats
+
+
+POLICY = first_policy(bytes(20), T0)
+RULED = msgspec.structs.replace(POLICY, cedar="permit (principal, action, resource);")
+
+
+def disclosing(judge: Any, policy: Policy = RULED, effects: int = int(Effect.READ)) -> Disclosing:
+    around: Any = Devices(policy, effects)
+    return Disclosing(judge, around, lambda: around)
+
+
 UP, DOWN = key_id(key("up").public), key_id(key("down").public)
 
 
@@ -198,7 +235,7 @@ def seen(many: int = 0) -> Seen:
 
 def veil_of(say: Callable[[Look], Looked], what: Seen) -> tuple[Veil, list[Look]]:
     judge: Any = Judge(say)
-    return asyncio.run(Disclosing(judge).veil(what, OWNER, None)), judge.looks
+    return asyncio.run(disclosing(judge).veil(what, OWNER, None)), judge.looks
 
 
 def test_each_device_is_asked_once_where_rules_cannot_differ_and_by_thing_where_they_can() -> None:
@@ -263,7 +300,7 @@ def test_where_medulla_does_not_answer_nothing_is_told(monkeypatch: pytest.Monke
             raise KindmeshError("never")
 
     hangs: Any = Hangs()
-    assert asyncio.run(Disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
+    assert asyncio.run(disclosing(hangs).veil(seen(1), OWNER, None)) == Veil(every=UNCHECKED)
 
 
 def test_what_depends_on_how_a_hidden_thing_is_is_not_done_by_a_guess() -> None:
@@ -302,7 +339,7 @@ def test_a_session_call_of_a_member_says_what_is_withheld_and_refuses_what_was_n
         say: Callable[[Look], Looked], operation: str, told: dict[str, Any], *named: str
     ) -> dict[str, Any]:
         judge: Any = Judge(say)
-        return asyncio.run(Disclosing(judge).call(Called(operation, DOWN), OWNER, told, named))
+        return asyncio.run(disclosing(judge).call(Called(operation, DOWN), OWNER, told, named))
 
     door = {
         "id": "lock.front", "name": "Front door", "area": "hall", "state": "locked",
@@ -323,6 +360,34 @@ def test_a_session_call_of_a_member_says_what_is_withheld_and_refuses_what_was_n
     with pytest.raises(AccessRefused, match="no such role"):
         call(lambda _: Looked("deny", "asker", "no such role"), "home.get", rows)
     assert call(by_thing, "home.history", {"changes": []}) == {"changes": []}
+
+
+@pytest.mark.parametrize(
+    ("policy", "effects", "told"),
+    [
+        (POLICY, int(Effect.READ), True),
+        (RULED, int(Effect.READ), False),
+        (POLICY, int(Effect.READ | Effect.SENSE), False),
+        (msgspec.structs.replace(POLICY, rules=(Rule("home.get", 1, "ask"),)), int(Effect.READ), False),
+        (POLICY, 0, False),
+    ],
+)
+def test_without_medulla_the_home_is_told_where_no_rule_could_keep_anything_from_anybody(
+    policy: Policy, effects: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Look) -> Looked:
+        raise NotRunning("Medulla is not running")
+
+    monkeypatch.setattr("kindmesh.coordinator.brain.desk.disclosing.WITHIN_S", 0.02)
+    made = disclosing(Judge(away), policy, effects)
+    assert asyncio.run(made.veil(seen(1), OWNER, None)) == (OPEN if told else Veil(every=UNCHECKED))
+    rows = {"entities": [{"id": "lock.front"}]}
+    call = made.call(Called("home.get", DOWN), OWNER, rows, ())
+    if told:
+        assert asyncio.run(call) == rows
+    else:
+        with pytest.raises(PeerUnreachable, match="nobody can check"):
+            asyncio.run(call)
 
 
 def test_a_batch_tells_what_its_policy_lets_be_told() -> None:

@@ -4,10 +4,12 @@ people, however they ask, and from nobody else."""
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from tests.system.kit import say
 from tests.system.test_ask import asked, household, state_of
+from tests.system.test_kill import pid_of
 from tests.system.test_people import accept, invite
 
 RULES = """
@@ -68,6 +70,15 @@ async def test_what_a_rule_keeps_from_a_person_no_question_no_plan_and_no_act_te
         code, found = await asked(resident, "turn off the kitchen light and is the front door locked?")
         assert found["reply"].endswith(KEPT), found
         assert (code, state_of(lab, "light.kitchen")) == (1, "off")
+        # Nobody can check it: then nobody is told, and what is not of the home is answered.
+        medulla = pid_of(lab, "medulla")
+        os.kill(medulla, signal.SIGSTOP)
+        try:
+            code, found = await asked(lab.desk, "is the front door locked?")
+            assert (code, found["reasons"][0]["rule"]) == (4, "unchecked"), found
+            assert (await asked(lab.desk, "what time is it"))[0] == 0
+        finally:
+            os.kill(medulla, signal.SIGCONT)
         # Nobody else misses anything.
         code, found = await asked(lab.desk, "is the front door locked?")
         assert (code, found["reply"]) == (0, "Yes"), found

@@ -286,7 +286,7 @@ class Coordinator:
             people=self.people,
             sources_of=self.files.sources_of,
             decisions=self.decisions,
-            disclosing=Disclosing(self.medulla),
+            disclosing=Disclosing(self.medulla, self.heart, lambda: self.trust),
         )
         trust_desk = TrustDesk(
             heart=self.heart, device=self.identity.device_id, trust=self.trust, trust_service=self.trust_service,

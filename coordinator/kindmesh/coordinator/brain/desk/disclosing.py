@@ -2,24 +2,35 @@
 and for each session call of a member that reads them.
 
 Each device is asked about apart, and each of its things only where the owner's rules can differ from one to the next.
-Where Medulla is not there, or takes too long, nothing is told (`UNCHECKED`): nobody else can say who may know what.
+Where Medulla is not there, or takes too long, nothing is told (`UNCHECKED`): nobody else can say who may know what. But
+where the owner's signed policy has no rules that could keep anything from anybody, and lets the home be looked at, only
+roles do, and those the coordinator has looked at before: then the home is told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from kindmesh.coordinator.brain.desk.homes import LOOK, Seen
-from kindmesh.coordinator.brain.desk.veil import Hidden, Veil, as_withheld, things_told
+from kindmesh.coordinator.brain.desk.veil import OPEN, Hidden, Veil, as_withheld, things_told
 from kindmesh.coordinator.brain.medulla.client import MedullaClient
 from kindmesh.coordinator.brain.medulla.look_messages import THINGS_MAX, Look, Looked
-from kindmesh.protocol.errors import AccessRefused, KindmeshError, NotRunning, PeerUnreachable
+from kindmesh.coordinator.heart.heart import Heart
+from kindmesh.mesh.trust import Trust
+from kindmesh.protocol.errors import (
+    AccessRefused,
+    KindmeshError,
+    NotRunning,
+    PeerUnreachable,
+    UnknownOperation,
+)
 from kindmesh.protocol.ids import format_id, parse_id
+from kindmesh.protocol.policy import decide
 from kindmesh.protocol.principal import Principal
 from kindmesh.protocol.roles import Purpose
 from kindmesh.protocol.signed import Signed
@@ -50,8 +61,10 @@ class Called(msgspec.Struct, frozen=True):
 class Disclosing:
     """See the module."""
 
-    def __init__(self, medulla: MedullaClient) -> None:
+    def __init__(self, medulla: MedullaClient, heart: Heart, trust: Callable[[], Trust]) -> None:
         self._medulla = medulla
+        self._heart = heart
+        self._trust = trust
 
     async def veil(self, seen: Seen, who: Principal, heard: Heard | None) -> Veil:
         """What `who` may not know of what was seen; `heard` proves that they ask."""
@@ -64,10 +77,10 @@ class Disclosing:
                 found = await self._patiently(devices, who, asked)
         except TimeoutError:
             log.warning("what may be told was not checked in time")
-            return Veil(every=UNCHECKED)
+            return self._unchecked()
         except KindmeshError as error:
             log.warning("what may be told was not checked", extra={"code": error.code})
-            return Veil(every=UNCHECKED)
+            return self._unchecked()
         groups: dict[Hidden, list[str]] = {}
         for one in found:
             for hidden, things in one:
@@ -79,6 +92,16 @@ class Disclosing:
         return Veil(
             tuple(msgspec.structs.replace(hidden, things=tuple(some)) for hidden, some in groups.items())
         )
+
+    def _unchecked(self, operation: str = LOOK) -> Veil:
+        """What is withheld while nobody can say it: everything, unless no rule could withhold anything."""
+        policy = self._trust().policy
+        try:
+            seats = self._heart.devices.seats(operation)
+        except UnknownOperation:
+            return Veil(every=UNCHECKED)
+        looks = all(decide(policy, operation, seat.operation.effects) == "allow" for seat in seats)
+        return OPEN if looks and not policy.cedar else Veil(every=UNCHECKED)
 
     async def _patiently(
         self, devices: dict[str, list[str]], who: Principal, asked: Called
@@ -99,13 +122,15 @@ class Disclosing:
         `withheld`, or is left out, and `withheld` lists it; `named`: things that were asked for by name.
 
         Raises:
-            AccessRefused: something named, or all, may not be told. NotRunning, PeerUnreachable: nobody can check it.
+            AccessRefused: something named, or all, may not be told. PeerUnreachable: nobody can check it.
         """
         about = list(dict.fromkeys((*named, *things_told(asked.operation, told))))
         try:
             async with asyncio.timeout(WITHIN_S):
                 found = await self._of(format_id(asked.device), about, who, asked)
-        except TimeoutError as error:
+        except (TimeoutError, NotRunning, PeerUnreachable) as error:
+            if not self._unchecked(asked.operation).hides:
+                return told
             raise PeerUnreachable(UNCHECKED.message, hint="Try again in a moment.") from error
         veil = Veil(tuple(msgspec.structs.replace(why, things=tuple(some)) for why, some in found))
         hidden = [thing for thing in about if veil.on(thing) is not None]

@@ -61,7 +61,7 @@ def make_desk(
         homes=Homes(heart, keeping, clock),
         thinking=thinking,
         reviewer=reviewer,
-        disclosing=Disclosing(medulla),
+        disclosing=Disclosing(medulla, heart, trust),
         second=SecondReviewer(heart, second, clock),
         planning=Planning(heart, trust, clock),
         stop=stop,
