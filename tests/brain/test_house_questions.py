@@ -19,6 +19,7 @@ ROWS = [
 ]
 HOME = home_from_text((DATA / "question_home.yaml").read_text(encoding="utf-8"))
 NOW_MS = 1_795_789_000_000
+"""Friday, 27 November 2026, a quarter past two in the afternoon (UTC)."""
 CORTEX = Cortex()
 
 

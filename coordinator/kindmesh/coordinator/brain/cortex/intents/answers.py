@@ -18,6 +18,7 @@ from kindmesh.coordinator.brain.cortex.intents.comparing import told
 from kindmesh.coordinator.brain.cortex.intents.expected import shows
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, known, number
 from kindmesh.coordinator.brain.cortex.intents.official import responses
+from kindmesh.coordinator.brain.cortex.intents.resolve import told_apart
 from kindmesh.coordinator.brain.cortex.intents.templates import render
 from kindmesh.coordinator.brain.cortex.intents.timers import RUNNING, view
 from kindmesh.coordinator.brain.cortex.intents.truths import truth
@@ -109,7 +110,7 @@ def answer(reply: Reply, recognised: Recognised, home: Home, now_ms: int) -> str
     if intent == "HassGetWeather":
         return _weather(reply.key, reply.values, home, now_ms, language)
     if intent in ("HassGetCurrentTime", "HassGetCurrentDate"):
-        return _clock(intent, reply.values, now_ms)
+        return _clock(reply.key, reply.values, now_ms)
     if intent == "HassTimerStatus":
         return _timers(reply.values, home, now_ms)
     return _done(reply, recognised, home, language)
@@ -152,7 +153,7 @@ def _filled(
 
 
 def _query(response: str, values: Mapping[str, Any], home: Home, now_ms: int, language: str) -> str:
-    entities = _entities(values, home)
+    entities = told_apart(_entities(values, home), home)
     if response == "truth":
         return truth(entities, str(values.get("state", "")), language) + _age(entities, now_ms, language)
     if response in ("extreme", "compare"):
@@ -283,7 +284,7 @@ def _weather(key: str, values: Mapping[str, Any], home: Home, now_ms: int, langu
     return said + _age(entities[:1], now_ms, language)
 
 
-def _clock(intent: str, values: Mapping[str, Any], now_ms: int) -> str:
+def _clock(key: str, values: Mapping[str, Any], now_ms: int) -> str:
     try:
         zone = zoneinfo.ZoneInfo(str(values.get("zone", "UTC")))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
@@ -291,7 +292,7 @@ def _clock(intent: str, values: Mapping[str, Any], now_ms: int) -> str:
             "no such time zone", field="zone", hint="an IANA name, such as Europe/Berlin"
         ) from error
     now = dt.datetime.fromtimestamp(now_ms / 1000, tz=zone)
-    return _filled(f"{intent}/default", values, (), {"time": now.time(), "date": now.date()})
+    return _filled(key, values, (), {"time": now.time(), "date": now.date()})
 
 
 def _timers(values: Mapping[str, Any], home: Home, now_ms: int) -> str:

@@ -34,7 +34,8 @@ def indoors(home: Home, kind: str, language: str) -> tuple[Entity, ...]:
         if area is None or measured(one) is None or set(plain(one.name).split()) & outside:
             continue
         called = {part for name in (area.name, *area.aliases) for part in plain(name).split()}
-        if one.domain == "climate" or called & set(plain(one.name).split()):
+        said = set(plain(one.name).split())
+        if one.domain == "climate" or called & said or said <= {*words(language)["grammar"]["sensors"]}:
             found.setdefault(area.id, one)
     return tuple(found.values())
 

@@ -11,6 +11,8 @@ Rules, in this order:
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from kindmesh.capabilities.home.model import Entity, Home
@@ -121,6 +123,20 @@ def _without(pool: tuple[Entity, ...], target: Target) -> tuple[Entity, ...]:
     return tuple(one for one in pool if one.id not in target.but)
 
 
+def told_apart(pool: tuple[Entity, ...], home: Home) -> tuple[Entity, ...]:
+    """The same things, those that share their name with another of the home called with their room as well."""
+    shared = {one.name.casefold() for one in pool}
+    often = Counter(one.name.casefold() for one in home.entities.values() if one.name.casefold() in shared)
+    found = []
+    for one in pool:
+        area = home.areas.get(one.area)
+        if often[one.name.casefold()] > 1 and area is not None:
+            found.append(msgspec.structs.replace(one, name=f"{area.name} {one.name}"))
+        else:
+            found.append(one)
+    return tuple(found)
+
+
 def labels(home: Home, pool: tuple[Entity, ...]) -> tuple[str, ...]:
     """What to call several things so that they can be told apart."""
     names = [one.name for one in pool]
@@ -133,4 +149,4 @@ def labels(home: Home, pool: tuple[Entity, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-__all__ = ["CHOICES_MAX", "Found", "class_of", "find", "labels"]
+__all__ = ["CHOICES_MAX", "Found", "class_of", "find", "labels", "told_apart"]

@@ -52,7 +52,10 @@ def measuring(
 
 def _named(pool: tuple[Entity, ...], said: Sequence[str], language: str) -> tuple[Entity, ...]:
     """Those in one of whose names all of these words are: "the fridge" has the "Fridge temperature"."""
-    wanted = {stem(text, language) for text in said if text not in determiners(language)}
+    silent = {*words(language)["grammar"]["panels"]}
+    wanted = {
+        stem(text, language) for text in said if text not in determiners(language) and text not in silent
+    }
     return tuple(
         one for one in pool
         if wanted and any(wanted <= {stem(text, language) for text in plain(name).split()}

@@ -106,7 +106,7 @@ _DONE: Final = tuple(
     Row(row.domain, _not(row.holds), row.classes) for row in _RUNS if row.domain not in ("climate", "valve")
 )
 _ALERTS: Final = (
-    "smoke", "gas", "carbon_monoxide", "heat", "safety", "tamper", "problem", "sound", "moisture",
+    "smoke", "gas", "carbon_monoxide", "heat", "safety", "tamper", "problem", "sound", "moisture", "cold",
 )  # fmt: skip
 _SOUNDS: Final = (
     Row("binary_sensor", _in("on"), _ALERTS),

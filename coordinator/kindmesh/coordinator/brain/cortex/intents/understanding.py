@@ -245,6 +245,11 @@ class SentenceReader(msgspec.Struct, frozen=True):
             return None
         found = tuple(one.id for one in pool if one.domain == "sensor"
                       and set(plain(" ".join((one.name, *one.aliases))).split()) & set(names))  # fmt: skip
+        if not found:
+            gardens = {*words(self.language)["grammar"]["gardens"]}
+            areas = {area.id for area in self.situation.home.areas.values()
+                     if {plain(area.name), *map(plain, area.aliases)} & gardens}  # fmt: skip
+            found = tuple(one.id for one in pool if one.domain == "sensor" and one.area in areas)
         if found:
             return self._recognised((), found)
         weather = of_kind(self.situation.home, ("weather",), ())
