@@ -177,7 +177,7 @@ def delegate(
 
     Example: kindmesh people delegate goal:water-the-plants --operations notes.list --effects read --days 7
     """
-    from kindmesh.coordinator.cli.people_commands import run_delegate
+    from kindmesh.coordinator.cli.delegate_commands import run_delegate
 
     run_command(
         as_json,
@@ -198,7 +198,7 @@ def delegations(
 
     Example: kindmesh people delegations --withdraw goal:water-the-plants
     """
-    from kindmesh.coordinator.cli.people_commands import run_delegations
+    from kindmesh.coordinator.cli.delegate_commands import run_delegations
 
     run_command(as_json, lambda out: run_delegations(out, withdraw, person))
 

@@ -1,4 +1,4 @@
-"""`people`: inviting, accepting, listing, changing and removing people, and what may act for them."""
+"""`people`: inviting, accepting, listing, changing and removing people."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from typing import Any, Final
 
 from kindmesh.coordinator.cli.as_person import (
     ask_person_passphrase,
-    chosen,
     connect_as,
     device_of,
-    has_key,
-    unlocked,
 )
 from kindmesh.coordinator.cli.local import connect, is_coordinator
 from kindmesh.coordinator.cli.output import EXIT_DONE, Output, table
@@ -50,7 +47,8 @@ def duration_ms(text: str, field: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def _day(ms: int | None) -> str:
+def day_words(ms: int | None) -> str:
+    """A time (UTC ms) as a person reads it here; `-`: none."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(ms / 1000)) if ms else "-"
 
 
@@ -63,7 +61,7 @@ def _owner_home() -> Home:
     return home
 
 
-def _find(known: dict[str, Any], name: str) -> dict[str, Any]:
+def find_person(known: dict[str, Any], name: str) -> dict[str, Any]:
     """The person with that name or id.
 
     Raises:
@@ -98,9 +96,9 @@ def run_people(out: Output) -> int:
     rows = []
     for person in known["people"]:
         devices = ", ".join(key["device_name"] or key["device"] for key in person["keys"]) or "no device yet"
-        until = "ended" if person["ended"] else _day(person["until_ms"])
+        until = "ended" if person["ended"] else day_words(person["until_ms"])
         rows.append(
-            [person["name"], person["role"], devices, _day(person["since_ms"]), until, _limits(person)]
+            [person["name"], person["role"], devices, day_words(person["since_ms"]), until, _limits(person)]
         )
     lines = table(["NAME", "ROLE", "DEVICES", "SINCE", "UNTIL", "LIMITS"], rows) if rows else ["Nobody yet."]
     waiting = [found for found in known["invitations"] if found["state"] == "open"]
@@ -108,7 +106,7 @@ def run_people(out: Output) -> int:
         lines += ["", "Invited:"]
         lines += table(
             ["NAME", "ROLE", "UNTIL", "INVITATION"],
-            [[one["name"], one["role"], _day(one["expires_ms"]), one["invitation"]] for one in waiting],
+            [[one["name"], one["role"], day_words(one["expires_ms"]), one["invitation"]] for one in waiting],
         )
     out.result(known, *lines)
     return EXIT_DONE
@@ -135,13 +133,13 @@ def run_invite(
     from kindmesh.protocol.people import invitation_to_text
 
     home = _owner_home()
-    lasts_ms = _days_ms(days)
+    lasts_ms = days_ms(days)
     invite_ms = duration_ms(expires, "expires")
     allowed = int(parse_effects(list(effects))) if effects else ALL_EFFECTS
     with connect(home) as client:
         person, until_ms, patterns = b"", 0, tuple(operations) or ANY
         if another:
-            known = _find(client.call("people"), name)
+            known = find_person(client.call("people"), name)
             person, name, role, until_ms = (
                 parse_id(known["person"]),
                 known["name"],
@@ -174,14 +172,19 @@ def run_invite(
             "",
             f"  {text}",
             "",
-            f"It works once, until {_day(terms.invite_expires_ms)}. Whoever has this text can be {terms.name}: "
+            f"It works once, until {day_words(terms.invite_expires_ms)}. Whoever has this text can be {terms.name}: "
             "hand it over yourself.",
             f"To take it back: kindmesh people withdraw {invitation}",
         )  # fmt: skip
         return _wait_for(out, home, terms.name, invitation) if wait else EXIT_DONE
 
 
-def _days_ms(days: float | None) -> int:
+def days_ms(days: float | None) -> int:
+    """Milliseconds of so many days; None: 0.
+
+    Raises:
+        InvalidInput: not more than 0 and at most ten years.
+    """
     if days is None:
         return 0
     if not 0 < days <= 3_660:
@@ -288,14 +291,14 @@ def run_role(
 
     home = _owner_home()
     with connect(home, timeout_ms=30_000) as client:
-        person = _find(client.call("people"), name)
+        person = find_person(client.call("people"), name)
         signed, terms, _ = unlock_owner(home, ask_passphrase()).sign_terms(
             name=person["name"],
             role=role,
             person=parse_id(person["person"]),
             operations=tuple(operations) or tuple(person["operations"]),
             effects=int(parse_effects(list(effects) or person["effects"])),
-            lasts_ms=_days_ms(days),
+            lasts_ms=days_ms(days),
             until_ms=person["until_ms"] or 0,
         )
         client.call("people.terms", {"terms": signed_to_bytes(signed)})
@@ -310,7 +313,7 @@ def run_remove(out: Output, name: str, device: str) -> int:
 
     home = _owner_home()
     with connect(home, timeout_ms=30_000) as client:
-        person = _find(client.call("people"), name)
+        person = find_person(client.call("people"), name)
         subject, where = person["person"], ""
         if device:
             keys = [key for key in person["keys"] if device in (key["device_name"], key["device"], key["id"])]
@@ -330,121 +333,12 @@ def run_remove(out: Output, name: str, device: str) -> int:
     return EXIT_DONE
 
 
-# What may act for a person.
-
-
-def run_delegate(
-    out: Output,
-    acting: str,
-    name: str,
-    *,
-    operations: Sequence[str],
-    effects: Sequence[str],
-    data: Sequence[str],
-    purposes: Sequence[str],
-    days: float,
-) -> int:
-    """Let a goal, limb or home act for a person, within limits, for a time."""
-    from kindmesh.coordinator.cli.passphrase import ask_passphrase
-    from kindmesh.coordinator.owner import unlock_owner
-    from kindmesh.mesh.clock import SystemEntropy
-    from kindmesh.protocol.ids import new_id
-    from kindmesh.protocol.people import Delegation, check_delegation
-    from kindmesh.protocol.principal import parse_acting
-    from kindmesh.protocol.roles import Rights
-
-    home = Home.locate()
-    kind, id_ = parse_acting(acting)
-    rights = Rights(
-        tuple(operations) or ANY,
-        int(parse_effects(list(effects))) if effects else ALL_EFFECTS,
-        tuple(data) or ANY,
-        tuple(purposes) or ANY,
-    )
-    with connect(home, timeout_ms=30_000) as client:
-        file = None if is_coordinator(home) and not has_key(home, name) else chosen(home, name)
-        now_ms = client.call("clock")["now_ms"]
-        whom = b""
-        if file is None:
-            whom = parse_id(_find(client.call("people"), name)["person"]) if name else b""
-        person = None if file is None else unlocked(home, client, file)
-        delegation = Delegation(
-            mesh=_mesh(home),
-            delegation_id=new_id(now_ms, SystemEntropy().token(10)),
-            kind=kind,
-            acting_id=id_,
-            person=whom if person is None else person.certificate.person,
-            rights=rights,
-            issued_ms=now_ms,
-            expires_ms=now_ms + _days_ms(days),
-        )
-        check_delegation(delegation)
-        if person is not None:
-            signed = person.sign_delegation(delegation)
-        else:
-            signed = unlock_owner(home, ask_passphrase()).sign_delegation(delegation)
-        client.call("delegate", {"delegation": signed_to_bytes(signed)})
-    who = person.name if person is not None else name or "the owner"
-    out.result(
-        {"ok": True, "acting": acting, "person": who, "expires_ms": delegation.expires_ms},
-        f"{acting} may act for {who} until {_day(delegation.expires_ms)}.",
-    )
-    return EXIT_DONE
-
-
-def run_delegations(out: Output, withdraw: str, name: str) -> int:
-    """What acts for whom; or withdraw one."""
-    with connect_as(Home.locate(), name, timeout_ms=10_000) as client:
-        if withdraw:
-            found = [
-                one
-                for one in client.call("people")["delegations"]
-                if withdraw in (one["delegation"], one["acting"])
-            ]
-            if len(found) != 1:
-                raise InvalidInput(
-                    f"there is no one delegation {withdraw[:64]!r}",
-                    field="withdraw",
-                    hint="Use the id from kindmesh people delegations.",
-                )
-            client.call("undelegate", {"delegation": found[0]["delegation"]})
-            out.result(
-                {"ok": True, **found[0]},
-                f"{found[0]['acting']} does not act for {found[0]['name']} any more.",
-            )
-            return EXIT_DONE
-        known: list[dict[str, Any]] = client.call("people")["delegations"]
-    if out.as_json:
-        for one in known:
-            out.result(one)
-        return EXIT_DONE
-    rows = [
-        [
-            one["acting"], one["name"], ", ".join(one["operations"]), ", ".join(one["effects"]),
-            "ended" if one["ended"] else _day(one["expires_ms"]), one["delegation"],
-        ]
-        for one in known
-    ]  # fmt: skip
-    lines = (
-        table(["ACTS", "FOR", "OPERATIONS", "EFFECTS", "UNTIL", "ID"], rows)
-        if rows
-        else ["Nothing acts for anybody."]
-    )
-    out.result(None, *lines)
-    return EXIT_DONE
-
-
-def _mesh(home: Home) -> bytes:
-    from kindmesh.mesh.trust import Trust
-
-    return Trust.load(home.identity).mesh
-
-
 __all__ = [
+    "day_words",
+    "days_ms",
     "duration_ms",
+    "find_person",
     "run_accept",
-    "run_delegate",
-    "run_delegations",
     "run_invite",
     "run_people",
     "run_remove",
