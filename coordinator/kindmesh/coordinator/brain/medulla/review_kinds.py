@@ -7,17 +7,19 @@ from typing import Final
 from kindmesh.coordinator.brain.medulla.review_words import stem
 
 _DOMAINS: Final = {
-    "light": "light lamp bulb lighting brightness dim dimmer bright brighter dark darker illuminate see lantern",
+    "light": "light lamp bulb lighting brightness dim dimmer bright brighter dark darker illuminate see lantern darken "
+    "brighten soften gloomy glaring dazzling lit",
     "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
     "climate": "climate heat heater heating thermostat temperature degree warm warmer hot hotter cool cooler cold "
     "colder ac aircon air conditioning chilly freezing boiling stuffy radiator cosy cosier cozy cozier",
     "media_player": "tv telly television music radio speaker song volume play media player stereo sound movie film "
-    "playlist louder quieter loud quiet mute unmute pause resume track skip next previous episode podcast",
+    "programme program wireless shuffle playlist louder quieter "
+    "loud quiet mute unmute pause resume track skip next previous episode podcast",
     "lock": "lock door unlock gate bolt",
-    "fan": "fan ventilation ventilator",
+    "fan": "fan ventilation ventilator extractor",
     "vacuum": "vacuum robot hoover cleaner clean sweep mop",
     "switch": "switch plug socket outlet appliance",
-    "valve": "valve water irrigation sprinkler gas tap",
+    "valve": "valve water irrigation sprinkler gas tap stopcock mains hose",
     "camera": "camera picture photo image",
     "timer": "timer countdown wake alarm",
     "todo": "list todo task shopping grocery chore remind reminder remember",
@@ -28,7 +30,7 @@ _DOMAINS: Final = {
     "automation": "automation routine",
     "alarm_control_panel": "alarm arm disarm security",
     "humidifier": "humidifier humidity",
-    "water_heater": "boiler water heater",
+    "water_heater": "boiler water heater hot immersion geyser",
     "lawn_mower": "lawn mower mow grass",
     "siren": "siren",
     "remote": "remote tv",

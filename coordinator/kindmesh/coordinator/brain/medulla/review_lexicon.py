@@ -15,13 +15,13 @@ def _words(text: str) -> frozenset[str]:
 
 
 ALIKE: Final = """
-off out kill quench disable deactivate stop shut down cut knock douse
+off out kill quench disable deactivate stop shut down cut douse extinguish snuff knock rid no
 light dark bright
 on enable activate start
 light ignite
 close shut lower down draw
 open raise up unshut
-lock secure bolt
+lock secure bolt deadbolt latch
 unlock unbolt
 start begin run launch resume go activate
 stop end halt cancel abort quit finish
@@ -109,7 +109,9 @@ fridge refrigerator
 """.strip().splitlines()
 
 SAID_FOR: Final = {
-    ("valve", "open"): "on start run", ("valve", "close"): "off stop", ("todo", "remove"): "take off strike cross",
+    ("valve", "open"): "on start run", ("valve", "close"): "off stop cut mains",
+    ("todo", "remove"): "take off strike cross",
+    ("cover", "open"): "out extend unroll roll wind crack", ("cover", "close"): "in retract roll wind",
     ("script", "on"): "run start do execute activate trigger begin", ("scene", "on"): "run start activate begin",
 }  # fmt: skip
 """What people say for a verb, of that kind of thing only: water is turned on, and milk taken off the list."""
@@ -197,7 +199,8 @@ RELATIVE: Final = _words(
     """dim brighten brighter darker warm warmer cooler colder louder quieter higher lower more less up down
     hot chilly freezing cold nippy boiling stuffy perishing roasting baking parky
     increase decrease raise reduce softer bright cosy cozy comfortable full max maximum min minimum
-    half low high medium night movie bedtime reading relax"""
+    half low high medium night movie bedtime reading relax faster slower stronger weaker quicker gentler crack ajar
+    smidge smidgen tad touch notch bit little fraction slightly somewhat hair further inch gloomy glaring loud quiet"""
 )
 
 __all__ = [

@@ -180,7 +180,18 @@ def _idioms(parts: list[str]) -> set[float]:
             found |= {0.75, 75.0}
     if words & {"third", "thirds"}:
         found |= {33.0, 67.0, 66.0, 34.0} if words & {"two", "thirds"} else {33.0, 34.0}
-    if words & {"full", "fully", "max", "maximum", "completely"}:
+    if words & {
+        "full",
+        "fully",
+        "max",
+        "maximum",
+        "completely",
+        "flat",
+        "highest",
+        "brightest",
+        "possible",
+        "entirely",
+    }:
         found |= {1.0, 100.0, 254.0, 255.0}
     if words & {"min", "minimum", "zero", "off", "nothing"}:
         found |= {0.0}

@@ -15,6 +15,7 @@ from typing import Final
 
 from kindmesh.coordinator.brain.medulla.review_flow import Call
 from kindmesh.coordinator.brain.medulla.review_kinds import ALL_KIND_STEMS, KIND_STEMS
+from kindmesh.coordinator.brain.medulla.review_nicknames import is_outside, nicknamed
 from kindmesh.coordinator.brain.medulla.review_scene import Scene, compiled
 from kindmesh.coordinator.brain.medulla.review_words import Words, content, is_place, stem
 
@@ -37,6 +38,10 @@ _FILLER: Final = _stems(
     time day night bed sleep dark bright movie leaving leave gone away here there coming home house flat
     apartment bungalow cottage
     warm cold hot too late early good morning evening dinner now tired hurry
+    crank whack knock kick bang stick hit dial bump nudge fade tune glow shine shade shall needs level mode setting
+    gloomy murky dingy dazzling blinding harsh nippy perishing roasting boiling baking stifling stuffy muggy scorching
+    smidge smidgen fraction hair crack chink inch bit slightly somewhat further gently soft deep pale rich warm pretty
+    blast pelt flat throttle belt bore outdoor outdoors outside going running started about around roughly
     kindly love dear darling honey sweetheart mate favour favor maybe perhaps possible mind thanks cheers moment
     actually right back also other ones one quarter third full way max min maximum minimum touch notch
     tad little completely fully everywhere wish able everyone anything"""
@@ -64,6 +69,10 @@ def thing_meant(scene: Scene, call: Call, text: str, words: Words, *, opening: b
     there, kind_said = bool(said.intersection(called)), any(scene.words.says(word) for word in kinds)
     kind_said = kind_said or (not opening and _implied(scene, call, kind))
     strays = _elsewhere(scene, said, words)
+    if not opening and not strays and (nicknamed(scene, text, words) or _by_option(scene, call, words)):
+        return True
+    if not opening and kind_said and not strays and is_outside(scene, text, words):
+        return True
     if strays or points_elsewhere(scene, kinds, words):
         # Words that only say more of where it stands: "the lights off in the lounge".
         return not opening and not strays and there and kind_said
@@ -120,6 +129,17 @@ def _of_its_kind(scene: Scene, call: Call, text: str, words: Words, best: set[st
     if kind == "media_player" and not best and not near and _passing(call):
         return True
     return text in near and not opening
+
+
+def _by_option(scene: Scene, call: Call, words: Words) -> bool:
+    """Whether a player was told by what it can be switched to, said as it is: "HDMI 1"."""
+    things = {leaf.value for leaf in call.leaves if isinstance(leaf.value, str)}
+    sources = [
+        leaf.value for leaf in call.leaves
+        if isinstance(leaf.value, str) and leaf.path.rpartition(".")[2] in ("source", "sound_mode")
+    ]  # fmt: skip
+    players = [one for one in things if one in scene.home and one.startswith("media_player.")]
+    return len(players) == 1 and len(sources) == 1 and words.exactly(sources[0])
 
 
 def _in_the_room(scene: Scene, text: str) -> bool:

@@ -54,6 +54,9 @@ _UNITS: Final = _stems(
 _NONE: Final = _stems(
     "off mute silence silent quiet shut close stop none no nothing dark out down zero empty aus zu stumm"
 )
+_AJAR: Final = 25.0
+"""Percent that something is open at most, where only a little was asked for."""
+_SHUT: Final = _stems("close closed shut down lower drop draw drawn")
 _COUNTS: Final = _stems(
     """count quantity qty pieces portions number times copies people guests party persons seats tickets nights units
     servings repeat"""
@@ -247,11 +250,16 @@ def _follows(scene: Scene, leaf: Leaf, names: frozenset[str], value: float, call
         return True
     if names & _COLOURS and 0 <= value <= 7_000:
         return True
+    if "position" in names and words.number(100.0 - value) and not words.stems.isdisjoint(_SHUT):
+        return True  # "two thirds closed" is a third open
+    if "position" in names and value <= _AJAR and words.relative and not plain:
+        return True
     mild = not call.effects & ~int(bits.ACTUATE | bits.READ) and not scene.physical(call)
     stepped = "by" in words.stems or (words.relative and words.stems.isdisjoint(("to", "at")))
     if mild and known_things(scene, call) and (not plain or stepped):
         # How much louder or dimmer, or by how many degrees, is reckoned from how it is now.
-        return 0.0 <= value <= next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
+        most = next((bound[1] for word, bound in _COMFORT.items() if word in names), 100.0)
+        return 0.0 <= value <= (_HOT_WATER if _is_water(call) else most)
     bounds = next((bound for word, bound in _COMFORT.items() if word in names), None)
     if bounds == _COMFORT_C and words.relative and not plain and _COMFORT_F[0] <= value <= _COMFORT_F[1]:
         return True
@@ -264,6 +272,14 @@ def _follows(scene: Scene, leaf: Leaf, names: frozenset[str], value: float, call
     ):
         return words.temporal or bool(words.numbers)
     return False
+
+
+_HOT_WATER: Final = 65.0
+"""Degrees (°C) that water is heated to at most, where more or less of it was asked for."""
+
+
+def _is_water(call: Call) -> bool:
+    return any(isinstance(leaf.value, str) and leaf.value.startswith("water_heater.") for leaf in call.leaves)
 
 
 def _until(scene: Scene, seconds: float) -> bool:

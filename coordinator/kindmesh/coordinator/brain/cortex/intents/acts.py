@@ -100,6 +100,11 @@ DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "HassClimateGetTemperature": ("climate", "sensor"),
     "HassFanSetSpeed": ("fan",),
     "HassFanStep": ("fan",),
+    "HassFanReverse": ("fan",),
+    "HassFanOscillate": ("fan",),
+    "HassFanStill": ("fan",),
+    "HassMediaShuffle": ("media_player",),
+    "HassMediaUnshuffle": ("media_player",),
     "HassSetPosition": ("cover", "valve"),
     "HassPositionStep": ("cover",),
     "HassChoose": ("media_player", "vacuum", "fan", "climate", "humidifier", "water_heater", "select", "input_select"),
@@ -273,11 +278,18 @@ def _with(
 
 
 def _fan_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    """At least one of the fan's own steps in the direction that was asked for: never snapped back."""
     step, at = _value(meaning, "step")
     found: dict[int, list[Entity]] = {}
     for one in _able(entities, "percentage"):
-        now = number(one.attributes.get("percentage")) if one.state == "on" else 0
-        found.setdefault(int(max(0, min(100, (now if now is not None else 50) + step))), []).append(one)
+        raw = number(one.attributes.get("percentage"))
+        now = (raw if raw is not None else 50) if one.state == "on" else 0
+        size = number(one.attributes.get("percentage_step")) or 1.0
+        steps = max(1, round(abs(step) / size))
+        level = round(now / size) + (steps if step > 0 else -steps)
+        to = max(0, min(100, round(level * size)))
+        if to != now:
+            found.setdefault(to, []).append(one)
     return tuple(
         Call("fan.set_percentage", tuple(some), {"percentage": to}, {"percentage": at})
         for to, some in found.items()
@@ -313,6 +325,23 @@ def _choose(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tupl
     return (Call(service, entities[:1], {field: option}, {field: at}),) if entities else ()
 
 
+def _set_to(service: str, data: Mapping[str, Any]) -> _Made:
+    """A service with the data that the intent itself says."""
+
+    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+        return (Call(service, entities, dict(data)),) if entities else ()
+
+    return make
+
+
+def _reverse(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    found: dict[str, list[Entity]] = {}
+    for one in entities:
+        to = "forward" if one.attributes.get("direction") == "reverse" else "reverse"
+        found.setdefault(to, []).append(one)
+    return tuple(Call("fan.set_direction", tuple(some), {"direction": to}) for to, some in found.items())
+
+
 def _volume(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     value, at = _value(meaning, "volume_level")
     able = _able(entities, "volume_level")
@@ -342,13 +371,6 @@ def _volume_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) ->
     if blind:
         calls.append(Call(f"media_player.volume_{'up' if points > 0 else 'down'}", tuple(blind)))
     return tuple(calls)
-
-
-def _mute(muted: bool) -> Callable[[Meaning, tuple[Entity, ...], bool], tuple[Call, ...]]:
-    def make(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
-        return (Call("media_player.volume_mute", entities, {"is_volume_muted": muted}),) if entities else ()
-
-    return make
 
 
 def _play(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
@@ -399,8 +421,13 @@ _MAKERS: Final[Mapping[str, _Made]] = {
     "HassChoose": _choose,
     "HassSetVolume": _volume,
     "HassSetVolumeRelative": _volume_step,
-    "HassMediaPlayerMute": _mute(True),
-    "HassMediaPlayerUnmute": _mute(False),
+    "HassMediaPlayerMute": _set_to("media_player.volume_mute", {"is_volume_muted": True}),
+    "HassMediaPlayerUnmute": _set_to("media_player.volume_mute", {"is_volume_muted": False}),
+    "HassMediaShuffle": _set_to("media_player.shuffle_set", {"shuffle": True}),
+    "HassMediaUnshuffle": _set_to("media_player.shuffle_set", {"shuffle": False}),
+    "HassFanReverse": _reverse,
+    "HassFanOscillate": _set_to("fan.oscillate", {"oscillating": True}),
+    "HassFanStill": _set_to("fan.oscillate", {"oscillating": False}),
     "HassMediaSearchAndPlay": _play,
     "HassVacuumCleanArea": _clean,
     "HassVacuumStart": _clean,

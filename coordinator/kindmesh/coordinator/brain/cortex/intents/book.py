@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -33,10 +33,11 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An area or a floor, by id."""
+    """Areas or a floor, by id. `short`: said without its "room", which is also what a thing there may be called."""
 
-    area: str = ""
+    areas: tuple[str, ...] = ()
     floor: str = ""
+    short: bool = False
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -90,9 +91,16 @@ def kinds(language: str) -> Mapping[str, Kind]:
             for noun in row.get(key, ()):
                 found[plain(noun)] = Kind(
                     tuple(row["domains"]), tuple(row.get("classes", ())), many,
-                    stem(plain(noun), language) if row.get("hint") else "", tuple(row.get("named", ())),
+                    _hint(noun, row, language), tuple(row.get("named", ())),
                 )  # fmt: skip
     return found
+
+
+def _hint(noun: str, row: Mapping[str, Any], language: str) -> str:
+    """Words of which one may be in the name of the thing that is meant, where there are several."""
+    if "hints" in row:
+        return "|".join(row["hints"])
+    return stem(plain(noun), language) if row.get("hint") else ""
 
 
 @lru_cache(maxsize=8)
@@ -151,14 +159,26 @@ def _places(home: Home, language: str) -> dict[str, Place]:
     for area in home.areas.values():
         for name in (area.name, *area.aliases):
             said = plain(name).split()
-            found[compact(said, language)] = Place(area=area.id)
+            found[compact(said, language)] = Place((area.id,))
             if len(said) > 1 and said[-1] in rooms:
-                short.setdefault(compact(said[:-1], language), []).append(Place(area=area.id))
+                short.setdefault(compact(said[:-1], language), []).append(Place((area.id,), short=True))
     for key, same in short.items():
         if len(set(same)) == 1:
             found.setdefault(key, same[0])
     found.pop("", None)
+    outdoors = _outdoors(home, language)
+    for name in words(language)["grammar"]["outside"] if outdoors else ():
+        found.setdefault(compact((name,), language), Place(outdoors))
     return found
+
+
+def _outdoors(home: Home, language: str) -> tuple[str, ...]:
+    """Areas that are outside, by what they are called, where none is called "outside" itself."""
+    known = frozenset(words(language)["grammar"].get("outdoor_areas", ()))
+    return tuple(
+        area.id for area in home.areas.values()
+        if any(known & set(plain(name).split()) for name in (area.name, *area.aliases))
+    )  # fmt: skip
 
 
 def said_name(book: Book, said: Sequence[str], language: str) -> tuple[str, ...]:

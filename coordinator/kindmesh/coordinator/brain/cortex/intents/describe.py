@@ -104,7 +104,7 @@ class Describer(msgspec.Struct, frozen=True):
     def _exceptions(self, said: Sequence[Word]) -> tuple[Sequence[Word], Sequence[Word]]:
         for phrase in _phrases(self.language, "except"):
             at = _find(said, phrase)
-            if at > 0:
+            if 0 < at < len(said) - len(phrase):
                 return said[:at], said[at + len(phrase) :]
         return said, ()
 
@@ -142,7 +142,7 @@ class Describer(msgspec.Struct, frozen=True):
             if place is not None and last.targets[0].domains:
                 at = tuple(word.at for word in part)
                 found.append(Described((msgspec.structs.replace(
-                    last.targets[0], areas=_ids(place.area), floors=_ids(place.floor),
+                    last.targets[0], areas=place.areas, floors=_ids(place.floor),
                     words=tuple(sorted({*at, *last.targets[0].words}))),)))  # fmt: skip
                 continue
             own = self._part(part)
@@ -164,6 +164,7 @@ class Describer(msgspec.Struct, frozen=True):
     def _part(self, said: Sequence[Word], *, guess: bool = False) -> Described | None:
         at = tuple(word.at for word in said)
         exact = self._allowed(said_name(self.book, [word.text for word in said], self.language))
+        said, both = self._without(said, "both")
         said, every = self._without(said, "every")
         whole = every and self._many_there(said)
         if exact and not whole:
@@ -173,7 +174,9 @@ class Describer(msgspec.Struct, frozen=True):
         said = [word for word in said if word.text not in determiners(self.language)]
         if not said:
             return None
-        flags = Target(here=not anywhere, here_said=here, every=anywhere or (every and not here), words=at)
+        flags = Target(
+            here=not anywhere, here_said=here, every=anywhere or (every and not here), both=both, words=at
+        )
         for thing, place in self._cuts(said)[1 if whole else 0 :]:
             found = self._thing(thing, place, flags, every=every, here=here)
             if found is not None:
@@ -218,7 +221,9 @@ class Describer(msgspec.Struct, frozen=True):
         return sorted(found, reverse=True)
 
     def _places(self, said: Sequence[Word]) -> bool:
-        """Whether these are places and nothing else: "in the hall and the study"."""
+        """Whether these are places and nothing else: "in the hall and the study", "in here"."""
+        if tuple(word.text for word in said) in _phrases(self.language, "here"):
+            return True
         pieces = self._split(said)
         return bool(pieces) and all(self.place(piece) is not None for piece in pieces)
 
@@ -239,11 +244,11 @@ class Describer(msgspec.Struct, frozen=True):
         self, said: Sequence[Word], place: Place | None, flags: Target, *, every: bool, here: bool
     ) -> Described | None:
         texts = [word.text for word in said]
-        areas, floors = (_ids(place.area), _ids(place.floor)) if place is not None else ((), ())
+        areas, floors = (place.areas, _ids(place.floor)) if place is not None else ((), ())
         base = msgspec.structs.replace(flags, areas=areas, floors=floors, here=flags.here and place is None,
                                        every=flags.every and place is None)  # fmt: skip
         if not texts:
-            if place is None or not self.bare:
+            if place is None or place.short or not self.bare:
                 return None
             return Described((msgspec.structs.replace(base, domains=self.bare),))
         if self.everything and tuple(texts) in _phrases(self.language, "everything"):
@@ -260,7 +265,21 @@ class Describer(msgspec.Struct, frozen=True):
             return self._of_kind(kind, base, every)
         if place is None and self.place(said) is not None:
             return None
-        return self._fitting(texts, base, every)
+        return self._fitting(texts, base, every) or self._beside(said, place, flags, every=every, here=here)
+
+    def _beside(
+        self, said: Sequence[Word], place: Place | None, flags: Target, *, every: bool, here: bool
+    ) -> Described | None:
+        """ "The lamp by the desk" is the desk lamp, where something is called that."""
+        between = _phrases(self.language, "beside")
+        for at in range(1, len(said) - 1):
+            size = next((len(part) for part in between
+                         if tuple(word.text for word in said[at : at + len(part)]) == part), 0)  # fmt: skip
+            rest = [word for word in said[at + size :] if word.text not in determiners(self.language)]
+            if size and rest:
+                found = self._thing([*rest, *said[:at]], place, flags, every=every, here=here)
+                return found if found is not None and found.targets[0].ids else None
+        return None
 
     def _many_there(self, said: Sequence[Word]) -> bool:
         """Whether it is a place and a plural: all "the bedroom lights" are more than the one called "Bedroom Light"."""
@@ -278,7 +297,7 @@ class Describer(msgspec.Struct, frozen=True):
                 if any(word in plain(" ".join((one.name, *one.aliases))) for word in kind.named)
             )  # fmt: skip
             return Described((Target(ids=ids, every=kind.many or every, words=base.words),)) if ids else None
-        one = not kind.many and not every
+        one = not kind.many and not every and not base.both
         kinds_ = msgspec.structs.replace(base, domains=domains, classes=kind.classes, one=one, hint=kind.hint)
         return Described((kinds_,))
 
@@ -311,10 +330,10 @@ class Describer(msgspec.Struct, frozen=True):
         if not found:
             return None
         noun = kinds(self.language).get(texts[-1])
-        many = every or (noun is not None and noun.many)
+        many = every or base.both or (noun is not None and noun.many)
         least = min(extra for extra, _ in found)
         ids = tuple(one for extra, one in found if many or extra == least)
-        return Described((Target(ids=ids, every=many, loose=True, words=base.words),))
+        return Described((Target(ids=ids, every=many, both=base.both, loose=True, words=base.words),))
 
     def _headed(self, one: str, head: str, last: str) -> bool:
         """Whether the last word said is the last of one of its names, or what such a thing is called."""
@@ -322,10 +341,16 @@ class Describer(msgspec.Struct, frozen=True):
         noun = kinds(self.language).get(last)
         if noun is not None and entity.domain in noun.domains:
             return True
-        return any(
-            stem(plain(name).split()[-1], self.language) == head
-            for name in (entity.name, *entity.aliases) if plain(name)
-        )  # fmt: skip
+        for name in (entity.name, *entity.aliases):
+            parts = [stem(part, self.language) for part in plain(name).split()]
+            # "The bread" is the bread maker: what it is a maker of is its name.
+            while len(parts) > 1 and parts[-1] in _general(self.language):
+                if head == parts[-1]:
+                    return True
+                parts.pop()
+            if parts and parts[-1] == head:
+                return True
+        return False
 
     def _nouns(self, texts: Sequence[str]) -> frozenset[str]:
         return frozenset(stem(text, self.language) for text in texts if text in kinds(self.language))
@@ -356,7 +381,7 @@ class Describer(msgspec.Struct, frozen=True):
                 if like < SURE:
                     continue
                 place = self.book.places[key]
-                base = msgspec.structs.replace(flags, areas=_ids(place.area), floors=_ids(place.floor), here=False,
+                base = msgspec.structs.replace(flags, areas=place.areas, floors=_ids(place.floor), here=False,
                                                every=False)  # fmt: skip
                 return self._of_kind(kind, base, every)
         return None
@@ -388,10 +413,16 @@ def _loud(language: str) -> frozenset[str]:
     return frozenset(words(language)["grammar"]["loud"])
 
 
+@lru_cache(maxsize=8)
+def _general(language: str) -> frozenset[str]:
+    """Stems of words at the end of a name that say only that it is a device: maker, machine."""
+    return frozenset(stem(word, language) for word in words(language)["grammar"].get("general", ()))
+
+
 @lru_cache(maxsize=64)
 def _phrases(language: str, group: str) -> tuple[tuple[str, ...], ...]:
     """Phrases of a group of the grammar, the longest first."""
-    found = [tuple(plain(phrase).split()) for phrase in words(language)["grammar"][group]]
+    found = [tuple(plain(phrase).split()) for phrase in words(language)["grammar"].get(group, ())]
     return tuple(sorted(found, key=len, reverse=True))
 
 

@@ -36,6 +36,8 @@ DIMENSIONS: Final[Mapping[str, Dimension]] = {
     "closed": Dimension(("cover", "valve")),
     "up": Dimension(_GRADED),
     "down": Dimension(_GRADED, (), up=False),
+    "run": Dimension(("switch", "fan", "humidifier", "input_boolean", "siren")),
+    "ajar": Dimension(("cover",)),
     "locked": Dimension(("lock",)),
     "brighter": Dimension(("light",), ("light",)),
     "dimmer": Dimension(("light",), ("light",), up=False),
@@ -45,6 +47,34 @@ DIMENSIONS: Final[Mapping[str, Dimension]] = {
     "quieter": Dimension(("media_player",), ("media_player",), up=False),
     "faster": Dimension(("fan",), ("fan",)),
     "slower": Dimension(("fan",), ("fan",), up=False),
+    "about_volume": Dimension(("media_player",), ("media_player",)),
+    "about_brightness": Dimension(("light",), ("light",)),
+    "about_speed": Dimension(("fan",), ("fan",)),
+    "about_warmth": Dimension(("climate", "water_heater"), ("climate",)),
+    "about_position": Dimension(("cover", "valve")),
+    "about_humidity": Dimension(("humidifier",), ("humidifier",)),
+    "about_colour": Dimension(("light",), ("light",)),
+}
+ABOUT: Final = "about_"
+"""What the names of signs begin with that say what it is about, and no direction."""
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """What is wrong, and what helps: a direction; `switch`: switched on, where nothing is on yet."""
+
+    sign: str
+    switch: bool = False
+
+
+COMPLAINTS: Final[Mapping[str, Complaint]] = {
+    "dark": Complaint("brighter", switch=True),
+    "bright": Complaint("dimmer"),
+    "cold": Complaint("warmer"),
+    "hot": Complaint("cooler"),
+    "loud": Complaint("quieter"),
+    "quiet": Complaint("louder"),
+    "fast": Complaint("slower"),
+    "slow": Complaint("faster"),
 }
 
 
@@ -61,7 +91,15 @@ class FrameTable(msgspec.Struct, frozen=True):
     degrees: frozenset[str]
     by: frozenset[str]
     to: frozenset[str]
-    modal_words: frozenset[str]
+    telling_words: frozenset[str]
+    exact_words: frozenset[str]
+    levels: Mapping[str, int]
+    whole: frozenset[str]
+    complaints: Mapping[str, Complaint]
+    very: frozenset[str]
+    too: frozenset[str]
+    be: frozenset[str]
+    subjects: frozenset[str]
     value_words: frozenset[str]
 
     def may_be_value(self, word: str) -> bool:
@@ -99,8 +137,14 @@ def frame_table(language: str) -> FrameTable | None:
         {verb: tuple(found) for verb, found in verbs.items()}, phrasal,
         tuple(sorted((tuple(plain(one).split()) for one in table["wish"]), key=len, reverse=True)),
         {said: tuple(found) for said, found in signs.items()}, dict(table["opposites"]), _set(table["glue"]),
-        _set(table["modal"]), _set([*table["degree"], *table["whole"]]), _set(table["by"]), _set(table["to"]),
-        frozenset(one.split()[0] for one in table["modal"]), _value_words(language),
+        _set(table["modal"]), _set([*table["degree"], *table["nicely"]]), _set(table["by"]), _set(table["to"]),
+        _value_words(language) - determiners(language)
+        | frozenset(plain(one).split()[-1] for said in (*table["signs"].values(), table["modal"]) for one in said),
+        frozenset(plain(one) for one in words(language)["units"]["percent"]), dict(table["levels"]),
+        _set(table["whole"]),
+        {plain(word): COMPLAINTS[wrong] for wrong, said in table["complaints"].items() for word in said},
+        _set(table["very"]["words"]), _set(table["very"]["too"]), _set(table["very"]["be"]),
+        _set(table["very"]["subjects"]), _value_words(language),
     )  # fmt: skip
 
 
@@ -118,4 +162,4 @@ def _set(said: Sequence[str]) -> frozenset[str]:
     return frozenset(plain(one) for one in said)
 
 
-__all__ = ["DIMENSIONS", "Dimension", "FrameTable", "frame_table"]
+__all__ = ["ABOUT", "COMPLAINTS", "DIMENSIONS", "Complaint", "Dimension", "FrameTable", "frame_table"]

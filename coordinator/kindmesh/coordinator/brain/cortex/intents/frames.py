@@ -16,15 +16,17 @@ import msgspec
 
 from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.intents.book import Book
+from kindmesh.coordinator.brain.cortex.intents.complaints import ComplaintReader
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
-from kindmesh.coordinator.brain.cortex.intents.frame_table import DIMENSIONS, FrameTable, frame_table
+from kindmesh.coordinator.brain.cortex.intents.frame_table import ABOUT, DIMENSIONS, FrameTable, frame_table
 from kindmesh.coordinator.brain.cortex.intents.making import Maker
-from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Target
 from kindmesh.coordinator.brain.cortex.intents.settable import together
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
     DEGREES,
     KELVIN,
+    LEVEL,
     MODE,
     NUMBER,
     PERCENT,
@@ -56,12 +58,21 @@ class Pieces(msgspec.Struct, frozen=True):
     it: bool = False
     modal: bool = False
     phrasal: bool = False
+    exact: bool = False
+    whole: bool = False
+    on: bool = False
+
+    @property
+    def about(self) -> bool:
+        """Whether it says what of a thing is meant: its volume, its brightness."""
+        return any(sign.startswith(ABOUT) for sign in self.signs)
 
     def __add__(self, other: Pieces) -> Pieces:
         return Pieces(
             self.signs + other.signs, self.at + other.at, self.values + other.values, self.place + other.place,
             self.after + other.after, self.degree or other.degree, self.it or other.it, self.modal or other.modal,
-            self.phrasal or other.phrasal,
+            self.phrasal or other.phrasal, self.exact or other.exact, self.whole or other.whole,
+            self.on or other.on,
         )  # fmt: skip
 
 
@@ -71,12 +82,14 @@ class FrameReader(msgspec.Struct, frozen=True):
     home: Home
     book: Book
     language: str
+    area: str = ""
 
     def read(self, said: Sequence[Word]) -> Iterator[Meaning]:
         """The meanings that a clause (cleaned, in plain words) can have, the likeliest first."""
         table = frame_table(self.language)
         if table is None or not 2 <= len(said) <= WORDS_MAX:
             return
+        yield from ComplaintReader(self.home, self.book, self.language, self.area).read(said)
         said, wished = _without_wish(said, table)
         for sign, verb, size in (*table.verbs_at([word.text for word in said]), ("", "", 0)):
             lead = Pieces((sign,) if sign else (), tuple(word.at for word in said[:size]) if sign else ())
@@ -89,7 +102,7 @@ class FrameReader(msgspec.Struct, frozen=True):
         self, said: Sequence[Word], lead: Pieces, verb: str, *, spoken: bool, table: FrameTable
     ) -> Meaning | None:
         """The rest of a clause after its verb; `spoken`: there was a verb or a wish."""
-        if not spoken and table.modal_words.isdisjoint(word.text for word in said):
+        if not spoken and table.telling_words.isdisjoint(word.text for word in said):
             return None
         count = len(said)
         pieces = [list(self._pieces(said, at, verb, table)) for at in range(count)]
@@ -102,9 +115,10 @@ class FrameReader(msgspec.Struct, frozen=True):
         for first, last in (*spans, *([(count, count)] if count else [])):
             for left, right in product(before[first], after[last]):
                 around = left + right
-                if first == last and not (around.it or around.place):
+                if first == last and not (around.it or around.place or around.degree or around.about):
                     continue
-                if spoken or around.modal:
+                # Without a verb the thing comes first: "curtains two thirds closed".
+                if spoken or around.modal or not first:
                     whole = around if around.phrasal else lead + around
                     meaning = self._meant(said[first:last], whole, table)
                     if meaning is not None:
@@ -135,11 +149,20 @@ class FrameReader(msgspec.Struct, frozen=True):
             if size <= VALUE_WORDS_MAX and all(map(table.may_be_value, texts[at : at + size])):
                 value = value_of(texts[at : at + size], self.language)
                 if value is not None and texts[at] not in _ARTICLES:
-                    yield size, Pieces(values=((_before(texts, at, table), value, where),))
+                    exact = bool(set(texts[at : at + size]) & table.exact_words) or any(
+                        letter.isdigit() for letter in key
+                    )
+                    yield size, Pieces(values=((_before(texts, at, table), value, where),), exact=exact)
+            if key in table.levels:
+                yield size, Pieces(values=(("to", Value(LEVEL, table.levels[key]), where),))
             if self._is_place(part):
                 yield size, Pieces(place=tuple(part))
             if key in table.glue:
                 yield size, Pieces()
+            if key in table.whole:
+                yield size, Pieces(whole=True)
+            if key == "on":
+                yield size, Pieces(on=True)  # "the volume on the radio"
             if key == "it":
                 yield size, Pieces(it=True)
 
@@ -153,6 +176,8 @@ class FrameReader(msgspec.Struct, frozen=True):
 
     def _meant(self, thing: Sequence[Word], pieces: Pieces, table: FrameTable) -> Meaning | None:
         signs = set(pieces.signs)
+        if len([sign for sign in pieces.signs if sign.startswith(ABOUT)]) > 1:
+            return None
         if any(one in signs and other in signs for one, other in table.opposites.items()):
             return None
         if len(pieces.values) > 2 or (not signs and not pieces.values):
@@ -164,15 +189,19 @@ class FrameReader(msgspec.Struct, frozen=True):
         everything = everything if not pieces.values else ("light",)
         describer = Describer(self.home, self.book, self.language, kinds, bare, tuple(
             one for one in everything if one in kinds))  # fmt: skip
+        if pieces.on and not pieces.about:
+            return None
         described = describer.read([*thing, *pieces.place])
+        if described is None and not thing and not pieces.place and bare:
+            described = Described((Target(domains=bare[:1], here=True, one=bare[0] != "light"),))
         if described is None or described.doubt:
             return None
         domains = self._domains(described)
         if not domains or (pieces.it and thing):
             return None
         if pieces.values:
-            return self._valued(described, domains, signs, pieces)
-        return self._directed(described, domains, signs, pieces)
+            return self._valued(described, domains, _directions(signs), pieces)
+        return self._directed(described, domains, _directions(signs), pieces)
 
     def _kinds(self, signs: set[str], pieces: Pieces) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Which domains can be meant, and what a place alone stands for."""
@@ -216,6 +245,8 @@ class FrameReader(msgspec.Struct, frozen=True):
                 return None
             sign = next(iter(towards))
             return maker.step(described, up=DIMENSIONS[sign].up, value=value, at=at, warmth=sign in _WARMTH)
+        if value.kind == NUMBER and not before and domains == {"media_player"} and not pieces.about:
+            return None  # "Radio 4" is no volume
         if value.kind == NUMBER and value.value <= HOURS and "on" in signs:
             return None
         if value.kind in (COLOUR, KELVIN, MODE) and towards - {"up", "down"}:
@@ -224,7 +255,8 @@ class FrameReader(msgspec.Struct, frozen=True):
             if not numeric or domains - {"cover", "valve"}:
                 return None
             if "closed" in pieces.after or ("closed" in signs and before != "to"):
-                if value.value != 50 and "closed" not in pieces.after:
+                # "Close it a third" leaves it two thirds open; "close it 40 percent" might mean either.
+                if "closed" not in pieces.after and (pieces.exact or value.value not in _SHARES):
                     return None
                 value = msgspec.structs.replace(value, value=100 - value.value)
         elif "down" in pieces.after and domains == {"cover"} and numeric:
@@ -252,20 +284,27 @@ class FrameReader(msgspec.Struct, frozen=True):
             signs = (signs - {"up", "down"}) | {"open" if "up" in signs else "closed"}
             if {"open", "closed"} <= signs:
                 return None
+        if signs == {"ajar"}:
+            return maker.step(described, up=True, value=None, at=pieces.at)
         if covers and pieces.degree and domains == {"cover"} and signs in ({"open"}, {"closed"}):
             return maker.step(described, up="open" in signs, value=None, at=pieces.at)
         if len(signs) != 1:
             return None
         sign = next(iter(signs))
+        if pieces.whole and sign not in _INTENTS and not covers:
+            full = Value(PERCENT, 100 if DIMENSIONS[sign].up else 1)
+            return maker.setting(described, full, pieces.at, {}) if sign in ("up", "down") else None
         intent = _INTENTS.get(sign)
         if intent is not None:
             return maker.made(intent[0], {}, described, intent[1])
         return maker.step(described, up=DIMENSIONS[sign].up, value=None, at=pieces.at, warmth=sign in _WARMTH)
 
 
+_SHARES: Final = frozenset({20, 25, 33, 40, 50, 60, 66, 67, 75, 80})
 _WARMTH: Final = frozenset({"warmer", "cooler"})
 _INTENTS: Final[Mapping[str, tuple[str, str]]] = {
     "on": ("HassTurnOn", "default"),
+    "run": ("HassTurnOn", "default"),
     "off": ("HassTurnOff", "default"),
     "open": ("HassTurnOn", "cover"),
     "closed": ("HassTurnOff", "cover"),
@@ -278,6 +317,7 @@ _VALUED: Final[Mapping[str, tuple[str, ...]]] = {
     COLOUR: ("light",),
     KELVIN: ("light",),
     MODE: ("climate",),
+    LEVEL: ("fan",),
 }
 
 
@@ -309,6 +349,10 @@ def _without_wish(said: Sequence[Word], table: FrameTable) -> tuple[Sequence[Wor
         if len(texts) > len(wish) and tuple(texts[: len(wish)]) == wish:
             return said[len(wish) :], True
     return said, False
+
+
+def _directions(signs: set[str]) -> set[str]:
+    return {sign for sign in signs if not sign.startswith(ABOUT)}
 
 
 def _before(texts: Sequence[str], at: int, table: FrameTable) -> str:

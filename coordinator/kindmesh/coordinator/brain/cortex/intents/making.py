@@ -61,7 +61,7 @@ class Maker(msgspec.Struct, frozen=True):
         there = placed(self.home, pool, target.areas, target.floors)
         if (
             value.kind == DEGREES
-            or (value.kind == NUMBER and there and bearable(value.value))
+            or (value.kind == NUMBER and there and bearable(value.value, there))
             or value.kind == MODE
         ):
             return "climate"

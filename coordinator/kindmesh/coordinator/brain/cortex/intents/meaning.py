@@ -30,7 +30,7 @@ class Target(msgspec.Struct, frozen=True):
     """Which things are meant. `ids`: entities by name; else all of `domains` (and `classes`, if any) in `areas` or on
     `floors` (ids; empty: anywhere). `here`: the place is left to where it was said (`here_said`: in so many words).
     `one`: a single thing was spoken of. `but`: entities left out. `hint`: a word that its name may have ("lamp").
-    `loose`: the name was not said whole."""
+    `loose`: the name was not said whole. `both`: exactly two were spoken of."""
 
     ids: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
@@ -44,6 +44,7 @@ class Target(msgspec.Struct, frozen=True):
     but: tuple[str, ...] = ()
     hint: str = ""
     loose: bool = False
+    both: bool = False
     words: tuple[int, ...] = ()
 
 

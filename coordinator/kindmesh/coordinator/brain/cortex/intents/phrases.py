@@ -33,6 +33,7 @@ from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WORDS_MAX: Final = 32
 """Words of a sentence that can be a phrase."""
+OPTION_LETTERS_MIN: Final = 7
 NAME_WORDS_MAX: Final = 4
 """Words of a timer's name."""
 TRUTH: Final = "truth"
@@ -71,7 +72,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 if meaning is not None and not (truths and meaning.value("state") in COMMON):
                     yield meaning
             if not guess and not truths:
-                yield from FrameReader(self.home, self.book, self.language).read(said)
+                yield from FrameReader(self.home, self.book, self.language, self.area).read(said)
 
     def _mended(self, said: list[Word]) -> list[Word]:
         """Common slips of ears and fingers in words that are not names."""
@@ -129,7 +130,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
                 state, " ".join(word.text for word in holes["s"]), tuple(w.at for w in holes["s"])
             )
         described = self._targets(phrase, holes.get("t"), place, slots, guess=guess)
-        if described is None:
+        if described is None or (value is not None and _is_source(described, value, holes)):
             return None
         if phrase.do == "HassVacuumCleanArea" and not self._add_place(
             described, holes.get("place", place), slots
@@ -138,26 +139,32 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if phrase.do == "HassGetState":
             return self._asked(phrase, described, slots)
         if phrase.do in ("set", "set_on", "both"):
-            both = "w" in holes
-            return (
-                self._both(described, holes, slots)
-                if both
-                else self._maker().setting(described, value, value_at, slots)
-            )
-        if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(said):
-            return None
+            if "w" in holes:
+                return self._both(described, holes, slots)
+            return self._maker().setting(described, value, value_at, slots)
         if phrase.do in ("step", "step_position"):
-            told = value_at or _spoken(found, said)
-            spoken = {word.text for word in said if word.at in _spoken(found, said)}
-            warmth = bool(spoken & set(words(self.language).get("warmth", ())))
-            up = bool(phrase.slots.get("up", True))
-            return self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
+            spoken = [word for word in said if word.at in _spoken(found, said)]
+            return self._step(phrase, described, value, value_at, spoken)
         if value is not None:
             name = SLOT_OF.get(phrase.do, "")
             if not name or not fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
                 return None
             slots[name] = Slot(value.value, words=value_at)
         return self._maker().made(phrase.do, slots, described, phrase.response)
+
+    def _step(
+        self,
+        phrase: Phrase,
+        described: Described,
+        value: Value | None,
+        at: tuple[int, ...],
+        spoken: list[Word],
+    ) -> Meaning | None:
+        if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(spoken):
+            return None
+        warmth = not {word.text for word in spoken}.isdisjoint(words(self.language).get("warmth", ()))
+        up, told = bool(phrase.slots.get("up", True)), at or tuple(word.at for word in spoken)
+        return self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
 
     def _rather_warm(
         self, phrase: Phrase, described: Described, holes: Mapping[str, list[Word]], value: Value
@@ -170,7 +177,7 @@ class PhraseReader(msgspec.Struct, frozen=True):
         if (
             not (target.areas or target.floors)
             or value.kind != NUMBER
-            or not bearable(value.value)
+            or not bearable(value.value, heated)
             or not heated
         ):
             return False
@@ -270,6 +277,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
 
     def _chosen(self, phrase: Phrase, holes: Mapping[str, list[Word]], place: list[Word]) -> Meaning | None:
         """A source or a programme, from the list of the thing that has it; or what goes on by its title."""
+        if phrase.response == "named" and not _named_so(holes["o"]):
+            return None
         names = msgspec.structs.replace(self._names(), domains=phrase.kinds, bare=phrase.bare)
         said = [*holes.get("t", []), *place]
         found = (
@@ -326,6 +335,19 @@ def _no_value(do: str, value: Value) -> bool:
     if do == "HassGetState":
         return value.kind != COLOUR
     return bool(do == "set_on" and value.kind == NUMBER and value.value <= HOURS)
+
+
+def _named_so(said: Sequence[Word]) -> bool:
+    """Whether an option is said clearly enough to be a sentence of its own: "HDMI 1", "PlayStation", and not "one"."""
+    return len(said) > 1 or len(said[0].text) >= OPTION_LETTERS_MIN
+
+
+def _is_source(described: Described, value: Value, holes: Mapping[str, list[Word]]) -> bool:
+    """Whether a number right after a player is part of a name, and no volume: "Radio 4"."""
+    if value.kind != NUMBER or "t" not in holes or holes["t"][-1].at + 1 != holes["v"][0].at:
+        return False
+    target = described.targets[0]
+    return target.domains == ("media_player",) or any(one.startswith("media_player.") for one in target.ids)
 
 
 def _words_of(found: re.Match[str], name: str, said: list[Word]) -> list[Word]:

@@ -9,6 +9,8 @@ PREFERRED: Final[Mapping[str, tuple[str, ...]]] = {
     "HassMediaPause": ("playing",),
     "HassMediaStop": ("playing", "paused"),
     "HassMediaUnpause": ("paused",),
+    "HassMediaShuffle": ("playing",),
+    "HassMediaUnshuffle": ("playing",),
     "HassMediaNext": ("playing",),
     "HassMediaPrevious": ("playing",),
     "HassSetVolume": ("playing",),

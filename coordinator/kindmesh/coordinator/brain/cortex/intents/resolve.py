@@ -16,9 +16,12 @@ from collections import Counter
 import msgspec
 
 from kindmesh.capabilities.home.model import Entity, Home
+from kindmesh.coordinator.brain.cortex.intents.book import plain
 from kindmesh.coordinator.brain.cortex.intents.household import class_of, floor_of, of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Target
 
+SHORT = 3
+"""Letters up to which a hint has to be a whole word: "ac" is no "academy"."""
 CHOICES_MAX = 4
 """Names offered in one question."""
 
@@ -38,12 +41,19 @@ def find(
 ) -> Found:
     """See the module. `domains`: what the intent can be about, when the sentence named no kind; `area`: where it was
     said (id or empty); `prefer`: states that single one out among several ("playing")."""
+    if target.both:
+        return _both(
+            find(home, msgspec.structs.replace(target, both=False), domains, area, prefer), home, area
+        )
     if target.ids:
         return _named(home, target, domains, area)
     kinds = target.domains or domains
     pool = _without(of_kind(home, kinds, target.classes), target)
     if not placed(home, pool, target.areas, target.floors) and target.classes:
         pool = _without(of_kind(home, kinds, target.classes, near=True), target)
+        # "The blinds" of a home that has curtains, and shutters that are called blinds.
+        called = _hinted(pool, msgspec.structs.replace(target, hint="|".join(target.classes)))
+        pool = called if placed(home, called, target.areas, target.floors) else pool
     if not pool:
         return Found(missing="no_device_class" if target.classes else "no_domain")
     if target.areas or target.floors:
@@ -59,12 +69,22 @@ def find(
         if there:
             return _single(there, target, prefer, strict=False)
         near = _near(home, pool, area)
+        if target.one and len(_hinted(pool, target)) == 1:
+            return Found(_hinted(pool, target))
         return Found(near) if len(near) == 1 else _one_of(near or pool, prefer)
     if target.one:
         return _single(pool, target, prefer, strict=True)
     if target.here and not area and len({one.area for one in pool}) > 1:
         return Found(where=True)
     return Found(_hinted(pool, target))
+
+
+def _both(found: Found, home: Home, area: str) -> Found:
+    """Exactly two: those that were found, or of these those where it was said; else it is a question."""
+    if not found.entities or len(found.entities) == 2:
+        return found
+    there = placed(home, found.entities, (area,), ()) if area else ()
+    return Found(there) if len(there) == 2 else Found(choice=found.entities)
 
 
 def _named(home: Home, target: Target, domains: tuple[str, ...], area: str) -> Found:
@@ -107,9 +127,22 @@ def _single(pool: tuple[Entity, ...], target: Target, prefer: tuple[str, ...], *
 def _hinted(pool: tuple[Entity, ...], target: Target) -> tuple[Entity, ...]:
     if not target.hint:
         return pool
-    stem = target.hint.casefold()
-    named = tuple(one for one in pool if any(stem in name.casefold() for name in (one.name, *one.aliases)))
-    return named or pool
+    for part in target.hint.casefold().split("|"):
+        named = tuple(one for one in pool if _has(one, part))
+        if named:
+            return named
+    return pool
+
+
+def _has(one: Entity, hint: str) -> bool:
+    """Whether a word is in a thing's names; `class:tv` is a device class, `class:-tv` any other."""
+    if hint.startswith("class:"):
+        wanted = hint.removeprefix("class:")
+        named = wanted.removeprefix("-")
+        is_so = class_of(one) == named or (not class_of(one) and _has(one, named))
+        return is_so != wanted.startswith("-")
+    said = f" {hint}" if len(hint) > SHORT else f" {hint} "
+    return any(said in f" {plain(name)} " for name in (one.name, *one.aliases))
 
 
 def _one_of(pool: tuple[Entity, ...], prefer: tuple[str, ...]) -> Found:

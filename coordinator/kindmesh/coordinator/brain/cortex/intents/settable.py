@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from kindmesh.capabilities.home.model import Entity
+from kindmesh.coordinator.brain.cortex.intents.household import number
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
 from kindmesh.coordinator.brain.cortex.intents.values import (
     COLOUR,
     DEGREES,
     KELVIN,
+    LEVEL,
     MODE,
     NUMBER,
     PERCENT,
@@ -28,6 +31,7 @@ SETTINGS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("climate", MODE): ("HassClimateSetMode", "hvac_mode"),
     ("fan", PERCENT): ("HassFanSetSpeed", "percentage"),
     ("fan", NUMBER): ("HassFanSetSpeed", "percentage"),
+    ("fan", LEVEL): ("HassFanSetSpeed", "percentage"),
     ("cover", PERCENT): ("HassSetPosition", "position"),
     ("cover", NUMBER): ("HassSetPosition", "position"),
     ("valve", PERCENT): ("HassSetPosition", "position"),
@@ -47,6 +51,8 @@ SLOT_OF: Final = {
     "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
 }  # fmt: skip
 EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
+FAHRENHEIT_FROM: Final = 45
+"""Degrees from which the most that heating can be set to is no °C."""
 POSITION_STEP: Final = 20
 """Points of a hundred that "a bit further" is for a cover."""
 STEPS: Final[Mapping[str, tuple[str, str, float]]] = {
@@ -72,8 +78,13 @@ def together(one: Meaning, other: Meaning) -> Meaning | None:
     return msgspec.structs.replace(one, slots={**one.slots, **other.slots})
 
 
-def bearable(value: float) -> bool:
-    """Whether a bare number can be meant as the temperature of a room (°C)."""
+def bearable(value: float, heated: Iterable[Entity] = ()) -> bool:
+    """Whether a bare number can be meant as the temperature of a room: what its heating can be set to (in the unit that
+    it has), else 5 to 30 °C."""
+    for one in heated:
+        low, high = number(one.attributes.get("min_temp")), number(one.attributes.get("max_temp"))
+        if low is not None and high is not None and high > FAHRENHEIT_FROM:
+            return low <= value <= high
     return 5 <= value <= 30
 
 

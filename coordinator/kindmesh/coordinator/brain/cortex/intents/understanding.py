@@ -122,6 +122,8 @@ class SentenceReader(msgspec.Struct, frozen=True):
     def _find(self, target: Target) -> Found:
         domains = DOMAINS.get(self.meaning.intent, ())
         prefer = PREFERRED.get(self.meaning.intent, ())
+        if not prefer and target.domains == ("media_player",) and target.one:
+            prefer = PREFERRED["HassMediaStop"] if self.meaning.intent == "HassTurnOff" else ()
         if self.meaning.intent.startswith(("HassShoppingList", "HassList")):
             return self._list(target)
         if self.meaning.intent in _CLEANING and not target.ids:

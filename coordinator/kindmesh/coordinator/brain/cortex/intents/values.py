@@ -22,6 +22,8 @@ KELVIN: Final = "kelvin"
 NUMBER: Final = "number"
 COLOUR: Final = "colour"
 MODE: Final = "mode"
+LEVEL: Final = "level"
+"""Low, medium or high, as a share of what a thing can do."""
 _DIGITS: Final = re.compile(r"(-?\d{1,5}(?:[.,]\d{1,2})?)(%|°[cf]?|k)?")
 DURATION_MAX_S: Final = 86_400 * 7
 LOW: Final = -100.0
@@ -164,6 +166,6 @@ def spoken_number(said: Sequence[str], language: str) -> float | None:
 
 
 __all__ = [
-    "COLOUR", "DEGREES", "HIGH", "KELVIN", "LOW", "MODE", "NUMBER", "PERCENT", "Value", "duration_of",
+    "COLOUR", "DEGREES", "HIGH", "KELVIN", "LEVEL", "LOW", "MODE", "NUMBER", "PERCENT", "Value", "duration_of",
     "spoken_number", "value_of",
 ]  # fmt: skip
