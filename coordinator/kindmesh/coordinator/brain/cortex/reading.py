@@ -27,6 +27,8 @@ from kindmesh.coordinator.brain.cortex.readings import (
     Part,
     Reading,
     agreed,
+    hinted,
+    outright,
     same,
     standing,
     told_later,
@@ -133,8 +135,8 @@ class Reader:
         parts = segments(phrase.words, self._language)
         if len(parts) > 1:
             reading = self._compound(phrase, parts, asked)
-            open_ = reading.refusal or unclear(reading)
-            return (self._in_context(phrase, parts) or reading) if open_ else reading
+            open_ = reading.refusal or unclear(reading) or hinted(reading)
+            return outright((self._in_context(phrase, parts) or reading) if open_ else reading)
         if parts and parts[0].words != phrase.words:
             # Only a join stood before it: "and lock the door".
             alone = self._clause(phrase.with_words(parts[0].words), asked)

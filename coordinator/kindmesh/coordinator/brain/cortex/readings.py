@@ -14,6 +14,10 @@ _TAKEN_BACK: Final = frozenset({"No", "HassNevermind"})
 """What takes back what was said before it."""
 
 
+HINT: Final = "hint"
+"""Slot of what is no command, but says what is wrong."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One clause; `after`: it was said with "then"."""
 
@@ -32,6 +36,20 @@ class Reading(msgspec.Struct, frozen=True):
 def unclear(reading: Reading) -> bool:
     """Whether it is only asked what "it" is."""
     return any(part.recognised.intent == UNCLEAR for part in reading.parts)
+
+
+def hinted(reading: Reading) -> bool:
+    """Whether something is done that was only hinted at ("it is cold in here"), beside what was said outright."""
+    hints = [part.recognised.slots.get(HINT) is True for part in reading.parts]
+    return any(hints) and not all(hints)
+
+
+def outright(reading: Reading) -> Reading:
+    """Without what was only hinted at, where something was said outright."""
+    if not hinted(reading):
+        return reading
+    kept = tuple(part for part in reading.parts if part.recognised.slots.get(HINT) is not True)
+    return msgspec.structs.replace(reading, parts=kept)
 
 
 def standing(reading: Reading) -> Reading | None:

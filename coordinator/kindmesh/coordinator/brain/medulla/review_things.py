@@ -38,7 +38,7 @@ _FILLER: Final = _stems(
     time day night bed sleep dark bright movie leaving leave gone away here there coming home house flat
     apartment bungalow cottage
     warm cold hot too late early good morning evening dinner now tired hurry
-    crank whack knock kick bang stick hit dial bump nudge fade tune glow shine shade shall needs level mode setting
+    crank whack knock kick bang stick hit dial bump nudge fade tune glow shine shall needs level mode setting
     gloomy murky dingy dazzling blinding harsh nippy perishing roasting boiling baking stifling stuffy muggy scorching
     smidge smidgen fraction hair crack chink inch bit slightly somewhat further gently soft deep pale rich warm pretty
     blast pelt flat throttle belt bore outdoor outdoors outside going running started about around roughly

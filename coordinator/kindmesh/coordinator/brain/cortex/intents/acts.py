@@ -287,8 +287,10 @@ def _fan_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tu
         size = number(one.attributes.get("percentage_step")) or 1.0
         steps = max(1, round(abs(step) / size))
         level = round(now / size) + (steps if step > 0 else -steps)
-        to = max(0, min(100, round(level * size)))
-        if to != now:
+        to = min(100, round(level * size))
+        if to <= 0:  # slower is not off
+            to = max(round(size), round(now / 2))
+        if (now and to != now and (to > now) == (step > 0)) or (not now and step > 0):
             found.setdefault(to, []).append(one)
     return tuple(
         Call("fan.set_percentage", tuple(some), {"percentage": to}, {"percentage": at})

@@ -167,7 +167,7 @@ def _places(home: Home, language: str) -> dict[str, Place]:
             found.setdefault(key, same[0])
     found.pop("", None)
     outdoors = _outdoors(home, language)
-    for name in words(language)["grammar"]["outside"] if outdoors else ():
+    for name in words(language)["grammar"].get("outdoors", ()) if outdoors else ():
         found.setdefault(compact((name,), language), Place(outdoors))
     return found
 

@@ -22,7 +22,7 @@ from kindmesh.coordinator.brain.cortex.intents.frame_table import (
 )
 from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.making import Maker
-from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Target
+from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 SUBJECT_WORDS_MAX: Final = 6
@@ -97,16 +97,19 @@ class ComplaintReader(msgspec.Struct, frozen=True):
         things = self._things(described)
         if not things:
             return None
-        if complaint.switch and not any(one.state == "on" for one in things):
-            return Maker(self.home).made("HassTurnOn", {}, described, "lights_area")
+        if complaint.switch and not any(one.state == "on" for one in things if rest or self.area):
+            return Maker(self.home).made("HassTurnOn", {"hint": Slot(True)}, described, "lights_area")
         if complaint.sign in _WARMTH and {one.domain for one in things} == {"light"}:
             return None
         fit = [one for one in things if _helps(one, complaint.sign)]
-        if not fit:
+        if not fit and (rest or self.area):
             return None
-        if len(fit) < len(things):
+        if len(fit) < len(things) and (rest or self.area):
             described = Described((Target(ids=tuple(one.id for one in fit), every=len(fit) > 1, words=at),))
-        return Maker(self.home).step(described, up=row.up, value=None, at=at)
+        meaning = Maker(self.home).step(described, up=row.up, value=None, at=at)
+        if meaning is None:
+            return None
+        return msgspec.structs.replace(meaning, slots={**meaning.slots, "hint": Slot(True)})
 
     def _things(self, described: Described) -> tuple[Entity, ...]:
         found: list[Entity] = []

@@ -95,6 +95,7 @@ class FrameTable(msgspec.Struct, frozen=True):
     exact_words: frozenset[str]
     levels: Mapping[str, int]
     whole: frozenset[str]
+    never_last: frozenset[str]
     complaints: Mapping[str, Complaint]
     very: frozenset[str]
     too: frozenset[str]
@@ -142,6 +143,7 @@ def frame_table(language: str) -> FrameTable | None:
         | frozenset(plain(one).split()[-1] for said in (*table["signs"].values(), table["modal"]) for one in said),
         frozenset(plain(one) for one in words(language)["units"]["percent"]), dict(table["levels"]),
         _set(table["whole"]),
+        determiners(language) | _set(words(language)["grammar"]["every"]),
         {plain(word): COMPLAINTS[wrong] for wrong, said in table["complaints"].items() for word in said},
         _set(table["very"]["words"]), _set(table["very"]["too"]), _set(table["very"]["be"]),
         _set(table["very"]["subjects"]), _value_words(language),

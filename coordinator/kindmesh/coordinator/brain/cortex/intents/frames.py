@@ -18,6 +18,7 @@ from kindmesh.capabilities.home.model import Home
 from kindmesh.coordinator.brain.cortex.intents.book import Book
 from kindmesh.coordinator.brain.cortex.intents.complaints import ComplaintReader
 from kindmesh.coordinator.brain.cortex.intents.describe import Described, Describer, Word
+from kindmesh.coordinator.brain.cortex.intents.frame_pieces import PieceReader, Pieces, covered, covered_from
 from kindmesh.coordinator.brain.cortex.intents.frame_table import ABOUT, DIMENSIONS, FrameTable, frame_table
 from kindmesh.coordinator.brain.cortex.intents.making import Maker
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Target
@@ -31,49 +32,15 @@ from kindmesh.coordinator.brain.cortex.intents.values import (
     NUMBER,
     PERCENT,
     Value,
-    value_of,
 )
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
-READINGS_MAX: Final = 6
-"""Ways to cover the words before or after a description that are kept."""
 WORDS_MAX: Final = 18
+ABSOLUTE_FROM: Final = 10
+"""Degrees from which a number is what it shall be, and not by how much more."""
+_DEGREED: Final = frozenset({"climate", "water_heater"})
 HOURS: Final = 24
 """A bare number up to this, said with "on", may be an hour, and is no value."""
-VALUE_WORDS_MAX: Final = 5
-PIECE_WORDS_MAX: Final = 6
-_ARTICLES: Final = frozenset({"a", "an", "the", "of", "some"})
-
-
-class Pieces(msgspec.Struct, frozen=True):
-    """What covers some words. `signs`: directions, by name; `at`: positions of their words; `values`: with the word
-    before each ("by", "to" or empty) and its positions; `place`: the words of a place; `modal`: "should be"."""
-
-    signs: tuple[str, ...] = ()
-    at: tuple[int, ...] = ()
-    values: tuple[tuple[str, Value, tuple[int, ...]], ...] = ()
-    place: tuple[Word, ...] = ()
-    after: tuple[str, ...] = ()
-    degree: bool = False
-    it: bool = False
-    modal: bool = False
-    phrasal: bool = False
-    exact: bool = False
-    whole: bool = False
-    on: bool = False
-
-    @property
-    def about(self) -> bool:
-        """Whether it says what of a thing is meant: its volume, its brightness."""
-        return any(sign.startswith(ABOUT) for sign in self.signs)
-
-    def __add__(self, other: Pieces) -> Pieces:
-        return Pieces(
-            self.signs + other.signs, self.at + other.at, self.values + other.values, self.place + other.place,
-            self.after + other.after, self.degree or other.degree, self.it or other.it, self.modal or other.modal,
-            self.phrasal or other.phrasal, self.exact or other.exact, self.whole or other.whole,
-            self.on or other.on,
-        )  # fmt: skip
 
 
 class FrameReader(msgspec.Struct, frozen=True):
@@ -105,11 +72,12 @@ class FrameReader(msgspec.Struct, frozen=True):
         if not spoken and table.telling_words.isdisjoint(word.text for word in said):
             return None
         count = len(said)
-        pieces = [list(self._pieces(said, at, verb, table)) for at in range(count)]
-        before, after = _covered(pieces), _covered_from(pieces)
+        reader = PieceReader(self.home, self.book, self.language, verb, table)
+        pieces = [list(reader.pieces(said, at)) for at in range(count)]
+        before, after = covered(pieces), covered_from(pieces)
         spans = sorted(
             ((first, last) for first in range(count) for last in range(first + 1, count + 1)
-             if before[first] and after[last]),
+             if before[first] and after[last] and said[last - 1].text not in table.never_last),
             key=lambda span: span[0] - span[1],
         )  # fmt: skip
         for first, last in (*spans, *([(count, count)] if count else [])):
@@ -118,59 +86,12 @@ class FrameReader(msgspec.Struct, frozen=True):
                 if first == last and not (around.it or around.place or around.degree or around.about):
                     continue
                 # Without a verb the thing comes first: "curtains two thirds closed".
-                if spoken or around.modal or not first:
+                if spoken or around.modal or not first or first == last:
                     whole = around if around.phrasal else lead + around
                     meaning = self._meant(said[first:last], whole, table)
                     if meaning is not None:
                         return meaning
         return None
-
-    # ------------------------------------------------------------------------------------------------- covering
-
-    def _pieces(
-        self, said: Sequence[Word], at: int, verb: str, table: FrameTable
-    ) -> Iterator[tuple[int, Pieces]]:
-        """What can stand at a position, the longest first."""
-        texts = [word.text for word in said]
-        for size in range(min(PIECE_WORDS_MAX, len(said) - at), 0, -1):
-            part = said[at : at + size]
-            where = tuple(word.at for word in part)
-            key = " ".join(texts[at : at + size])
-            own = table.phrasal.get((verb, key))
-            if own is not None:
-                yield size, Pieces(signs=(own,), at=where, phrasal=True)
-            for sign in table.signs.get(key, ()):
-                follows = at > 0 and _ends_with_value(said, at, self.language)
-                yield size, Pieces(signs=(sign,), at=where, after=(sign,) if follows else ())
-            if key in table.degrees:
-                yield size, Pieces(degree=True, at=where)
-            if key in table.modal:
-                yield size, Pieces(modal=True)
-            if size <= VALUE_WORDS_MAX and all(map(table.may_be_value, texts[at : at + size])):
-                value = value_of(texts[at : at + size], self.language)
-                if value is not None and texts[at] not in _ARTICLES:
-                    exact = bool(set(texts[at : at + size]) & table.exact_words) or any(
-                        letter.isdigit() for letter in key
-                    )
-                    yield size, Pieces(values=((_before(texts, at, table), value, where),), exact=exact)
-            if key in table.levels:
-                yield size, Pieces(values=(("to", Value(LEVEL, table.levels[key]), where),))
-            if self._is_place(part):
-                yield size, Pieces(place=tuple(part))
-            if key in table.glue:
-                yield size, Pieces()
-            if key in table.whole:
-                yield size, Pieces(whole=True)
-            if key == "on":
-                yield size, Pieces(on=True)  # "the volume on the radio"
-            if key == "it":
-                yield size, Pieces(it=True)
-
-    def _is_place(self, part: Sequence[Word]) -> bool:
-        describer = Describer(self.home, self.book, self.language)
-        grammar = words(self.language)["grammar"]
-        found = describer.place(part)
-        return found is not None and (part[0].text in grammar["in"] or bool(found.floor))
 
     # --------------------------------------------------------------------------------------------------- meaning
 
@@ -192,7 +113,13 @@ class FrameReader(msgspec.Struct, frozen=True):
         if pieces.on and not pieces.about:
             return None
         described = describer.read([*thing, *pieces.place])
-        if described is None and not thing and not pieces.place and bare:
+        if (
+            described is None
+            and not thing
+            and not pieces.place
+            and bare
+            and (not pieces.it or any(value.kind == DEGREES for _, value, _ in pieces.values))
+        ):
             described = Described((Target(domains=bare[:1], here=True, one=bare[0] != "light"),))
         if described is None or described.doubt:
             return None
@@ -240,6 +167,8 @@ class FrameReader(msgspec.Struct, frozen=True):
         before, value, at = pieces.values[0]
         towards = signs - {"on", "open", "closed"}
         numeric = value.kind in (PERCENT, NUMBER, DEGREES)
+        if numeric and towards and not before and domains <= _DEGREED and value.value >= ABSOLUTE_FROM:
+            towards = set()  # "warm the study, nineteen degrees"
         if numeric and (before == "by" or (towards and before != "to")):
             if len(towards) != 1 or (value.kind == PERCENT and domains == {"climate"}):
                 return None
@@ -251,17 +180,26 @@ class FrameReader(msgspec.Struct, frozen=True):
             return None
         if value.kind in (COLOUR, KELVIN, MODE) and towards - {"up", "down"}:
             return None
-        if "closed" in signs or "open" in signs:
-            if not numeric or domains - {"cover", "valve"}:
-                return None
-            if "closed" in pieces.after or ("closed" in signs and before != "to"):
-                # "Close it a third" leaves it two thirds open; "close it 40 percent" might mean either.
-                if "closed" not in pieces.after and (pieces.exact or value.value not in _SHARES):
-                    return None
-                value = msgspec.structs.replace(value, value=100 - value.value)
-        elif "down" in pieces.after and domains == {"cover"} and numeric:
-            value = msgspec.structs.replace(value, value=100 - value.value)
-        return maker.setting(described, value, at, {})
+        share = self._share(value, before, domains, signs, pieces) if numeric else value
+        if share is None or (share is value and not numeric and signs & {"open", "closed"}):
+            return None
+        return maker.setting(described, share, at, {})
+
+    def _share(
+        self, value: Value, before: str, domains: set[str], signs: set[str], pieces: Pieces
+    ) -> Value | None:
+        """How far open a cover shall be: "two thirds closed" is a third. None: it can be read in two ways."""
+        rest = msgspec.structs.replace(value, value=100 - value.value)
+        if not signs & {"open", "closed"}:
+            return rest if "down" in pieces.after and domains == {"cover"} else value
+        if domains - {"cover", "valve"}:
+            return None
+        if "closed" in pieces.after:
+            return rest
+        if "closed" not in signs or before == "to":
+            return value
+        # "Close it a third" leaves it two thirds open; "close it 40 percent" might mean either.
+        return None if pieces.exact or value.value not in _SHARES else rest
 
     def _directed(
         self, described: Described, domains: set[str], signs: set[str], pieces: Pieces
@@ -295,6 +233,8 @@ class FrameReader(msgspec.Struct, frozen=True):
             full = Value(PERCENT, 100 if DIMENSIONS[sign].up else 1)
             return maker.setting(described, full, pieces.at, {}) if sign in ("up", "down") else None
         intent = _INTENTS.get(sign)
+        if pieces.degree and sign in ("off", "on"):
+            return None  # nothing is a bit off
         if intent is not None:
             return maker.made(intent[0], {}, described, intent[1])
         return maker.step(described, up=DIMENSIONS[sign].up, value=None, at=pieces.at, warmth=sign in _WARMTH)
@@ -321,28 +261,6 @@ _VALUED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _covered(pieces: Sequence[Sequence[tuple[int, Pieces]]]) -> list[list[Pieces]]:
-    """For each number of words: the ways to cover that many from the beginning."""
-    found: list[list[Pieces]] = [[] for _ in range(len(pieces) + 1)]
-    found[0] = [Pieces()]
-    for at, here in enumerate(pieces):
-        for size, piece in here if found[at] else ():
-            room = max(0, READINGS_MAX - len(found[at + size]))
-            found[at + size] += [one + piece for one in found[at][:room]]
-    return found
-
-
-def _covered_from(pieces: Sequence[Sequence[tuple[int, Pieces]]]) -> list[list[Pieces]]:
-    """For each position: the ways to cover all words from there on."""
-    found: list[list[Pieces]] = [[] for _ in range(len(pieces) + 1)]
-    found[-1] = [Pieces()]
-    for at in range(len(pieces) - 1, -1, -1):
-        for size, piece in pieces[at]:
-            room = max(0, READINGS_MAX - len(found[at]))
-            found[at] += [piece + one for one in found[at + size][:room]]
-    return found
-
-
 def _without_wish(said: Sequence[Word], table: FrameTable) -> tuple[Sequence[Word], bool]:
     texts = [word.text for word in said]
     for wish in table.wishes:
@@ -355,15 +273,4 @@ def _directions(signs: set[str]) -> set[str]:
     return {sign for sign in signs if not sign.startswith(ABOUT)}
 
 
-def _before(texts: Sequence[str], at: int, table: FrameTable) -> str:
-    """What stands before a value: "by", "to" or nothing."""
-    word = texts[at - 1] if at else ""
-    return "by" if word in table.by else ("to" if word in table.to else "")
-
-
-def _ends_with_value(said: Sequence[Word], at: int, language: str) -> bool:
-    texts = [word.text for word in said[:at]]
-    return any(value_of(texts[-size:], language) is not None for size in range(1, min(4, at) + 1))
-
-
-__all__ = ["HOURS", "FrameReader", "Pieces"]
+__all__ = ["HOURS", "FrameReader"]

@@ -80,6 +80,8 @@ class Maker(msgspec.Struct, frozen=True):
         was said to be warmer or cooler, which is the colour of a light and not how bright it is."""
         target = described.targets[0]
         domain = target.ids[0].partition(".")[0] if target.ids else (target.domains or ("",))[0]
+        if value is not None and value.kind == DEGREES and domain not in _DEGREED:
+            return None
         row = STEPS.get("light_warmth" if warmth and domain == "light" else domain)
         if row is None:
             return None
