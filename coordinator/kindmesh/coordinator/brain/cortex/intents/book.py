@@ -7,7 +7,7 @@ Words are compared by their stem (without the ending of a plural) and names with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from kindmesh.capabilities.home.model import Entity, Home
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
 _DROPPED: Final = re.compile("[\u2019'`\u00b4]")
+SEEN_MAX: Final = 1024
+"""Descriptions of which it is remembered what they fit."""
 WORDS_KEPT: Final = 8192
 """Words and names of which the plain form and the stem are remembered."""
 _BREAKS: Final = re.compile(r"[^\w%°.+-]+|(?<!\d)[.](?!\d)|[.](?!\d)|(?<=\w)-(?=\w)|_")
@@ -49,6 +51,29 @@ class Book(msgspec.Struct, frozen=True):
     names: dict[str, tuple[frozenset[str], ...]]
     around: dict[str, frozenset[str]]
     stems: dict[str, frozenset[str]]
+    seen: dict[tuple[frozenset[str], frozenset[str]], tuple[tuple[int, str], ...]] = {}
+
+    def fitting(self, wanted: frozenset[str], nouns: frozenset[str]) -> tuple[tuple[int, str], ...]:
+        """Things whose names, kinds and places have all of these stems, at least one of them (no noun of a kind) in the
+        name; with how many stems of the name were not said. What was asked is remembered."""
+        found = self.seen.get((wanted, nouns))
+        if found is None:
+            if len(self.seen) >= SEEN_MAX:
+                self.seen.clear()
+            found = self.seen[wanted, nouns] = tuple(self._fitting(wanted, wanted - nouns))
+        return found
+
+    def _fitting(self, wanted: frozenset[str], own: frozenset[str]) -> Iterator[tuple[int, str]]:
+        likely = {one for part in own for one in self.stems.get(part, ())}
+        for one, names in self.names.items() if likely else ():
+            if one not in likely:
+                continue
+            around = self.around[one]
+            fits = [
+                len(name - wanted) for name in names if not name.isdisjoint(own) and wanted - name <= around
+            ]
+            if fits:
+                yield min(fits), one
 
 
 @lru_cache(maxsize=WORDS_KEPT)

@@ -58,13 +58,15 @@ def chosen(one: Entity, said: Sequence[str], language: str) -> Chosen | None:
 def option_of(names: Describer, area: str, option: Sequence[Word], said: Sequence[Word]) -> Meaning | None:
     """An option of what is described, or (nothing described) of the only thing that has it, here or running."""
     home = names.home
+    texts = [word.text for word in option]
     pool = of_kind(home, names.domains, ())
+    if not any(chosen(one, texts, names.language) for one in pool):
+        return None
     if said:
         found = names.read(said)
         if found is None or found.doubt:
             return None
         pool = tuple(one for target in found.targets for one in _members(home, target))
-    texts = [word.text for word in option]
     able = [(one, choice) for one in pool if (choice := chosen(one, texts, names.language)) is not None]
     near = [row for row in able if area and row[0].area == area]
     running = [row for row in able if row[0].state not in ("off", "standby", "unavailable")]

@@ -265,20 +265,26 @@ class Describer(msgspec.Struct, frozen=True):
             return self._of_kind(kind, base, every)
         if place is None and self.place(said) is not None:
             return None
-        return self._fitting(texts, base, every) or self._beside(said, place, flags, every=every, here=here)
+        return self._fitting(texts, base, every) or self._beside(said, base, every)
 
-    def _beside(
-        self, said: Sequence[Word], place: Place | None, flags: Target, *, every: bool, here: bool
-    ) -> Described | None:
+    def _beside(self, said: Sequence[Word], base: Target, every: bool) -> Described | None:
         """ "The lamp by the desk" is the desk lamp, where something is called that."""
         between = _phrases(self.language, "beside")
         for at in range(1, len(said) - 1):
+            if said[at].text not in _openings(self.language, "beside"):
+                continue
             size = next((len(part) for part in between
                          if tuple(word.text for word in said[at : at + len(part)]) == part), 0)  # fmt: skip
-            rest = [word for word in said[at + size :] if word.text not in determiners(self.language)]
-            if size and rest:
-                found = self._thing([*rest, *said[:at]], place, flags, every=every, here=here)
-                return found if found is not None and found.targets[0].ids else None
+            rest = [word.text for word in said[at + size :] if word.text not in determiners(self.language)]
+            if not size or not rest:
+                continue
+            texts = [*rest, *(word.text for word in said[:at])]
+            named = self._there(
+                self._allowed(said_name(self.book, texts, self.language)), base.areas, base.floors
+            )
+            if named:
+                return Described((Target(ids=named, every=every and len(named) > 1, words=base.words),))
+            return self._fitting(texts, base, every)
         return None
 
     def _many_there(self, said: Sequence[Word]) -> bool:
@@ -311,22 +317,13 @@ class Describer(msgspec.Struct, frozen=True):
         nouns = self._nouns(texts)
         head = stem(texts[-1], self.language)
         found: list[tuple[int, str]] = []
-        likely = {one for part in wanted - nouns for one in self.book.stems.get(part, ())}
-        for one, names in self.book.names.items() if likely else ():
-            if one not in likely:
-                continue
+        for extra, one in self.book.fitting(wanted, nouns):
             entity = self.home.entities[one]
-            if entity.domain in WHOLE_NAMES or (self.domains and entity.domain not in self.domains):
+            domain = entity.domain
+            if domain in WHOLE_NAMES or (self.domains and domain not in self.domains):
                 continue
-            fits = [len(name - wanted) for name in names
-                    if (name & wanted) - nouns and wanted <= name | self.book.around[one]]  # fmt: skip
-            if (
-                fits
-                and self._headed(one, head, texts[-1])
-                and placed(self.home, (entity,), base.areas, base.floors)
-            ):
-                best = min(fits)
-                found.append((best, one))
+            if self._headed(one, head, texts[-1]) and placed(self.home, (entity,), base.areas, base.floors):
+                found.append((extra, one))
         if not found:
             return None
         noun = kinds(self.language).get(texts[-1])
@@ -417,6 +414,12 @@ def _loud(language: str) -> frozenset[str]:
 def _general(language: str) -> frozenset[str]:
     """Stems of words at the end of a name that say only that it is a device: maker, machine."""
     return frozenset(stem(word, language) for word in words(language)["grammar"].get("general", ()))
+
+
+@lru_cache(maxsize=64)
+def _openings(language: str, group: str) -> frozenset[str]:
+    """The words that phrases of a group begin with."""
+    return frozenset(phrase[0] for phrase in _phrases(language, group))
 
 
 @lru_cache(maxsize=64)
