@@ -123,9 +123,14 @@ class Asker(msgspec.Struct, frozen=True):
 
 
 def open_to(found: Described) -> Described:
-    """For a question all that is meant counts, and not only what is here."""
+    """For a question all that is meant counts, not only what is here or what would be chosen of several."""
     return Described(
-        tuple(msgspec.structs.replace(one, here=one.here_said, one=False) for one in found.targets)
+        tuple(
+            msgspec.structs.replace(
+                one, here=one.here_said, one=False, hint="" if one.hint.startswith("class:") else one.hint
+            )
+            for one in found.targets
+        )
     )
 
 
