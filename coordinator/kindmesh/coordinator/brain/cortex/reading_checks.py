@@ -23,6 +23,10 @@ _HEAVY: Final = frozenset({"home.access"})
 def barred(words: Words, language: Language) -> bool:
     """Whether there is a "not" in it, or an "if"."""
     lower = [word.low for word in words]
+    text = f" {' '.join(lower)} "
+    for phrase in language.words.get("senses_not", ()):  # "I can not see a thing"
+        text = text.replace(f" {phrase} ", " ")
+    lower = text.split() or lower
     if lower[0] in language.conditions or any(word in language.negations for word in lower):
         return True
     return any(word in language.conditions[:6] for word in lower)

@@ -9,9 +9,11 @@ from kindmesh.coordinator.brain.medulla.review_words import stem
 _DOMAINS: Final = {
     "light": "light lamp bulb lighting brightness dim dimmer bright brighter dark darker illuminate see lantern darken "
     "brighten soften gloomy glaring dazzling lit",
-    "cover": "cover blind curtain shade shutter awning garage gate window drape roller door",
+    "cover": "cover blind curtain shade shutter awning garage gate window drape roller door sun sunlight sunshine "
+    "daylight look slat",
     "climate": "climate heat heater heating thermostat temperature degree warm warmer hot hotter cool cooler cold "
-    "colder ac aircon air conditioning chilly freezing boiling stuffy radiator cosy cosier cozy cozier",
+    "colder ac aircon air conditioning chilly freezing boiling stuffy radiator cosy cosier cozy cozier draught draft "
+    "perishing parky nippy draughty roasting baking sweltering stifling muggy",
     "media_player": "tv telly television music radio speaker song volume play media player stereo sound movie film "
     "programme program wireless shuffle playlist louder quieter "
     "loud quiet mute unmute pause resume track skip next previous episode podcast",
@@ -31,7 +33,7 @@ _DOMAINS: Final = {
     "alarm_control_panel": "alarm arm disarm security",
     "humidifier": "humidifier humidity",
     "water_heater": "boiler water heater hot immersion geyser",
-    "lawn_mower": "lawn mower mow grass",
+    "lawn_mower": "lawn mower mow grass cut trim",
     "siren": "siren",
     "remote": "remote tv",
     "sensor": "sensor",

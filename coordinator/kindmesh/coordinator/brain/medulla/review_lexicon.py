@@ -15,9 +15,9 @@ def _words(text: str) -> frozenset[str]:
 
 
 ALIKE: Final = """
-off out kill quench disable deactivate stop shut down cut douse extinguish snuff knock rid no
+off out kill quench disable deactivate stop shut down cut douse extinguish snuff knock rid no unplug
 light dark bright
-on enable activate start
+on enable activate start plug
 light ignite
 close shut lower down draw
 open raise up unshut
@@ -111,7 +111,8 @@ fridge refrigerator
 SAID_FOR: Final = {
     ("valve", "open"): "on start run", ("valve", "close"): "off stop cut mains",
     ("todo", "remove"): "take off strike cross",
-    ("cover", "open"): "out extend unroll roll wind crack", ("cover", "close"): "in retract roll wind",
+    ("cover", "open"): "out extend unroll roll wind crack sun sunlight sunshine daylight look",
+    ("cover", "close"): "in retract roll wind",
     ("script", "on"): "run start do execute activate trigger begin", ("scene", "on"): "run start activate begin",
 }  # fmt: skip
 """What people say for a verb, of that kind of thing only: water is turned on, and milk taken off the list."""

@@ -193,6 +193,8 @@ def _idioms(parts: list[str]) -> set[float]:
         "entirely",
     }:
         found |= {1.0, 100.0, 254.0, 255.0}
+    if {"all", "way"} <= words:
+        found |= {1.0, 100.0, 254.0, 255.0}
     if words & {"min", "minimum", "zero", "off", "nothing"}:
         found |= {0.0}
     if words & {"a", "an"}:

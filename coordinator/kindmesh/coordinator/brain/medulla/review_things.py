@@ -38,7 +38,8 @@ _FILLER: Final = _stems(
     time day night bed sleep dark bright movie leaving leave gone away here there coming home house flat
     apartment bungalow cottage
     warm cold hot too late early good morning evening dinner now tired hurry
-    crank whack knock kick bang stick hit dial bump nudge fade tune glow shine shall needs level mode setting
+    off notch another extra take give stop start cut trim begin run keep resume crank whack knock kick bang stick hit
+    dial bump nudge fade tune glow shine shall needs level mode setting
     gloomy murky dingy dazzling blinding harsh nippy perishing roasting boiling baking stifling stuffy muggy scorching
     smidge smidgen fraction hair crack chink inch bit slightly somewhat further gently soft deep pale rich warm pretty
     blast pelt flat throttle belt bore outdoor outdoors outside going running started about around roughly
@@ -132,7 +133,9 @@ def _of_its_kind(scene: Scene, call: Call, text: str, words: Words, best: set[st
 
 
 def _by_option(scene: Scene, call: Call, words: Words) -> bool:
-    """Whether a player was told by what it can be switched to, said as it is: "HDMI 1"."""
+    """Whether a player was told by what it can be switched to, said as it is ("HDMI 1") where no room is known."""
+    if scene.facts.area:
+        return False
     things = {leaf.value for leaf in call.leaves if isinstance(leaf.value, str)}
     sources = [
         leaf.value for leaf in call.leaves

@@ -106,8 +106,10 @@ DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {
     "HassMediaShuffle": ("media_player",),
     "HassMediaUnshuffle": ("media_player",),
     "HassSetPosition": ("cover", "valve"),
+    "HassSetTilt": ("cover",),
     "HassPositionStep": ("cover",),
-    "HassChoose": ("media_player", "vacuum", "fan", "climate", "humidifier", "water_heater", "select", "input_select"),
+    "HassChoose": ("media_player", "light", "vacuum", "fan", "climate", "humidifier", "water_heater", "select",
+                   "input_select"),
     "HassSetVolume": ("media_player",),
     "HassSetVolumeRelative": ("media_player",),
     "HassMediaPlayerMute": ("media_player",),
@@ -189,7 +191,7 @@ def _within(one: Entity, kelvin: int) -> int:
 def _light_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
     step, at = _value(meaning, "step")
     found: dict[int, list[Entity]] = {}
-    for one in _able(entities, "brightness_pct"):
+    for one in _those_on(_able(entities, "brightness_pct")):
         raw = number(one.attributes.get("brightness"))
         now = round(raw / 2.55) if raw is not None else (100 if one.state == "on" else 0)
         if one.state == "off":
@@ -262,6 +264,11 @@ def _light_warmth(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -
     return tuple(Call("light.turn_on", tuple(some), {key: to}, {key: at}) for to, some in found.items())
 
 
+def _those_on(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
+    """Of several those that are on, if any is: more of what is off is not what was asked for."""
+    return tuple(one for one in entities if one.state == "on") or entities
+
+
 def _whole(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value
 
@@ -306,6 +313,14 @@ def _position(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tu
         if able:
             found.append(Call(service, able, {"position": value}, {"position": at}))
     return tuple(found)
+
+
+def _tilt(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
+    """Only what has slats; its position is left as it is."""
+    value, at = _value(meaning, "tilt")
+    able = tuple(one for one in entities if one.attributes.get("current_tilt_position") is not None)
+    key = "tilt_position"
+    return (Call("cover.set_cover_tilt_position", able, {key: value}, {key: at}),) if able else ()
 
 
 def _position_step(meaning: Meaning, entities: tuple[Entity, ...], named: bool) -> tuple[Call, ...]:
@@ -419,6 +434,7 @@ _MAKERS: Final[Mapping[str, _Made]] = {
     "HassFanSetSpeed": _with("fan.set_percentage", "percentage", "percentage"),
     "HassFanStep": _fan_step,
     "HassSetPosition": _position,
+    "HassSetTilt": _tilt,
     "HassPositionStep": _position_step,
     "HassChoose": _choose,
     "HassSetVolume": _volume,

@@ -21,6 +21,7 @@ LISTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("source_list", "media_player.select_source", "source"),
         ("sound_mode_list", "media_player.select_sound_mode", "sound_mode"),
     ),
+    "light": (("effect_list", "light.turn_on", "effect"),),
     "vacuum": (("fan_speed_list", "vacuum.set_fan_speed", "fan_speed"),),
     "fan": (("preset_modes", "fan.set_preset_mode", "preset_mode"),),
     "climate": (

@@ -65,9 +65,10 @@ class ComplaintReader(msgspec.Struct, frozen=True):
     def _wish(self, subject: list[Word], rest: Sequence[Word], table: FrameTable) -> Meaning | None:
         very, rest = _split(rest, table.very)
         wrong, after = _split(rest, table.complaints)
-        if not wrong or len(" ".join(very).split()) > SUBJECT_WORDS_MAX:
+        if not wrong:
             return None
         complaint = table.complaints[wrong]
+        after = _ended(after, table.after)
         at = tuple(word.at for word in rest[: len(wrong.split())])
         named = " ".join(word.text for word in subject)
         if named in table.subjects or not subject:
@@ -131,6 +132,17 @@ def _split(said: Sequence[Word], known: Container[str]) -> tuple[str, Sequence[W
         if key in known:
             return key, said[size:]
     return "", said
+
+
+def _ended(said: Sequence[Word], known: Container[str]) -> Sequence[Word]:
+    """Without what is only said along: "too dark to read", "too warm to sleep in here"."""
+    for size in (3, 2, 1):
+        texts = [word.text for word in said]
+        if len(said) >= size and " ".join(texts[-size:]) in known:
+            return said[:-size]
+        if len(said) >= size and " ".join(texts[:size]) in known:
+            return said[size:]
+    return said
 
 
 def _helps(one: Entity, sign: str) -> bool:

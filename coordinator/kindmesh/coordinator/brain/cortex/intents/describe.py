@@ -34,6 +34,8 @@ from kindmesh.coordinator.brain.cortex.intents.words import words
 
 WHOLE_NAMES: Final = frozenset({"scene", "script", "button", "input_button", "automation"})
 """Domains whose things are called by their whole name only: part of it ("night") is an everyday word."""
+_BRANDED: Final = frozenset({"media_player", "fan", "vacuum"})
+"""Domains whose things are often called by what made them; else the first word is what it is for: "car charger"."""
 PARTS_MAX: Final = 6
 """Things named in one sentence."""
 
@@ -105,7 +107,10 @@ class Describer(msgspec.Struct, frozen=True):
         for phrase in _phrases(self.language, "except"):
             at = _find(said, phrase)
             if 0 < at < len(said) - len(phrase):
-                return said[:at], said[at + len(phrase) :]
+                kept = list(said[at + len(phrase) :])
+                while len(kept) > 1 and kept[-1].text in _phrase_words(self.language, "one"):
+                    kept.pop()
+                return said[:at], kept
         return said, ()
 
     def _split(self, said: Sequence[Word]) -> list[Sequence[Word]]:
@@ -164,6 +169,7 @@ class Describer(msgspec.Struct, frozen=True):
     def _part(self, said: Sequence[Word], *, guess: bool = False) -> Described | None:
         at = tuple(word.at for word in said)
         exact = self._allowed(said_name(self.book, [word.text for word in said], self.language))
+        mine = any(word.text in _ours(self.language) for word in said)
         said, both = self._without(said, "both")
         said, every = self._without(said, "every")
         whole = every and self._many_there(said)
@@ -174,6 +180,7 @@ class Describer(msgspec.Struct, frozen=True):
         said = [word for word in said if word.text not in determiners(self.language)]
         if not said:
             return None
+        here = here or (every and mine and not anywhere)  # "all my lights" are those where I am
         flags = Target(
             here=not anywhere, here_said=here, every=anywhere or (every and not here), both=both, words=at
         )
@@ -345,9 +352,15 @@ class Describer(msgspec.Struct, frozen=True):
                 if head == parts[-1]:
                     return True
                 parts.pop()
-            if parts and parts[-1] == head:
+            if parts and (parts[-1] == head or (parts[0] == head and self._is_brand(one, head))):
                 return True
         return False
+
+    def _is_brand(self, one: str, first: str) -> bool:
+        """Whether the first word of a name stands for the whole: "the Sonos" for "Sonos One"."""
+        if one.partition(".")[0] not in _BRANDED or self.book.stems.get(first, frozenset()) != {one}:
+            return False
+        return not any(first in around for around in self.book.around.values())
 
     def _nouns(self, texts: Sequence[str]) -> frozenset[str]:
         return frozenset(stem(text, self.language) for text in texts if text in kinds(self.language))
@@ -411,9 +424,20 @@ def _loud(language: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=8)
+def _ours(language: str) -> frozenset[str]:
+    """Words that say whose: my, our."""
+    return frozenset(words(language)["grammar"].get("ours", ()))
+
+
+@lru_cache(maxsize=8)
 def _general(language: str) -> frozenset[str]:
     """Stems of words at the end of a name that say only that it is a device: maker, machine."""
     return frozenset(stem(word, language) for word in words(language)["grammar"].get("general", ()))
+
+
+@lru_cache(maxsize=64)
+def _phrase_words(language: str, group: str) -> frozenset[str]:
+    return frozenset(word for phrase in _phrases(language, group) for word in phrase)
 
 
 @lru_cache(maxsize=64)

@@ -32,9 +32,23 @@ def misread(official: Meaning, text: str, home: Home, language: str) -> bool:
             return True
     if "area" not in official.slots and _room_called(said, home, language):
         return True
+    if _all_ours(official, said, language):
+        return True
     if _no_state(official, home, language) or _one_lamp(official, said, home, language):
         return True
     return _degrees(official, text, home)
+
+
+def _all_ours(official: Meaning, said: str, language: str) -> bool:
+    """ "All my lights" are those where it was said; the official grammar hears all of the home."""
+    grammar = words(language)["grammar"]
+    spoken = set(said.split())
+    several = not spoken.isdisjoint({*grammar["every"], *grammar.get("both", ())})
+    return (
+        several
+        and (not spoken.isdisjoint(grammar.get("ours", ())) or "both" in spoken)
+        and not any(target.ids or target.areas or target.floors for target in official.targets)
+    )
 
 
 def _room_called(said: str, home: Home, language: str) -> bool:

@@ -100,6 +100,7 @@ class FrameTable(msgspec.Struct, frozen=True):
     very: frozenset[str]
     too: frozenset[str]
     be: frozenset[str]
+    after: frozenset[str]
     subjects: frozenset[str]
     value_words: frozenset[str]
 
@@ -146,7 +147,7 @@ def frame_table(language: str) -> FrameTable | None:
         determiners(language) | _set(words(language)["grammar"]["every"]),
         {plain(word): COMPLAINTS[wrong] for wrong, said in table["complaints"].items() for word in said},
         _set(table["very"]["words"]), _set(table["very"]["too"]), _set(table["very"]["be"]),
-        _set(table["very"]["subjects"]), _value_words(language),
+        _set(table["very"]["after"]), _set(table["very"]["subjects"]), _value_words(language),
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class FrameReader(msgspec.Struct, frozen=True):
         for first, last in (*spans, *([(count, count)] if count else [])):
             for left, right in product(before[first], after[last]):
                 around = left + right
-                if first == last and not (around.it or around.place or around.degree or around.about):
+                if first == last and not (around.it or around.place or around.about):
                     continue
                 # Without a verb the thing comes first: "curtains two thirds closed".
                 if spoken or around.modal or not first or first == last:
@@ -176,7 +176,7 @@ class FrameReader(msgspec.Struct, frozen=True):
             return maker.step(described, up=DIMENSIONS[sign].up, value=value, at=at, warmth=sign in _WARMTH)
         if value.kind == NUMBER and not before and domains == {"media_player"} and not pieces.about:
             return None  # "Radio 4" is no volume
-        if value.kind == NUMBER and value.value <= HOURS and "on" in signs:
+        if value.kind == NUMBER and value.value <= HOURS and "on" in signs and not pieces.about:
             return None
         if value.kind in (COLOUR, KELVIN, MODE) and towards - {"up", "down"}:
             return None
@@ -205,27 +205,19 @@ class FrameReader(msgspec.Struct, frozen=True):
         self, described: Described, domains: set[str], signs: set[str], pieces: Pieces
     ) -> Meaning | None:
         maker = Maker(self.home)
+        if pieces.about and signs & {"on", "off"}:
+            return _muted(described, signs, pieces, maker)
         covers = domains <= {"cover", "valve"}
-        awnings = all(self.home.entities[one].attributes.get("device_class") == "awning"
-                      for target in described.targets for one in target.ids)  # fmt: skip
-        if "in" in signs or ("out" in signs and covers):
-            if not (covers and awnings and any(target.ids for target in described.targets)):
-                return None
-            signs = (signs - {"in", "out", "open", "closed"}) | ({"closed"} if "in" in signs else {"open"})
-        if "out" in signs:
-            if not domains <= {"light", "switch"}:
-                return None
-            signs = (signs - {"out"}) | {"off"}
-        if covers and signs & {"up", "down"}:
-            if pieces.degree:
-                return maker.step(described, up="up" in signs, value=None, at=pieces.at)
-            signs = (signs - {"up", "down"}) | {"open" if "up" in signs else "closed"}
-            if {"open", "closed"} <= signs:
-                return None
+        if covers:
+            signs = self._moved(described, signs)
+            if pieces.degree and signs in ({"open"}, {"closed"}, {"ajar"}):
+                return maker.step(described, up=signs != {"closed"}, value=None, at=pieces.at)
         if signs == {"ajar"}:
             return maker.step(described, up=True, value=None, at=pieces.at)
-        if covers and pieces.degree and domains == {"cover"} and signs in ({"open"}, {"closed"}):
-            return maker.step(described, up="open" in signs, value=None, at=pieces.at)
+        if signs & {"in", "out"}:
+            if "in" in signs or not domains <= {"light", "switch"}:
+                return None
+            signs = (signs - {"out"}) | {"off"}
         if len(signs) != 1:
             return None
         sign = next(iter(signs))
@@ -238,6 +230,13 @@ class FrameReader(msgspec.Struct, frozen=True):
         if intent is not None:
             return maker.made(intent[0], {}, described, intent[1])
         return maker.step(described, up=DIMENSIONS[sign].up, value=None, at=pieces.at, warmth=sign in _WARMTH)
+
+    def _moved(self, described: Described, signs: set[str]) -> set[str]:
+        """Directions of what opens and closes: down is closed, and of an awning so is in."""
+        ids = [one for target in described.targets for one in target.ids]
+        if ids and all(self.home.entities[one].attributes.get("device_class") == "awning" for one in ids):
+            signs = {{"in": "closed", "out": "open"}.get(sign, sign) for sign in signs}
+        return {{"up": "open", "down": "closed"}.get(sign, sign) for sign in signs}
 
 
 _SHARES: Final = frozenset({20, 25, 33, 40, 50, 60, 66, 67, 75, 80})
@@ -267,6 +266,14 @@ def _without_wish(said: Sequence[Word], table: FrameTable) -> tuple[Sequence[Wor
         if len(texts) > len(wish) and tuple(texts[: len(wish)]) == wish:
             return said[len(wish) :], True
     return said, False
+
+
+def _muted(described: Described, signs: set[str], pieces: Pieces, maker: Maker) -> Meaning | None:
+    """ "The sound off" of a player is no player off."""
+    if "about_volume" not in pieces.signs or len(signs) != 1:
+        return None
+    intent = "HassMediaPlayerMute" if "off" in signs else "HassMediaPlayerUnmute"
+    return maker.made(intent, {}, described, "default")
 
 
 def _directions(signs: set[str]) -> set[str]:

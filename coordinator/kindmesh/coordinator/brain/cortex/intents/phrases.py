@@ -164,7 +164,10 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return None
         warmth = not {word.text for word in spoken}.isdisjoint(words(self.language).get("warmth", ()))
         up, told = bool(phrase.slots.get("up", True)), at or tuple(word.at for word in spoken)
-        return self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
+        meaning = self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
+        if meaning is None or "hint" not in phrase.slots:
+            return meaning
+        return msgspec.structs.replace(meaning, slots={**meaning.slots, "hint": Slot(True)})
 
     def _rather_warm(
         self, phrase: Phrase, described: Described, holes: Mapping[str, list[Word]], value: Value

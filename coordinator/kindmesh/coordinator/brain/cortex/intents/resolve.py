@@ -141,12 +141,17 @@ def _has(one: Entity, hint: str) -> bool:
         named = wanted.removeprefix("-")
         is_so = class_of(one) == named or (not class_of(one) and _has(one, named))
         return is_so != wanted.startswith("-")
+    if hint.startswith("mode:"):
+        return hint.removeprefix("mode:") in (one.state, *one.attributes.get("hvac_modes", ()))
     said = f" {hint}" if len(hint) > SHORT else f" {hint} "
     return any(said in f" {plain(name)} " for name in (one.name, *one.aliases))
 
 
 def _one_of(pool: tuple[Entity, ...], prefer: tuple[str, ...]) -> Found:
-    active = tuple(one for one in pool if one.state in prefer)
+    """The only one that is in the first of these states that any is in."""
+    active = next(
+        (some for state in prefer if (some := tuple(one for one in pool if one.state == state))), ()
+    )
     if len(active) == 1:
         return Found(active)
     return Found(pool) if len(pool) == 1 else Found(choice=active or pool)

@@ -48,7 +48,8 @@ RESPONSES: Final = {"brightness": "brightness", "color": "color"}
 
 SLOT_OF: Final = {
     "HassLightSet": "brightness", "HassClimateSetTemperature": "temperature", "HassFanSetSpeed": "percentage",
-    "HassSetPosition": "position", "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
+    "HassSetPosition": "position", "HassSetTilt": "tilt",
+    "HassSetVolume": "volume_level", "HassClimateSetMode": "hvac_mode",
 }  # fmt: skip
 EVERYTHING: Final = frozenset({"HassTurnOff", "HassTurnOn"})
 FAHRENHEIT_FROM: Final = 45

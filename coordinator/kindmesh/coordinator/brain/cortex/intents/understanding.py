@@ -25,6 +25,7 @@ from kindmesh.coordinator.brain.cortex.intents.household import (
     placed,
 )
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning, Slot, Target, heard
+from kindmesh.coordinator.brain.cortex.intents.nearer import nearer
 from kindmesh.coordinator.brain.cortex.intents.official import complaints
 from kindmesh.coordinator.brain.cortex.intents.preferred import PREFERRED
 from kindmesh.coordinator.brain.cortex.intents.resolve import CHOICES_MAX, Found, find, labels
@@ -130,7 +131,13 @@ class SentenceReader(msgspec.Struct, frozen=True):
             target = msgspec.structs.replace(target, areas=(), floors=(), here=False, one=True)
         if domains == ("media_player",) and target.here:
             target = msgspec.structs.replace(target, one=True)
-        return find(self.situation.home, target, domains, self.situation.area, prefer)
+        return find(
+            self.situation.home,
+            nearer(target, self.clause, self.situation, self.language),
+            domains,
+            self.situation.area,
+            prefer,
+        )
 
     def _completed(self) -> Meaning:
         """With the ids of the area to clean, which are an argument and not a place to look for a vacuum."""

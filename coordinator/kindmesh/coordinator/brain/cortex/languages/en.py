@@ -286,7 +286,8 @@ LANGUAGE: Final = Language(
         "leave": ("leave", "keep"),
         "but": ("but", "and"),
         "alone": ("alone", "on", "off", "open", "closed", "running"),
-        "except": ("except for", "except", "apart from", "but not", "other than", "excluding", "besides", "and not"),
+        "except": ("except for", "except", "apart from", "bar the", "save for", "but not", "other than",
+                   "excluding", "besides", "and not"),
         "control": (
             "turn", "switch", "open", "close", "shut", "lock", "unlock", "dim", "set", "make", "stop", "start",
             "pause",

@@ -190,6 +190,7 @@ BACKGROUND: Final[dict[str, tuple[str, ...]]] = {
         "called for",
         "forget",
     ),
+    "senses_not": ("i can not see", "i can not hear"),
     "harmless_not": (
         "will not be needing",
         "do not need",
