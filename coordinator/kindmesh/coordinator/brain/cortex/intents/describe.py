@@ -108,8 +108,9 @@ class Describer(msgspec.Struct, frozen=True):
             at = _find(said, phrase)
             if 0 < at < len(said) - len(phrase):
                 kept = list(said[at + len(phrase) :])
-                while len(kept) > 1 and kept[-1].text in _phrase_words(self.language, "one"):
-                    kept.pop()
+                if len(kept) > 1 and kept[-1].text in _phrase_words(self.language, "one"):
+                    noun = next((w for w in reversed(said[:at]) if w.text in kinds(self.language)), None)
+                    kept[-1:] = [Word(noun.text, kept[-1].at)] if noun is not None else []
                 return said[:at], kept
         return said, ()
 
