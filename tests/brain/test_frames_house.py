@@ -36,7 +36,7 @@ def understood(text: str, area: str = "") -> tuple[Understanding, dict[str, dict
     ("get the bread going", "", "switch.bread", "state", "on"),
     ("run the pond pump", "", "switch.pump", "state", "on"),
     ("the lamp by the desk on", "", "light.desk", "state", "on"),
-    ("close the tap", "", "valve.stopcock", "state", "closed"),
+    ("water off", "", "valve.stopcock", "state", "closed"),
     ("turn the gas off at the valve", "", "valve.gas", "state", "closed"),
     ("turn the heating up two degrees", "", "climate.main", "temperature", 22),
     ("AC to 22", "", "climate.ac", "temperature", 22),

@@ -17,6 +17,7 @@ from kindmesh.coordinator.brain.cortex.intents.household import of_kind, placed
 from kindmesh.coordinator.brain.cortex.intents.meaning import Meaning
 from kindmesh.coordinator.brain.cortex.intents.words import words
 
+_GROUPED: Final = frozenset({"HassTurnOn", "HassTurnOff", "HassLightSet", "HassSetPosition"})
 BEARABLE_MAX: Final = 30
 """Degrees (°C) that a bare number of a room can mean."""
 
@@ -41,6 +42,8 @@ def misread(official: Meaning, text: str, home: Home, language: str) -> bool:
 
 def _all_ours(official: Meaning, said: str, language: str) -> bool:
     """ "All my lights" are those where it was said; the official grammar hears all of the home."""
+    if official.intent not in _GROUPED:
+        return False
     grammar = words(language)["grammar"]
     spoken = set(said.split())
     several = not spoken.isdisjoint({*grammar["every"], *grammar.get("both", ())})

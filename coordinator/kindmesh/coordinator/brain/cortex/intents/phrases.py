@@ -144,7 +144,8 @@ class PhraseReader(msgspec.Struct, frozen=True):
             return self._maker().setting(described, value, value_at, slots)
         if phrase.do in ("step", "step_position"):
             spoken = [word for word in said if word.at in _spoken(found, said)]
-            return self._step(phrase, described, value, value_at, spoken)
+            outside = "climate" in phrase.kinds and phrase.do == "step" and self._outdoors(said)
+            return None if outside else self._step(phrase, described, value, value_at, spoken)
         if value is not None:
             name = SLOT_OF.get(phrase.do, "")
             if not name or not fits(phrase.do, value) or self._rather_warm(phrase, described, holes, value):
@@ -160,8 +161,6 @@ class PhraseReader(msgspec.Struct, frozen=True):
         at: tuple[int, ...],
         spoken: list[Word],
     ) -> Meaning | None:
-        if phrase.do == "step" and "climate" in phrase.kinds and self._outdoors(spoken):
-            return None
         warmth = not {word.text for word in spoken}.isdisjoint(words(self.language).get("warmth", ()))
         up, told = bool(phrase.slots.get("up", True)), at or tuple(word.at for word in spoken)
         meaning = self._maker().step(described, up=up, value=value, at=told, warmth=warmth)
