@@ -88,6 +88,7 @@ KETTLE_ON, HALL_OFF = ("switch.turn_on", "switch.kettle"), ("light.turn_off", "l
         ("turn of the hall lite", [HALL_OFF]),
         ("cut the hall light", [HALL_OFF]),
         ("we won't be needing the hall light, switch it off", [HALL_OFF]),
+        ("hall light off, no one needs it", [HALL_OFF]),
         ("could somebody turn off the hall light", [HALL_OFF]),
         ("the kitchen light a bit brighter, say ninety percent", [("light.turn_on", "light.kitchen_ceiling")]),
         ("the paint has been bought, take it off", [("todo.update_item", "todo.errands")]),

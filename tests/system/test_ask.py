@@ -166,6 +166,18 @@ async def test_a_coordinator_that_is_killed_in_the_middle_answers_once_it_is_bac
                 len([one for one in lab.ask("jobs", {"limit": 1000}) if one["operation"] == "home.control"])
                 == 2 + number
             )
+        # What was done for a while is put back, though the coordinator died in between.
+        code, found = await asked(lab.desk, "turn off the kitchen light for four seconds")
+        assert (code, found["outcome"]) == (0, "later"), found
+        await lab.desk.kill()
+        await lab.desk.up()
+        await lab.alive("desk", "downstairs")
+        async with watching(lab.desk.home.socket("coordinator")) as events:
+            if state_of(lab, "light.kitchen") == "off":
+                await until(
+                    events, lambda event: event.get("event") == "job" and event.get("state") == "succeeded"
+                )
+        assert state_of(lab, "light.kitchen") == "on"
 
 
 async def test_a_correction_counts_once_confirmed_a_prompt_converses_and_stop_halts_all(

@@ -212,7 +212,7 @@ LANGUAGE: Final = Language(
         "to day": ("today",), "to morrow": ("tomorrow",), "what s": ("what", "is"), "thermo stat": ("thermostat",),
         "bed room": ("bedroom",), "bath room": ("bathroom",), "turn of the": ("turn", "off", "the"),
         "switch of the": ("switch", "off", "the"), "turn of all": ("turn", "off", "all"), "t v": ("tv",),
-        "a c": ("ac",), "every day": ("every", "day"), "i d like": ("i", "would", "like"),
+        "a c": ("ac",), "no one": ("nobody",), "every day": ("every", "day"), "i d like": ("i", "would", "like"),
     },
     joins=(
         "and so",

@@ -20,7 +20,10 @@ REPLIES: Final[dict[str, tuple[str, ...]]] = {
         "I know what you mean, but there is no device here that can do that.",
     ),
     "barred": ("I do not follow “not”, “if” or “when” yet, so I have done nothing.",),
-    "no_repeat": ("I understood, but I cannot do that again and again by myself yet. Nothing was done.",),
+    "no_repeat": (
+        "I understood, but I cannot do that again and again by myself yet. Nothing was done. kindmesh schedule add does"
+        " things at certain times.",
+    ),
     "no_place": (
         "I do not know where this home is, so I cannot tell when the sun rises or sets. Say an hour, or set latitude"
         " and longitude under [household] in config.toml.",
