@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.quick_mesh import quick_mesh
 
 from kindmesh.coordinator.isolation import IsolationPlan, give_back, take_over
-from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh.confine import User
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfinementFailed
@@ -21,7 +21,7 @@ PLAN = IsolationPlan("uid", User(61_190, 61_190, (61_191,)), User(61_191, 61_191
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     found = Home(tmp_path / "home")
-    create_mesh(found, "correct horse", "desk")
+    quick_mesh(found)
     return found
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.quick_mesh import quick_mesh
 
 from kindmesh.coordinator.isolation import IsolationPlan, choose_isolation, coordinator_sandbox, node_sandbox
 from kindmesh.coordinator.isolation_words import (
@@ -25,7 +26,6 @@ from kindmesh.coordinator.isolation_words import (
     remember_plan,
     remembered_plan,
 )
-from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh import confine
 from kindmesh.mesh.home import Home
 from kindmesh.protocol.errors import ConfigError
@@ -100,7 +100,7 @@ tell(found)
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     found = Home(tmp_path / "home")
-    create_mesh(found, "correct horse", "desk")
+    quick_mesh(found)
     return found
 
 
@@ -234,7 +234,7 @@ def test_as_root_with_a_reachable_interpreter_medulla_has_its_own_user(
     folder.mkdir()
     try:
         home = Home(folder / "home")
-        create_mesh(home, "correct horse", "desk")
+        quick_mesh(home)
         before = {path: (path.stat().st_uid, path.stat().st_mode) for path in home.root.rglob("*")}
         running = Running(home, python=SYSTEM_PYTHON, coordinator=ATTACKS)
         started.append(running)

@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 import pytest
 from tests.coordinator.medulla_kit import key
+from tests.support.quick_mesh import quick_mesh
 
 from kindmesh.coordinator.brain.medulla import messages as m
 from kindmesh.coordinator.brain.medulla.client import MedullaClient, medulla_call, medulla_socket
 from kindmesh.coordinator.brain.medulla.service import DIGEST_KEEP_MS, Service
-from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.coordinator.owner import Owner, unlock_owner
 from kindmesh.mesh.clock import FlooredClock, SystemClock, SystemEntropy
 from kindmesh.mesh.home import Home
@@ -54,7 +54,7 @@ PASSPHRASE = "correct horse battery"
 class Mesh:
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder / "home")
-        self.made = create_mesh(self.home, PASSPHRASE, "desk")
+        self.made = quick_mesh(self.home, PASSPHRASE, zone="")
         self.path = medulla_socket(self.home)
 
     def permit_key(self) -> bytes:
@@ -380,7 +380,7 @@ def test_quiet_hours_are_meant_where_the_owners_policy_says_and_not_where_the_pr
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home(tmp_path / "home")
-    made = create_mesh(home, PASSPHRASE, "desk", zone="Asia/Tokyo")
+    made = quick_mesh(home, PASSPHRASE, zone="Asia/Tokyo")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     service = Service(home.medulla, "landlock")

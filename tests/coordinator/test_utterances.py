@@ -11,8 +11,8 @@ from tests.coordinator.runs_kit import RunRig, call, plan, virtual
 from tests.coordinator.test_people_desk import ANNA, PERSON
 from tests.coordinator.test_people_desk import Desk as People
 from tests.coordinator.test_run_desk import PHONE
+from tests.support.quick_mesh import quick_mesh
 
-from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.coordinator.params import Params
 from kindmesh.coordinator.run_desk import RunDesk
 from kindmesh.coordinator.utterances import (
@@ -49,7 +49,7 @@ def heard(text: str = TEXT, principal: Principal = OWNER, person: bytes = b"") -
 
 def test_what_is_said_at_the_coordinator_is_signed_by_the_node_beside_it(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    create_mesh(home, "correct horse", "desk")
+    quick_mesh(home)
     made = hear_here(home, TEXT, now_ms=1_800_000_000_000, entropy=ENTROPY)
     node = Identity.load(home.identity, ENTROPY, start=False)
     utterance = open_utterance(made.utterance, node.signing.public)
@@ -62,14 +62,14 @@ def test_what_is_said_at_the_coordinator_is_signed_by_the_node_beside_it(tmp_pat
 
 def test_what_is_said_says_where_the_device_stands(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    create_mesh(home, "correct horse", "desk")
+    quick_mesh(home)
     made = hear_here(home, TEXT, now_ms=1, entropy=ENTROPY, area="Kitchen")
     assert (area_of(made), area_of(heard()), area_of(None)) == ("Kitchen", "", "")
 
 
 def test_at_a_members_device_it_is_whoever_uses_it(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    create_mesh(home, "correct horse", "desk")
+    quick_mesh(home)
     (home.coordinator / "identity").rename(tmp_path / "elsewhere")
     made = hear_here(home, TEXT, now_ms=1, entropy=ENTROPY, present=False)
     node = Identity.load(home.identity, ENTROPY, start=False)

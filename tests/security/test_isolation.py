@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 from tests.coordinator.test_launcher import DRIVER
+from tests.support.quick_mesh import quick_mesh
 
 from kindmesh.coordinator.lab.mesh import free_port
-from kindmesh.coordinator.new_mesh import create_mesh
 from kindmesh.mesh import confine
 from kindmesh.mesh.control_client import ControlClient
 from kindmesh.mesh.home import Home
@@ -124,7 +124,7 @@ class Household:
 
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder / "home")
-        create_mesh(self.home, "correct horse", "desk")
+        quick_mesh(self.home)
         for path in (folder, *folder.rglob("*")):
             os.chown(path, USER, USER, follow_symlinks=False)
 

@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tests.support.quick_mesh import quick_mesh
+
 from kindmesh.coordinator.lab.device import Device
 from kindmesh.coordinator.lab.mesh import Lab
 from kindmesh.coordinator.owner import unlock_owner
@@ -43,10 +45,15 @@ SEEN: list[Path] = []
 
 @asynccontextmanager
 async def mesh(root: Path, *nodes: str, **settings: str) -> AsyncIterator[Lab]:
-    """A lab with a desk and these nodes, all alive; `settings` are environment overrides for all of them."""
+    """A lab with a desk and these nodes, all alive; `settings` are environment overrides for all of them (with other
+    Python modules, `kindmesh init` has to see for itself what there is)."""
     async with Lab(root, settings=settings) as lab:
         SEEN.append(root / "logs")
-        await lab.begin()
+        if "PYTHONPATH" in settings:
+            await lab.begin()
+        else:
+            quick_mesh(lab.device("desk").home, lab.environment["KINDMESH_PASSPHRASE"])
+            await lab.desk.up()
         for name in nodes:
             await lab.add(name)
         await lab.alive("desk", *nodes)
