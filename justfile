@@ -23,7 +23,12 @@ test *args:
     @"{{ python }}" -m pytest "$@"
 
 # Everything that CI runs: lint, types, import rules, package smoke test, and `test` with its coverage measured
-check: lint types imports build coverage
+check: looks coverage
+
+# What looks at the code without running its tests, all at once (just 1.42 or newer)
+[parallel]
+[private]
+looks: lint types imports build
 
 # Style: ruff's rules and its format
 lint:
