@@ -282,6 +282,7 @@ def test_a_wait_until_is_a_time_that_was_said() -> None:
     ("text", "step", "right"),
     [
         ("call Sandra", call("shell.run", command="Sandra"), "ask"),
+        ("tell Ann Pike that we are running late", call("shell.run", command="Ann Pike"), "ask"),
         ("run df -h", call("shell.run", command="df -h"), "allow"),
         ("df -h please", call("shell.run", command="df -h"), "allow"),
         ("send Ann Pike 12 euros", call("rover.go", room="Ann Pike"), "ask"),

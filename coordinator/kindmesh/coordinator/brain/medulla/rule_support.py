@@ -50,7 +50,10 @@ _CREATING: Final = _stems(
 _MOVING: Final = _stems("go come drive move fetch follow return navigate")
 _MOVERS: Final = _stems("vacuum mow drive")
 _SENDING: Final = _stems("send bring")
-_RUNNING: Final = _stems("run execute start launch restart reboot command script shell")
+_RUNNING: Final = frozenset(
+    ("run", "rerun", "execute", "start", "launch", "restart", "reboot", "command", "script", "shell")
+)
+"""As words, not as stems: who is running late wants nothing run."""
 _FILES: Final = _stems("path file filename folder directory document source destination")
 
 
@@ -242,10 +245,13 @@ def meant(call: Call, words: Words, *, outward: bool = False, alone: bool = True
 def _to_run(call: Call, words: Words) -> bool:
     """Whether something was to be run: that was said, or what was said begins with the command. What the command says
     is no reason to run it."""
-    own = [stem(word) for word in tokens(call.name.partition(".")[2].replace("_", " "))]
-    if any(words.says(word) for word in (*_RUNNING, *(one for one in own if not is_generic(one)))):
+    said = tokens(words.meant)
+    own = {
+        word for word in tokens(call.name.partition(".")[2].replace("_", " ")) if not is_generic(stem(word))
+    }
+    if not (_RUNNING | own).isdisjoint(said):
         return True
-    begins = next((word for word in words.order if word not in _EMPTY and word != "pleas"), "")
+    begins = stem(next((word for word in said if word not in ("please", "hey", "ok", "now")), ""))
     given = [tokens(leaf.value)[:1] for leaf in call.leaves if isinstance(leaf.value, str)]
     return any(begins == stem(word) for one in given for word in one)
 
