@@ -36,6 +36,25 @@ _SPOKEN: Final = {
 _BESIDE: Final = frozenset({"at", "am", "pm", "oclock", "o", "t", "z", "the", "on", "in"})
 
 
+_ORDINALS: Final = frozenset(
+    [
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+    ]
+)
+"""Days of a month: "the ninth at ten" says one time of day."""
+
+
 @lru_cache(maxsize=256)
 def clock_times(text: str) -> frozenset[tuple[int, int]]:
     """Times of day that a text says, as hour and minute, in every way that they can be meant."""
@@ -45,7 +64,7 @@ def clock_times(text: str) -> frozenset[tuple[int, int]]:
     words = re.findall(r"[a-z]+|\d+", text)
     for number, word in enumerate(words):
         hour = _SPOKEN.get(word, int(word) if word.isdigit() and int(word) <= 24 else 0)
-        if not hour:
+        if not hour or word in _ORDINALS:
             continue
         before, after = words[max(0, number - 3) : number], words[number + 1 : number + 4]
         half = next((one for one in after if one in ("am", "pm")), "")
