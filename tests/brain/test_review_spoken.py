@@ -35,6 +35,7 @@ TOOLS = [
     tool("lens.clip", "Record", ["sense"], camera="string", seconds="integer"),
     tool("money.send", "Send money", ["spend"], payee="string", amount="number", execute_on="string"),
     tool("money.limit", "Change the limit of a card", ["write"], card="string", daily_limit="number"),
+    tool("cab.ride", "Book a ride", ["spend"], from_place="string", to_place="string", pickup_time="string"),
     tool("shell.run", "Run a command", ["execute"], command="string"),
     tool("rover.go", "Drive the robot to a room", ["move", "actuate"], room="string"),
     tool("people.update", "Change an entry", ["write"], name="string", phone="string"),
@@ -182,6 +183,14 @@ def test_a_switch_a_choice_and_what_lasts_are_as_they_were_said(
 )  # fmt: skip
 def test_a_value_is_taken_for_what_it_was_said_for(text: str, step: dict[str, Any], right: str) -> None:
     assert verdict(text, step) == right
+
+
+def test_a_way_goes_from_where_to_where_it_was_said() -> None:
+    said = "book a ride from the museum to the harbour at 18:15"
+    there = call("cab.ride", from_place="the museum", to_place="the harbour", pickup_time="18:15")
+    back = call("cab.ride", from_place="the harbour", to_place="the museum", pickup_time="18:15")
+    assert verdict(said, there) == "allow"
+    assert verdict(said, back) == "ask"
 
 
 def test_of_two_messages_each_has_its_own_text() -> None:

@@ -77,7 +77,7 @@ def pairs(scene: Scene) -> Iterator[Reason]:
 
 def _wrong_side(scene: Scene, call: Call, leaf: Leaf) -> str:
     names = field_words(call.operation, leaf)
-    if not names & (_THITHER | _THENCE) or is_content(call.operation, leaf):
+    if not names & (_THITHER | _THENCE) or names & _TIMELY or is_content(call.operation, leaf):
         return ""
     found = _TO.search(scene.words.meant)
     if not found:
