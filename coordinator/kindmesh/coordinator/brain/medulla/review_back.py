@@ -85,7 +85,7 @@ def said_for_a_while(meant: str) -> bool:
 @lru_cache(maxsize=512)
 def only_its_state(meant: str) -> bool:
     """Whether an "if" says nothing but the state that the command ends: "if the radio is on, turn it off". Doing it
-    where it is not so changes nothing."""
+    where it is not so changes nothing. A plan that looks first has to depend on what it sees all the same."""
     text = meant.strip(" .!?").replace("\u2019", "'")
     found = _STATE_IF.fullmatch(text)
     if found is not None:

@@ -117,7 +117,7 @@ def waits(scene: Scene) -> Iterator[Reason]:
         yield _INFLUENCE(step, "this would be done where what was said is not so")
     if made.events or made.conditional or made.pauses or made.unseen:
         return
-    if _CONDITIONAL.search(words.text) and not (len(effects) == 1 and only_its_state(words.meant)):
+    if _CONDITIONAL.search(words.text) and not (len(made.calls) == 1 and only_its_state(words.meant)):
         yield _ASKED(step, "there was an “if”, and nothing in the plan depends on anything")
     if _LATER.search(words.text) and not any(_timed(call, leaf) for call in effects for leaf in call.leaves):
         yield _ASKED(step, "a later time was said, and this would be done at once")

@@ -88,7 +88,7 @@ def spoken(scene: Scene) -> Iterator[Reason]:
     made = scene.made
     if made.events or made.conditional or made.unseen:
         return
-    tied = not (len(doing) == 1 and only_its_state(scene.words.meant))
+    tied = not (len(scene.made.calls) == 1 and only_its_state(scene.words.meant))
     conditional = tied and _IF.search(_WHETHER.sub(" ", unconditional(text)))
     if conditional and not any(_tied(call) for call in doing):
         yield _ASKED(doing[0].step, "there was an “if”, and nothing in the plan depends on anything")
