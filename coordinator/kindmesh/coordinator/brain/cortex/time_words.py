@@ -57,6 +57,7 @@ class TimeReader:
         self._units = language.times.units
         self._amounts = language.words.get("units", ())
         self._durations = Durations(language)
+        self._suns = tuple(frozenset(name.split(" ")) for name in self._words.sun)
 
     def component(self, words: Sequence[Word], at: int, got: Read, today: date) -> int:
         """How many words from `at` on belong to the time; what they say is noted in `got`."""
@@ -69,6 +70,9 @@ class TimeReader:
     def _sun(self, words: Sequence[Word], at: int, got: Read, today: date) -> int:
         """ "At sunset", "half an hour before sunrise", "when the sun goes down"."""
         if got.sun or got.minute >= 0 or got.delay >= 0:
+            return 0
+        there = {word.low for word in words[at:]}
+        if not any(phrase <= there for phrase in self._suns):
             return 0
         ms, length = self._durations.read(words, at)
         side = -1 if is_one(words, at + length, self._words.before) else 1

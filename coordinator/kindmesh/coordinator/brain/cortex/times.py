@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,8 @@ from kindmesh.protocol.errors import InvalidInput
 
 MINUTE: Final = 60_000
 DAY: Final = 86_400_000
+KEPT: Final = 128
+"""Words of which the times are remembered."""
 
 
 class When(msgspec.Struct, frozen=True):
@@ -87,13 +89,17 @@ class Times:
         self._language = language
         self._reader = TimeReader(language)
         self._durations = Durations(language)
+        self._found = lru_cache(maxsize=KEPT)(self._find)
 
     def duration(self, words: Sequence[Word]) -> int:
         """The duration that all of the words say (ms), or 0."""
         return self._durations.whole(words)
 
     def find(self, words: Words, now_ms: int, zone: str) -> tuple[When, ...]:
-        """Every time in the words, in order."""
+        """Every time in the words, in order. The same words are looked at by several readings of one sentence."""
+        return self._found(words, now_ms, zone)
+
+    def _find(self, words: Words, now_ms: int, zone: str) -> tuple[When, ...]:
         found: list[When] = []
         at = 0
         while at < len(words):
