@@ -7,6 +7,7 @@ the home. Where that is not known, or the sun does not rise or set that day, the
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 import msgspec
 
@@ -26,8 +27,8 @@ def sunlit(when: When | None, situation: Situation) -> When | None:
     from kindmesh.coordinator.heart.schedules import sun  # noqa: PLC0415 - astral, once somebody speaks of the sun
     from kindmesh.coordinator.heart.schedules.words import Sun  # noqa: PLC0415
 
-    event = "sunrise" if when.sun == "sunrise" else "sunset"
-    wanted = Sun(event, when.offset_ms, *situation.place)  # type: ignore[arg-type]  # one of the two words
+    event: Literal["sunrise", "sunset"] = "sunrise" if when.sun == "sunrise" else "sunset"
+    wanted = Sun(event, when.offset_ms, *situation.place)
     if when.day:
         at_ms, why_not = sun.sun_on(wanted, date.fromisoformat(when.day))
     else:

@@ -147,7 +147,6 @@ TRUTHS: Final[Mapping[str, tuple[Row, ...]]] = {
     "high": (Row("fan", _level("percentage", 67, 100)),),
     "medium": (Row("fan", _level("percentage", 34, 66.9)),),
     "low": (Row("fan", _level("percentage", 1, 34)),),
-    "full_light": (Row("light", _level("brightness", 250, 255)),),
     "heats": (Row("climate", _acting("heat")), Row("water_heater", _not_in("off"))),
     "cools": (Row("climate", _acting("cool")),),
 }
