@@ -128,6 +128,18 @@ def test_an_answer_chosen_among_what_is_hidden_too_says_so() -> None:
     )
 
 
+def test_the_warmest_of_what_may_be_told_is_no_more_than_that() -> None:
+    warm = [
+        Entity(f"sensor.{area}", f"{area} temperature", area=area, state=state,
+               attributes={"device_class": "temperature", "unit_of_measurement": "°C"})
+        for area, state in (("kitchen", "20"), ("hall", "23"))
+    ]  # fmt: skip
+    there = home().with_entities(*warm)
+    assert reply("where is it warmest", OPEN, there) == "Hall: 23 °C"
+    hall = Veil((Hidden("deny", "cedar", WHY, ("sensor.hall",)),))
+    assert reply("where is it warmest", hall, there) == "As far as I may tell you: Kitchen: 20 °C"
+
+
 def test_who_may_know_nothing_is_told_nothing_but_what_is_not_of_the_home() -> None:
     for text in ("is the back door locked", "which lights are on", "how warm is it", "is any door open"):
         said = reply(text, EVERY, home())

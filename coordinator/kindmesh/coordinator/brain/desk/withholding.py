@@ -90,13 +90,15 @@ def _only(one: Recognised, rest: list[str]) -> Recognised:
 
 
 def _chosen_among_hidden(one: Recognised, about: list[str], veil: Veil, home: Home) -> bool:
-    """Whether what is withheld could have been among what was asked about: of the same kind, and at the same place."""
-    if (about and "name" in one.slots) or not one.intent.startswith("Hass"):
+    """Whether what is withheld could have been among what was asked about: of the same kind, and at the same place; of
+    what is measured most or least, also elsewhere."""
+    most = one.reply.key.endswith("/extreme")
+    if (about and "name" in one.slots and not most) or not one.intent.startswith("Hass"):
         return False
     known = [home.entities[thing] for thing in about if thing in home.entities]
     kinds, places = {thing.domain for thing in known}, {thing.area for thing in known}
     return any(
-        not known or (other.domain in kinds and other.area in places)
+        not known or (other.domain in kinds and (other.area in places or most))
         for other in home.entities.values()
         if veil.on(other.id) is not None
     )
